@@ -1,0 +1,20 @@
+/* Memory that is freed in one go: what belongs to one batch lives in the batch's arena.
+ * Not thread-safe; an arena has one owner at a time. */
+#pragma once
+
+#include "base/str.h"
+
+struct arena_chunk;
+
+struct arena {
+	struct arena_chunk *chunks;
+	size_t used; /* in the first chunk */
+	size_t total;
+};
+
+/* Zeroed memory, aligned for any type; NULL without memory. */
+void *arena_alloc(struct arena *a, size_t size);
+/* A copy with a NUL behind it; an absent str stays absent. Returns false without memory. */
+bool arena_copy(struct arena *a, struct str s, struct str *ret);
+char *arena_strdup(struct arena *a, const char *s);
+void arena_fini(struct arena *a);

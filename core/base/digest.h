@@ -1,0 +1,22 @@
+/* SHA-256 (FIPS 180-4) by OpenSSL, with a context kept for many messages. */
+#pragma once
+
+#include <stdint.h>
+
+#include "base/str.h"
+
+enum { DIGEST_SIZE = 32, DIGEST_TEXT_SIZE = 65 };
+
+struct digest {
+	void *context; /* EVP_MD_CTX */
+};
+
+/* -ENOMEM. One `struct digest` serves one thread. */
+int digest_init(struct digest *d);
+void digest_fini(struct digest *d);
+void digest_start(struct digest *d);
+void digest_add(struct digest *d, const void *data, size_t n);
+void digest_finish(struct digest *d, uint8_t out[DIGEST_SIZE]);
+
+/* Lowercase hex with a NUL. */
+void digest_text(const uint8_t bytes[DIGEST_SIZE], char out[DIGEST_TEXT_SIZE]);

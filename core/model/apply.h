@@ -1,0 +1,8 @@
+/* The fold: one event changes one order. Pure. */
+#pragma once
+
+#include "model/order.h"
+
+/* Changes `o` as `ev` says and queues the stages that are ready because of it. Copies what it keeps.
+ * -EPROTO: the event does not fit the order as it stands. -ENOMEM. The order is unchanged on failure. */
+int apply(struct order *o, const struct event *ev);

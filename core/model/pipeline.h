@@ -1,0 +1,74 @@
+/* A pipeline: the ordered stages of one YAML file. One loaded version of it is a generation, named by
+ * its digest. Immutable once loaded, so every thread may read it. */
+#pragma once
+
+#include <stdatomic.h>
+
+#include "base/yaml.h"
+
+enum {
+	PIPELINE_STAGES_MAX = 64,  /* a set of stages fits one uint64_t */
+	PIPELINE_DIGEST_SIZE = 17, /* 16 hex digits of SHA-256 and a NUL */
+};
+
+struct retry_policy {
+	int64_t attempts;   /* in all, at least 1 */
+	int64_t backoff_ms; /* before the second attempt */
+	double factor;	    /* times this for each further one */
+	int64_t max_ms;
+	double jitter; /* ± this part of the wait, 0 to 1 */
+};
+
+struct stage_spec {
+	const char *name, *plugin;
+	const char *status;	/* the order's status while this is its current stage */
+	const char *event;	/* event_type when done */
+	const char *undo_event; /* event_type when undone */
+	uint64_t after;		/* set of stages that must be done or skipped before */
+	int64_t workers;	/* threads that run its code at once */
+	int64_t in_flight;	/* tasks it holds at most: running, and waiting by SL_LATER */
+	int64_t timeout_ms;
+	struct retry_policy retry;
+	bool irreversible;
+	const struct yaml_node *config; /* the plugin's own options; may be NULL */
+	const struct yaml_node *node;	/* the whole entry, for placed errors */
+};
+
+struct pipeline {
+	const char *name;
+	char digest[PIPELINE_DIGEST_SIZE];
+	size_t n_stages;
+	struct stage_spec *stages;
+	struct str catalog;	       /* JSON array */
+	const struct yaml_node *state; /* map KEY → initial value; may be NULL */
+	struct yaml *document;	       /* owns all the text above */
+	struct pipeline *next;	       /* in a pipeline_set */
+};
+
+/* Reads one pipeline file's text: everything that can be checked without plugins. All faults of the
+ * text go to `faults`; 0 only when there are none. `digest` is set from the text. -EINVAL, -ENOMEM. */
+int pipeline_parse(struct str text, struct pipeline **ret, struct yaml_faults *faults);
+void pipeline_free(struct pipeline *p);
+
+static inline void pipeline_freep(struct pipeline **p)
+{
+	pipeline_free(*p);
+}
+
+/* The stage's index, or -1. */
+int pipeline_find(const struct pipeline *p, struct str stage_name);
+/* Initial state as JSON text for one value of `p->state`. */
+void pipeline_state_json(const struct yaml_node *value, struct buf *out);
+/* A JSON Schema (draft 2020-12) of the pipeline file, printed from the tables that read it.
+ * `plugin_options`: adds the properties of one plugin's `config`, or NULL. */
+void pipeline_schema(struct json_writer *w);
+
+/* All generations that this process has seen. Grows only; any thread finds and adds. */
+struct pipeline_set {
+	_Atomic(struct pipeline *) first;
+};
+
+const struct pipeline *pipeline_set_find(struct pipeline_set *set, struct str digest);
+/* Takes `p`. When its digest is there already, frees it and returns the one that is there. */
+const struct pipeline *pipeline_set_add(struct pipeline_set *set, struct pipeline *p);
+void pipeline_set_fini(struct pipeline_set *set);

@@ -1,0 +1,56 @@
+/* A task: one attempt of one stage's run or undo for one order, on its way out to a worker and, with the
+ * verdict filled in, on its way back. Self-contained: a worker needs nothing else. */
+#pragma once
+
+#include "base/queue.h"
+#include "model/event.h"
+#include "model/pipeline.h"
+
+enum verdict {
+	VERDICT_DONE,
+	VERDICT_FAIL,
+	VERDICT_RETRY,
+	VERDICT_LATER, /* stays with the worker; never reaches the sequencer */
+	VERDICT_WAIT,
+	VERDICT_TIMEOUT, /* by the host */
+	VERDICT_CRASH,	 /* by the host */
+};
+
+const char *verdict_word(enum verdict v);
+
+enum {
+	TASK_RESULT_MAX = 64 * 1024,
+	TASK_MESSAGE_MAX = 1024,
+	TASK_EFFECTS_MAX = 256,
+	TASK_KEY_MAX = 256,
+};
+
+struct task {
+	struct queue_node node; /* owned by whichever queue it is in */
+	const struct pipeline *pipeline;
+	size_t stage; /* index in the pipeline */
+	struct id order_id;
+	int64_t order_seq;
+	uint32_t attempt;
+	bool undo;
+	char *order;	    /* JSON object */
+	char *results;	    /* JSON object: name → result */
+	uint32_t turn;	    /* SL_LATER answers so far */
+	int64_t due_ms;	    /* monotonic: when a LATER task goes on */
+	int64_t started_us; /* monotonic: first call of this attempt */
+
+	/* the verdict */
+	enum verdict verdict;
+	char *message;	  /* may be NULL */
+	char *result;	  /* JSON object, may be NULL */
+	int64_t delay_ms; /* -1: none asked for */
+	int64_t duration_ms;
+	struct arena arena;	/* owns the effects' strings */
+	struct effect *effects; /* array of n_effects in the arena */
+	size_t n_effects;
+};
+
+struct task *task_new(void);
+void task_free(struct task *t);
+/* "ORDER-ID:STAGE:run" or ":undo": the same for every attempt. */
+void task_idempotency_key(const struct task *t, char *out, size_t size);

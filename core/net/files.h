@@ -1,0 +1,14 @@
+/* The client's static files: read when the server starts, served from memory with ETag and type.
+ * A file whose size or time changed is read again. [net loop] */
+#pragma once
+
+#include "net/http.h"
+
+struct files;
+
+/* `/` is DIR/index.html, `/static/x` is DIR/x. Nothing outside DIR, no dot files, at most 256 files of 2 MiB.
+ * -ENOENT: no such folder or no index.html in it. */
+int files_load(const char *dir, struct files **ret, struct err *e);
+void files_free(struct files *f);
+/* Answers the request with the file `name` ("index.html", "app.js"), 304, or 404. */
+void files_reply(struct files *f, struct http_request *req, struct str name);

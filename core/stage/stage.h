@@ -1,0 +1,58 @@
+/* Stages at run time: plugins that were loaded, instances made of them, and the pools that run them. */
+#pragma once
+
+#include "model/task.h"
+#include "stageline/stage.h"
+
+/* Where plugins are looked for, in this order. A plugin NAME is the file NAME.so. */
+struct plugin_folders {
+	const char *const *paths;
+	size_t n;
+};
+
+/* One loaded plugin. Never unloaded. */
+struct plugin {
+	const char *path;
+	const struct sl_stage *stage; /* in the plugin's memory: read no further than stage->size */
+};
+
+/* Loads `name` from the folders, RTLD_NOW|RTLD_LOCAL; the same file is loaded once. Refuses a file or
+ * folder that others can write, a missing symbol, another ABI major, needs beyond this host, an option
+ * table that is not sound. [load]  -ENOENT with the folders searched; -EPERM, -EINVAL, -EPROTO. */
+int plugin_load(const struct plugin_folders *folders, const char *name, const struct plugin **ret,
+	struct err *e);
+/* Names of the plugins in the folders, for suggestions and listings. Calls back per name. */
+void plugin_each_name(
+	const struct plugin_folders *folders, void (*on_name)(void *, const char *name), void *arg);
+
+/* Checks the stages of a pipeline against their plugins: plugins exist and load, their `config` fits their
+ * options, an effectful stage has undo or is irreversible. Faults are placed in the pipeline's file. */
+int stage_check(
+	const struct pipeline *p, const struct plugin_folders *folders, struct yaml_faults *faults);
+
+struct instance;
+
+/* An instance of the stage's plugin with its options filled. [load] */
+int instance_create(const struct pipeline *p, size_t stage, const struct plugin *plugin,
+	struct instance **ret, struct err *e);
+void instance_destroy(struct instance *in);
+bool instance_can_undo(const struct instance *in);
+/* Runs one attempt (or its next turn) and fills the task's verdict. An answer out of bounds becomes
+ * VERDICT_RETRY and is logged. [worker] */
+void instance_run(struct instance *in, struct task *t);
+
+struct pool;
+
+/* Threads for one instance: at most `workers`, started as they are needed. `on_verdicts` gets finished
+ * tasks in batches [worker] and takes them. */
+int pool_create(struct instance *in, size_t workers,
+	void (*on_verdicts)(void *arg, struct task *first), void *arg, struct pool **ret);
+/* Takes tasks, linked by `node`. Any thread. */
+void pool_submit(struct pool *p, struct task *first);
+/* Lets running attempts end, starts nothing more, joins the threads, frees what was not started. */
+void pool_destroy(struct pool *p);
+
+struct pool_counts {
+	size_t threads, running, waiting, later;
+};
+void pool_counts(struct pool *p, struct pool_counts *ret);

@@ -1,0 +1,169 @@
+/* The ground floor: strings, buffers, JSON, time, ids, queues. */
+#include "base/arena.h"
+#include "base/digest.h"
+#include "base/json.h"
+#include "base/log.h"
+#include "base/queue.h"
+#include "unit.h"
+
+static int parse_json(const char *text)
+{
+	cJSON *j = NULL;
+	int r = json_parse(str_of(text), 4, &j, NULL);
+
+	cJSON_Delete(j);
+	return r;
+}
+
+static void json_gate_refuses_what_rfc_8259_forbids(void)
+{
+	static const char *const bad[] = {"", "  ", "{", "{}x", "[1,]", "\"a\nb\"", "\"\\u0000\"",
+		"\"\xff\"", "\"\xc0\xaf\"", "\"\xed\xa0\x80\"", "[[[[[1]]]]]", "\"open", "nul",
+		"{\"a\":1}{}"};
+
+	for (size_t i = 0; i < ARRAY_LEN(bad); i++)
+		CHECK_INT(parse_json(bad[i]), -EINVAL);
+	CHECK_INT(parse_json("[[[[1]]]]"), 0);
+	CHECK_INT(parse_json(" {\"a\": \"[[[[[[\", \"b\": \"\\\"}\"} \n"), 0);
+}
+
+static bool money(const char *text, int64_t *minor)
+{
+	_cleanup_(json_freep) cJSON *j = NULL;
+
+	REQUIRE(json_parse(str_of(text), 4, &j, NULL) == 0);
+	return json_to_money(j, minor);
+}
+
+static void money_is_exact_to_two_decimals(void)
+{
+	_cleanup_(buf_fini) struct buf b = {0};
+	struct json_writer w = {&b, false};
+	int64_t minor = 0;
+
+	CHECK(money("999.99", &minor) && minor == 99999);
+	CHECK(money("0.1", &minor) && minor == 10);
+	CHECK(money("-5", &minor) && minor == -500);
+	CHECK(money("9999999999999.99", &minor) && minor == 999999999999999);
+	CHECK(!money("0.001", &minor));
+	CHECK(!money("999.999", &minor));
+	CHECK(!money("1e300", &minor));
+	CHECK(!money("\"1\"", &minor));
+	for (int64_t i = -20000; i < 20000; i += 7) {
+		char text[32];
+
+		buf_clear(&b);
+		w.comma = false;
+		json_money(&w, i);
+		snprintf(text, sizeof text, "%s", b.data);
+		CHECK(money(text, &minor) && minor == i);
+	}
+}
+
+static void writer_puts_commas_and_escapes(void)
+{
+	_cleanup_(buf_fini) struct buf b = {0};
+	struct json_writer w = {&b, false};
+
+	json_open(&w, '{');
+	json_key(&w, "a\"");
+	json_text(&w, "x\n\x01\\");
+	json_key(&w, "b");
+	json_open(&w, '[');
+	json_int(&w, 1);
+	json_bool(&w, true);
+	json_null(&w);
+	json_money(&w, -5);
+	json_double(&w, 0.1);
+	json_close(&w, ']');
+	json_members(&w, STR("{\"c\":1}"));
+	json_members(&w, STR("{}"));
+	json_close(&w, '}');
+	CHECK_TEXT(b.data, "{\"a\\\"\":\"x\\n\\u0001\\\\\",\"b\":[1,true,null,-0.05,0.1],\"c\":1}");
+}
+
+static void time_text_reads_back(void)
+{
+	static const int64_t times[] = {
+		0, 1769853600123456, 253402300799999999, -1, 951782400000000};
+
+	for (size_t i = 0; i < ARRAY_LEN(times); i++) {
+		char text[CLOCK_TEXT_SIZE];
+		int64_t back = 0;
+
+		clock_text(times[i], text);
+		CHECK_INT(clock_parse(str_of(text), &back), 0);
+		CHECK_INT(back, times[i]);
+	}
+	CHECK_INT(clock_parse(STR("2026-02-30T00:00:00Z"), &(int64_t){0}), -EINVAL);
+	CHECK_INT(clock_parse(STR("2026-02-03T00:00:00"), &(int64_t){0}), -EINVAL);
+	CHECK_INT(clock_parse(STR("2026-02-03T00:00:00.Z"), &(int64_t){0}), -EINVAL);
+}
+
+static void ids_are_version_7_and_sort_by_time(void)
+{
+	char a[ID_TEXT_SIZE], b[ID_TEXT_SIZE];
+	struct id id, back;
+
+	id_create(&id, 1769853600123456);
+	id_text(&id, a);
+	CHECK(a[14] == '7' && strchr("89ab", a[19]) != NULL);
+	CHECK_INT(id_parse(str_of(a), &back), 0);
+	CHECK(id_eq(&id, &back));
+	id_create(&id, 1769853600124456);
+	id_text(&id, b);
+	CHECK(strcmp(a, b) < 0);
+	CHECK_INT(id_parse(STR("0190"), &back), -EINVAL);
+	CHECK_INT(id_parse(STR("0190aaaa-bbbb-7ccc-8ddd-eeeeeeeeeeeg"), &back), -EINVAL);
+}
+
+static void sha256_gives_the_standard_answer(void)
+{
+	uint8_t bytes[DIGEST_SIZE];
+	char text[DIGEST_TEXT_SIZE];
+	struct digest d;
+
+	REQUIRE(digest_init(&d) == 0);
+	digest_start(&d);
+	digest_add(&d, "abc", 3);
+	digest_finish(&d, bytes);
+	digest_text(bytes, text);
+	CHECK_TEXT(text, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+	digest_fini(&d);
+}
+
+static void arena_hands_out_aligned_zeroed_memory(void)
+{
+	_cleanup_(arena_fini) struct arena a = {0};
+
+	for (size_t size = 1; size < 200000; size = size * 3 + 1) {
+		unsigned char *p = arena_alloc(&a, size);
+
+		REQUIRE(p != NULL);
+		CHECK(((uintptr_t)p & 15) == 0 && p[0] == 0 && p[size - 1] == 0);
+		memset(p, 0xff, size);
+	}
+}
+
+static void queue_keeps_order_and_a_poke_wakes(void)
+{
+	struct queue_node nodes[3], *n;
+	struct queue q;
+
+	REQUIRE(queue_init(&q, false) == 0);
+	CHECK(queue_take(&q, 0) == NULL);
+	for (int i = 0; i < 3; i++)
+		queue_push(&q, &nodes[i]);
+	n = queue_take(&q, INT64_MAX);
+	CHECK(n == &nodes[0] && n->next == &nodes[1] && nodes[2].next == NULL);
+	queue_poke(&q);
+	CHECK(queue_take(&q, INT64_MAX) == NULL);
+	CHECK(queue_take(&q, clock_mono_ms() + 5) == NULL);
+	queue_fini(&q);
+}
+
+UNIT_MAIN("base", TEST(json_gate_refuses_what_rfc_8259_forbids),
+	TEST(money_is_exact_to_two_decimals), TEST(writer_puts_commas_and_escapes),
+	TEST(time_text_reads_back), TEST(ids_are_version_7_and_sort_by_time),
+	TEST(sha256_gives_the_standard_answer), TEST(arena_hands_out_aligned_zeroed_memory),
+	TEST(queue_keeps_order_and_a_poke_wakes))
