@@ -4,6 +4,7 @@
 
 #include <stdatomic.h>
 
+#include "base/json.h"
 #include "base/yaml.h"
 
 enum {

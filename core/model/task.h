@@ -43,7 +43,7 @@ struct task {
 	/* the verdict */
 	enum verdict verdict;
 	char *message;	  /* may be NULL */
-	char *shortage;	  /* the message when an effect would fall below its floor; may be NULL */
+	char *shortage;	  /* the message when an effect would go below its floor; may be NULL */
 	char *result;	  /* JSON object, may be NULL */
 	int64_t delay_ms; /* -1: none asked for */
 	int64_t duration_ms;
