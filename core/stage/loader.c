@@ -258,9 +258,9 @@ static int read_plugin(const char *real, const char *name, const struct stat *st
 	struct loaded **ret, struct err *e)
 {
 	_cleanup_(loaded_freep) struct loaded *l = calloc(1, sizeof *l);
-	const void *descriptor;
-	void *object;
-	size_t size;
+	const void *descriptor = NULL;
+	void *object = NULL;
+	size_t size = 0;
 	int r;
 
 	if (!l || !(l->plugin.path = str_dup(str_of(real))))
@@ -305,7 +305,7 @@ static int load_once(const char *real, const char *name, const struct stat *st,
 int plugin_load(const struct plugin_folders *folders, const char *name, const struct plugin **ret,
 	struct err *e)
 {
-	const char *folder;
+	const char *folder = NULL;
 	char real[PATH_MAX];
 	struct stat st;
 	int r;

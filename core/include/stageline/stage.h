@@ -98,7 +98,7 @@ struct sl_host {
 	 * else it was placed with. Lives until run or undo returns. */
 	const char *(*order)(const struct sl_task *, size_t *ret_len);
 	/* Results of finished stages as a JSON object, name → result object. In undo the stage's own is
-	 * among them when its run finished; when it is not, the outcome of run is unknown. Lives as above. */
+	 * among them when its run finished and set one. Lives as above. */
 	const char *(*results)(const struct sl_task *, size_t *ret_len);
 	/* The key for calls to the outside: the same for every attempt of this order, stage and
 	 * direction, so that a receiver can drop repeats. Lives as above. */
