@@ -14,9 +14,9 @@
 
 enum { DAY_MS = 24 * 60 * 60 * 1000, EFFECTS_FIRST = 8, REASON_MAX = 256 };
 
-#define WAIT_MAX_MS  (400LL * DAY_MS)
-#define DELTA_MAX    ((int64_t)1 << 53) /* numbers of the state are JSON */
-#define VALUE_DEPTH  (JSON_DEPTH_MAX - 8) /* results are nested once more in what shows them */
+#define WAIT_MAX_MS (400LL * DAY_MS)
+#define DELTA_MAX   ((int64_t)1 << 53)	 /* numbers of the state are JSON */
+#define VALUE_DEPTH (JSON_DEPTH_MAX - 8) /* results are nested once more in what shows them */
 
 struct instance {
 	const struct plugin *plugin;
@@ -239,9 +239,9 @@ static int32_t on_effect_add(struct sl_task *t, const char *key, int64_t delta, 
 {
 	if (delta < -DELTA_MAX || delta > DELTA_MAX)
 		return note_refusal(t, -EINVAL);
-	return note_refusal(t,
-		add_effect(t, key,
-			(struct effect){.kind = EFFECT_ADD, .delta = delta, .floor = floor}));
+	return note_refusal(
+		t, add_effect(t, key,
+			   (struct effect){.kind = EFFECT_ADD, .delta = delta, .floor = floor}));
 }
 
 static int32_t on_effect_put(struct sl_task *t, const char *key, const char *json, size_t len)

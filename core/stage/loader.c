@@ -18,7 +18,12 @@
 #include "base/mem.h"
 #include "base/option.h"
 
-enum { NAME_MAX_BYTES = 64, OPTIONS_MAX = 128, CONFIG_SIZE_MAX = 64 * 1024, STRUCT_SIZE_MAX = 4096 };
+enum {
+	NAME_MAX_BYTES = 64,
+	OPTIONS_MAX = 128,
+	CONFIG_SIZE_MAX = 64 * 1024,
+	STRUCT_SIZE_MAX = 4096
+};
 
 #define KNOWN_FLAGS (SL_STAGE_CONCURRENT | SL_STAGE_EFFECTS)
 
@@ -98,8 +103,8 @@ static void describe_folders(const struct plugin_folders *folders, struct buf *o
 		buf_text(out, "no folder");
 }
 
-static int find_file(const struct plugin_folders *folders, const char *name, const char **ret_folder,
-	char real[PATH_MAX], struct err *e)
+static int find_file(const struct plugin_folders *folders, const char *name,
+	const char **ret_folder, char real[PATH_MAX], struct err *e)
 {
 	_cleanup_(buf_fini) struct buf searched = {0};
 
@@ -178,8 +183,9 @@ static bool copy_known(void *dst, size_t ours, const void *src, size_t theirs)
 
 static int refuse_newer(uint32_t abi, const char *what, struct err *e)
 {
-	return err_set(e, -EPROTO, "%s that this host does not know: it is for ABI %u.%u, this is %u.%u",
-		what, abi >> 16, abi & 0xffff, SL_ABI_MAJOR, SL_ABI_MINOR);
+	return err_set(e, -EPROTO,
+		"%s that this host does not know: it is for ABI %u.%u, this is %u.%u", what,
+		abi >> 16, abi & 0xffff, SL_ABI_MAJOR, SL_ABI_MINOR);
 }
 
 static int read_descriptor(const void *p, size_t symbol_size, struct sl_stage *ret, struct err *e)
@@ -312,7 +318,8 @@ int plugin_load(const struct plugin_folders *folders, const char *name, const st
 
 	if (!name_is_valid(name))
 		return err_set(e, -EINVAL,
-			"'%s' cannot be a plugin's name: letters, digits, '-', '_' and '.' only", name);
+			"'%s' cannot be a plugin's name: letters, digits, '-', '_' and '.' only",
+			name);
 	r = find_file(folders, name, &folder, real, e);
 	if (r < 0)
 		return r;
