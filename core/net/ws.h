@@ -1,4 +1,4 @@
-/* WebSockets (RFC 6455): frames by wslay on a connection taken over from evhttp. [net loop]
+/* WebSockets (RFC 6455): frames by wslay on a connection taken over from HTTP. [net loop]
  *
  * The other side may send text, which nobody here needs: it is read, limited to WS_MESSAGE_MAX, checked for
  * UTF-8, and dropped. Pings are answered; a ping goes out every half idle time, and a peer that does not answer
