@@ -186,6 +186,11 @@ bool ws_send(struct ws *ws, struct str text)
 	return false;
 }
 
+size_t ws_unsent(const struct ws *ws)
+{
+	return conn_unsent(ws->conn);
+}
+
 void ws_close(struct ws *ws, int code, const char *reason)
 {
 	ws->on_close = NULL;
