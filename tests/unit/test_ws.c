@@ -1,4 +1,6 @@
 /* WebSockets by raw frames: handshake, messages, control frames, broken rules, slow readers, closing. */
+#include <stdatomic.h>
+
 #include "net/ws.h"
 #include "wire.h"
 
@@ -17,7 +19,7 @@ static const struct http_limits limits = {.body_bytes = 65536,
 enum { TEXT = 1, BINARY = 2, CLOSE = 8, PING = 9, PONG = 10, FIN = 0x80, MASKED = 0x80 };
 
 static struct ws *ws;
-static int n_closed;
+static atomic_int n_closed;
 static struct http_request *held;
 
 static void on_ws_close(void *arg)
