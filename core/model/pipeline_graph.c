@@ -1,4 +1,4 @@
-/* The stages of a pipeline file among each other: names, status words, event types, what waits for what. */
+/* The stages of a pipeline file among each other: names, status words, events, who waits for whom. */
 #include "base/mem.h"
 #include "model/event.h"
 #include "model/pipeline_keys.h"
@@ -78,6 +78,8 @@ static void check_event(
 {
 	const struct yaml_node *at = place_of(s, key);
 
+	if (!event)
+		return;
 	if (yaml_get(s->node, key) && !is_word(event, false))
 		yaml_fault(faults, at, "%s '%.60s' must be a-z, 0-9 and _, up to %d letters", key,
 			event, PIPELINE_NAME_MAX);

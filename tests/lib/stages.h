@@ -46,7 +46,7 @@ static inline int stage_fixture_init(struct stage_fixture *fx, const char *varia
 static inline void stage_fixture_fini(struct stage_fixture *fx)
 {
 	instance_destroy(fx->instance);
-	yaml_free(fx->yaml);
+	yaml_destroy(fx->yaml);
 }
 
 /* A first attempt; the same `number` gives the same order id. */
