@@ -176,11 +176,11 @@ static int start(struct server *s, struct pipeline *p, uint16_t *ret_port, struc
 
 /* --- ending --- */
 
-/* A stage that does not come back must not keep the daemon from stopping: everything is in the journal. */
+/* A stage that does not come back must not keep the daemon from stopping: everything is in the journal.
+ * `arg` is the limit itself, since the server may be gone by the time this thread runs. */
 static void *give_up(void *arg)
 {
-	const struct server *s = arg;
-	int64_t ms = s->config->limits.drain_ms;
+	int64_t ms = (int64_t)(intptr_t)arg;
 
 	usleep((useconds_t)(ms % 1000 * 1000));
 	sleep((unsigned)(ms / 1000));
@@ -192,9 +192,10 @@ static void *give_up(void *arg)
 
 static void stop(struct server *s)
 {
+	void *limit = (void *)(intptr_t)s->config->limits.drain_ms;
 	pthread_t watchdog;
 
-	if (pthread_create(&watchdog, NULL, give_up, s) == 0)
+	if (pthread_create(&watchdog, NULL, give_up, limit) == 0)
 		pthread_detach(watchdog);
 	app_drain(s->app);
 	engine_stop(s->engine);
