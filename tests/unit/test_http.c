@@ -11,11 +11,11 @@ static const struct http_limits limits = {.body_bytes = 65536,
 
 /* Only the loop touches these while it runs; tests read them after served_call() or served_stop(). */
 static struct http_request *held[8];
-static size_t n_held;
-static struct http_stream *stream;
+static atomic_size_t n_held;
+static struct http_stream *_Atomic stream;
 static atomic_int n_closed;
-static int last_status;
-static const struct http_route *last_route;
+static atomic_int last_status;
+static const struct http_route *_Atomic last_route;
 
 static void on_hello(void *app, struct http_request *req)
 {
@@ -69,7 +69,8 @@ static void on_failed(void *app, struct http_request *req)
 static void on_later(void *app, struct http_request *req)
 {
 	(void)app;
-	held[n_held++] = req;
+	held[n_held] = req;
+	n_held++;
 }
 
 static void on_wrong(void *app, struct http_request *req)
