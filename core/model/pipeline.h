@@ -24,7 +24,7 @@ struct stage_spec {
 	const char *name, *plugin;
 	const char *status;	/* the order's status while this is its current stage */
 	const char *event;	/* event_type when done */
-	const char *undo_event; /* event_type when undone; NAME_undone when not written */
+	const char *undo_event; /* event_type when undone; NULL: nothing is to be undone */
 	uint64_t after;		/* set of stages that must be done or skipped before */
 	int64_t workers;	/* threads that run its code at once */
 	int64_t in_flight;	/* tasks it holds at most: running, and waiting by SL_LATER */
@@ -50,7 +50,7 @@ struct pipeline {
  * text go to `faults`; 0 only when there are none. `digest` is set from the text. -EINVAL, -ENOMEM. */
 int pipeline_parse(struct str text, struct pipeline **ret, struct yaml_faults *faults);
 /* The same for whoever wants to find more faults: 0 also when there are some, as long as the text is a
- * YAML map. The pipeline then holds the stages that have a name or plugin, and must not run. */
+ * YAML map. The pipeline then holds the stages with a name (else "?") or a plugin, and must not run. */
 int pipeline_read(struct str text, struct pipeline **ret, struct yaml_faults *faults);
 void pipeline_free(struct pipeline *p);
 

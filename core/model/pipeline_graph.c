@@ -51,9 +51,7 @@ static bool name_rest(struct stage_spec *s, struct arena *arena)
 		s->status = s->name;
 	if (!s->event)
 		s->event = made_of_name(arena, s->name, "_done");
-	if (!s->undo_event)
-		s->undo_event = made_of_name(arena, s->name, "_undone");
-	return s->event && s->undo_event;
+	return s->event != NULL;
 }
 
 static void check_status(const struct stage_spec *s, struct yaml_faults *faults)
@@ -80,6 +78,8 @@ static void check_event(
 {
 	const struct yaml_node *at = place_of(s, key);
 
+	if (!event)
+		return;
 	if (yaml_get(s->node, key) && !is_word(event, false))
 		yaml_fault(faults, at, "%s '%.60s' must be a-z, 0-9 and _, up to %d letters", key,
 			event, PIPELINE_NAME_MAX);
