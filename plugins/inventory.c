@@ -78,9 +78,9 @@ static cJSON *sum_items(const struct inventory *i, struct sl_task *task, const c
 	return wanted;
 }
 
-/* Adds sign × quantity for every product, never below zero. */
-static void move_stock(
-	const struct inventory *i, struct sl_task *task, const cJSON *products, int sign)
+/* Adds sign × quantity for every product. */
+static void move_stock(const struct inventory *i, struct sl_task *task, const cJSON *products,
+	int sign, int64_t least)
 {
 	const cJSON *p;
 

@@ -2,8 +2,8 @@
  *
  * Under one lock: the ready tasks in order, and a heap of those that answered SL_LATER by the time they go
  * on. Idle threads wait for work; one of them, the keeper, also watches the top of the heap. A thread
- * takes several tasks at once as long as their calls are quick: after a slow one it delivers what it has
- * and gives the rest back, so that nobody waits behind a call that blocks. */
+ * takes one task at a time and delivers its verdict at once: any call may block, and neither a task nor
+ * a verdict waits behind somebody else's call. */
 #include "stage/stage.h"
 
 #include <pthread.h>
@@ -15,7 +15,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 
-enum { BATCH_MAX = 32, SLOW_US = 1000, HEAP_FIRST = 64 };
+enum { HEAP_FIRST = 64 };
 
 struct list {
 	struct task *first, *last;
@@ -67,19 +67,6 @@ static struct task *list_take(struct list *l)
 		l->last = NULL;
 	l->n--;
 	return t;
-}
-
-/* Puts `front` before what is in `l`. */
-static void list_give_back(struct list *l, struct list *front)
-{
-	if (!front->n)
-		return;
-	front->last->node.next = l->first ? &l->first->node : NULL;
-	if (!l->last)
-		l->last = front->last;
-	l->first = front->first;
-	l->n += front->n;
-	*front = (struct list){0};
 }
 
 static void list_free(struct list *l)
@@ -249,44 +236,17 @@ static void wait_for_work(struct pool *p)
 	p->n_idle--;
 }
 
-/* A fair share of what is ready: the other threads find theirs. */
-static void take_batch(struct pool *p, struct list *batch)
+/* The answer is final, or the task goes on later. */
+static void take_answer(struct pool *p, struct task *t, struct list *finished)
 {
-	size_t n = (p->ready.n + p->max_threads - 1) / p->max_threads;
-
-	if (n > BATCH_MAX)
-		n = BATCH_MAX;
-	while (n--)
-		list_add(batch, list_take(&p->ready));
-	p->n_running += batch->n;
-}
-
-/* Runs the batch until it is empty or a call was slow. */
-static void run_batch(struct pool *p, struct list *batch, struct list *finished, struct list *later)
-{
-	while (batch->n && !atomic_load(&p->is_stopping)) {
-		struct task *t = list_take(batch);
-		int64_t start_us = clock_mono_us();
-
-		instance_run(p->instance, t);
-		list_add(t->verdict == VERDICT_LATER ? later : finished, t);
-		if (clock_mono_us() - start_us > SLOW_US)
-			return;
-	}
-}
-
-static void keep_later(struct pool *p, struct list *later, struct list *finished)
-{
-	const struct task *top = p->n_heap ? p->heap[0] : NULL;
-	struct task *t;
-
-	while ((t = list_take(later)))
-		if (!heap_push(p, t)) {
-			t->verdict = VERDICT_RETRY;
-			list_add(finished, t);
-		}
-	if (p->n_heap && p->heap[0] != top && p->has_keeper)
+	if (t->verdict != VERDICT_LATER) {
+		list_add(finished, t);
+	} else if (!heap_push(p, t)) {
+		t->verdict = VERDICT_RETRY;
+		list_add(finished, t);
+	} else if (p->heap[0] == t && p->has_keeper) {
 		pthread_cond_signal(&p->timer);
+	}
 }
 
 static void deliver(struct pool *p, struct list *finished)
@@ -301,26 +261,26 @@ static void deliver(struct pool *p, struct list *finished)
 	pthread_mutex_lock(&p->lock);
 }
 
-/* One round with the lock held: a batch is run, or the thread waits. */
+/* One round with the lock held: what is late is answered, or a task is run, or the thread waits. */
 static void work(struct pool *p)
 {
-	struct list batch = {0}, finished = {0}, later = {0};
-	size_t n;
+	struct list finished = {0};
+	struct task *t = NULL;
 
 	take_due(p, &finished);
-	if (!p->ready.n && !finished.n) {
+	if (!finished.n && !(t = list_take(&p->ready))) {
 		wait_for_work(p);
 		return;
 	}
-	take_batch(p, &batch);
-	n = batch.n;
 	call_for_help(p);
-	pthread_mutex_unlock(&p->lock);
-	run_batch(p, &batch, &finished, &later);
-	pthread_mutex_lock(&p->lock);
-	p->n_running -= n;
-	list_give_back(&p->ready, &batch);
-	keep_later(p, &later, &finished);
+	if (t) {
+		p->n_running++;
+		pthread_mutex_unlock(&p->lock);
+		instance_run(p->instance, t);
+		pthread_mutex_lock(&p->lock);
+		p->n_running--;
+		take_answer(p, t, &finished);
+	}
 	deliver(p, &finished);
 }
 

@@ -50,7 +50,7 @@ struct pool;
 
 /* Threads for one instance: at most `workers` (one when it is not concurrent), the first at once, the others
  * as they are needed. A task that waits by SL_LATER holds none; when the stage's timeout passes meanwhile it
- * is answered VERDICT_TIMEOUT. `on_verdicts` gets finished tasks in batches [worker] and takes them. */
+ * is answered VERDICT_TIMEOUT. `on_verdicts` gets finished tasks as soon as there are some [worker] and takes them. */
 int pool_create(struct instance *in, size_t workers,
 	void (*on_verdicts)(void *arg, struct task *first), void *arg, struct pool **ret);
 /* Takes tasks, linked by `node`. Any thread. */
@@ -60,7 +60,7 @@ void pool_destroy(struct pool *p);
 
 struct pool_counts {
 	size_t threads;
-	size_t running; /* taken by a thread */
+	size_t running; /* in a call */
 	size_t waiting; /* for a thread */
 	size_t later;	/* for their time */
 };
