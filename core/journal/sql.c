@@ -7,13 +7,22 @@
 
 enum { BUSY_MS = 2000 };
 
-static int errno_of_io(int extended, int system)
+/* A quota or a file size limit is a full disk to us; SQLite calls only ENOSPC one. */
+static bool found_no_room(sqlite3 *db)
 {
-	/* EFBIG: a file size limit; to us the disk ends there. */
-	if (system == ENOSPC || system == EDQUOT || system == EFBIG)
-		return extended == SQLITE_IOERR_FSYNC || extended == SQLITE_IOERR_DIR_FSYNC ? -EIO
-											    : -ENOSPC;
-	return extended == SQLITE_IOERR_NOMEM ? -ENOMEM : -EIO;
+	static const int files[] = {SQLITE_FCNTL_JOURNAL_POINTER, SQLITE_FCNTL_FILE_POINTER};
+
+	for (size_t i = 0; i < ARRAY_LEN(files); i++) {
+		sqlite3_file *f = NULL;
+		int number = 0;
+
+		if (sqlite3_file_control(db, "main", files[i], &f) != SQLITE_OK || !f || !f->pMethods)
+			continue;
+		if (f->pMethods->xFileControl(f, SQLITE_FCNTL_LAST_ERRNO, &number) == SQLITE_OK &&
+			(number == ENOSPC || number == EDQUOT || number == EFBIG))
+			return true;
+	}
+	return false;
 }
 
 static int errno_of(int extended, int system)
@@ -33,8 +42,8 @@ static int errno_of(int extended, int system)
 		{SQLITE_TOOBIG, -E2BIG},
 	};
 
-	if ((extended & 0xff) == SQLITE_IOERR)
-		return errno_of_io(extended, system);
+	if (extended == SQLITE_IOERR_NOMEM)
+		return -ENOMEM;
 	if ((extended & 0xff) == SQLITE_CANTOPEN && system > 0)
 		return -system;
 	for (size_t i = 0; i < ARRAY_LEN(table); i++)
@@ -46,9 +55,13 @@ static int errno_of(int extended, int system)
 int sql_error(sqlite3 *db, struct err *e, const char *what)
 {
 	int extended = sqlite3_extended_errcode(db);
+	/* file_control() would overwrite it. */
+	_cleanup_(freep) char *words = strdup(sqlite3_errmsg(db));
 	int r = errno_of(extended, sqlite3_system_errno(db));
 
-	return err_set(e, r, "%s: %s (SQLite %d)", what, sqlite3_errmsg(db), extended);
+	if (extended == SQLITE_IOERR_WRITE && found_no_room(db))
+		r = -ENOSPC;
+	return err_set(e, r, "%s: %s (SQLite %d)", what, words ? words : "", extended);
 }
 
 static const char common_pragmas[] = "PRAGMA trusted_schema=OFF;"

@@ -39,8 +39,10 @@ void app_on_answers(void *arg, struct command *first);
 void app_on_commit(void *arg, struct feed_batch *batch);
 
 /* In two steps, because the engine needs the app and the app the engine: create, then start. */
-int app_create(struct event_base *base, const struct app_options *options, struct app **ret, struct err *e);
-int app_start(struct app *app, struct engine *engine, const struct app_options *options, struct err *e);
+int app_create(struct event_base *base, const struct app_options *options, struct app **ret,
+	struct err *e);
+int app_start(
+	struct app *app, struct engine *engine, const struct app_options *options, struct err *e);
 /* Nothing new is accepted; watchers are told to come back. */
 void app_drain(struct app *app);
 void app_free(struct app *app);
@@ -63,15 +65,19 @@ void route_readyz(void *app, struct http_request *req);
 void route_pipeline(void *app, struct http_request *req);
 void route_state(void *app, struct http_request *req);
 
-/* live.c */
-int live_create(struct app *app, const struct app_options *options, struct live_room **ret, struct err *e);
-void live_free(struct live_room *room);
+/* live.c: in two steps like the app; stopped before the HTTP server goes, freed after it */
+int live_create(struct app *app, struct live_room **ret, struct err *e);
+int live_start(
+	struct live_room *room, const char *journal_path, struct pipeline_set *set, struct err *e);
 void live_close_all(struct live_room *room); /* says goodbye to every watcher */
+void live_stop(struct live_room *room);
+void live_free(struct live_room *room);
 void live_feed(struct live_room *room, struct feed_batch *batch); /* [sequencer] takes the batch */
+int64_t live_watchers(const struct live_room *room);
 void route_watch_order(void *app, struct http_request *req);
 void route_watch_events(void *app, struct http_request *req);
 void route_stream_events(void *app, struct http_request *req);
 
 /* For numbers in queries: absent gives `fallback`. False: answered with 400. */
-bool app_query_int(struct http_request *req, const char *name, int64_t min, int64_t max, int64_t fallback,
-	int64_t *ret);
+bool app_query_int(struct http_request *req, const char *name, int64_t min, int64_t max,
+	int64_t fallback, int64_t *ret);

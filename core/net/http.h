@@ -91,4 +91,6 @@ struct http_stream *http_stream_start(
 	struct http_request *req, const char *content_type, void (*on_close)(void *arg), void *arg);
 /* Returns false when the client is too slow: it was dropped, `on_close` has been called. */
 bool http_stream_send(struct http_stream *s, struct str data);
+/* Bytes that wait for the client to take them. */
+size_t http_stream_unsent(const struct http_stream *s);
 void http_stream_end(struct http_stream *s);

@@ -2,6 +2,7 @@
 #include "net/shape.h"
 
 #include <stdarg.h>
+#include <stdio.h>
 
 #include "base/mem.h"
 
@@ -54,8 +55,8 @@ static const struct member item_members[] = {
 };
 
 /* Members that Stageline itself writes beside those of the order. */
-static const char *const reserved[] = {"id", "status", "created_at", "updated_at", "completed_at", "error",
-	"generation", "last_seq", "stages"};
+static const char *const reserved[] = {"id", "status", "created_at", "updated_at", "completed_at",
+	"error", "generation", "last_seq", "stages"};
 
 static bool member_fits(const struct member *m, const cJSON *j)
 {
@@ -63,7 +64,8 @@ static bool member_fits(const struct member *m, const cJSON *j)
 
 	switch (m->type) {
 	case MEMBER_TEXT:
-		return cJSON_IsString(j) && j->valuestring[0] && strlen(j->valuestring) <= SHAPE_TEXT_MAX;
+		return cJSON_IsString(j) && j->valuestring[0] &&
+		       strlen(j->valuestring) <= SHAPE_TEXT_MAX;
 	case MEMBER_COUNT:
 		return json_to_int(j, &number) && number >= -1000000 && number <= 1000000;
 	case MEMBER_MONEY:
@@ -90,18 +92,18 @@ static void check_names(const cJSON *object, bool is_order, const char *at, stru
 		fault(f, "has more than 64 members", "%s", at);
 		return;
 	}
-	cJSON_ArrayForEach(m, object)
-	{
+	cJSON_ArrayForEach (m, object) {
 		if (cJSON_GetObjectItemCaseSensitive(object, m->string) != m)
 			fault(f, "is given twice", "%s/%.64s", at, m->string);
 		for (size_t i = 0; is_order && i < ARRAY_LEN(reserved); i++)
 			if (strcmp(m->string, reserved[i]) == 0)
-				fault(f, "is set by Stageline and cannot be given", "/%s", reserved[i]);
+				fault(f, "is set by Stageline and cannot be given", "/%s",
+					reserved[i]);
 	}
 }
 
-static void check_members(const cJSON *object, const struct member *table, size_t n, const char *at,
-	struct faults *f)
+static void check_members(
+	const cJSON *object, const struct member *table, size_t n, const char *at, struct faults *f)
 {
 	for (size_t i = 0; i < n; i++) {
 		const cJSON *m = cJSON_GetObjectItemCaseSensitive(object, table[i].name);
@@ -122,8 +124,7 @@ static void check_order(const cJSON *order, struct faults *f)
 	check_members(order, order_members, ARRAY_LEN(order_members), "", f);
 	if (!cJSON_IsArray(items) || cJSON_GetArraySize(items) > SHAPE_ITEMS_MAX)
 		return;
-	cJSON_ArrayForEach(item, items)
-	{
+	cJSON_ArrayForEach (item, items) {
 		char at[32];
 
 		snprintf(at, sizeof at, "/items/%d", i++);
@@ -138,42 +139,66 @@ static void check_order(const cJSON *order, struct faults *f)
 
 /* --- the canonical form --- */
 
-
-static void write_member(const struct member *m, const cJSON *j, struct json_writer *w)
-{
-	int64_t minor = 0;
-	const cJSON *item;
-
-	if (m->type == MEMBER_MONEY && json_to_money(j, &minor)) {
-		json_money(w, minor);
-	} else if (m->type == MEMBER_ITEMS) {
-		json_open(w, '[');
-		cJSON_ArrayForEach(item, j)
-		{
-			write_object(item, item_members, ARRAY_LEN(item_members), w);
-		}
-		json_close(w, ']');
-	} else {
-		json_tree(w, j);
-	}
-}
-
-static void write_object(const cJSON *object, const struct member *table, size_t n, struct json_writer *w)
+static void write_rest(
+	const cJSON *object, const struct member *table, size_t n, struct json_writer *w)
 {
 	const cJSON *m;
 
-	json_open(w, '{');
-	for (size_t i = 0; i < n; i++) {
-		json_key(w, table[i].name);
-		write_member(&table[i], cJSON_GetObjectItemCaseSensitive(object, table[i].name), w);
-	}
-	cJSON_ArrayForEach(m, object)
-	{
+	cJSON_ArrayForEach (m, object) {
 		if (member_find(table, n, m->string))
 			continue;
 		json_key(w, m->string);
 		json_tree(w, m);
 	}
+}
+
+static void write_value(const struct member *m, const cJSON *j, struct json_writer *w)
+{
+	int64_t minor = 0;
+
+	if (m->type == MEMBER_MONEY && json_to_money(j, &minor))
+		json_money(w, minor);
+	else
+		json_tree(w, j);
+}
+
+static void write_item(const cJSON *item, struct json_writer *w)
+{
+	json_open(w, '{');
+	for (size_t i = 0; i < ARRAY_LEN(item_members); i++) {
+		json_key(w, item_members[i].name);
+		write_value(&item_members[i],
+			cJSON_GetObjectItemCaseSensitive(item, item_members[i].name), w);
+	}
+	write_rest(item, item_members, ARRAY_LEN(item_members), w);
+	json_close(w, '}');
+}
+
+static void write_items(const cJSON *items, struct json_writer *w)
+{
+	const cJSON *item;
+
+	json_open(w, '[');
+	cJSON_ArrayForEach (item, items) {
+		write_item(item, w);
+	}
+	json_close(w, ']');
+}
+
+static void write_order(const cJSON *order, struct json_writer *w)
+{
+	json_open(w, '{');
+	for (size_t i = 0; i < ARRAY_LEN(order_members); i++) {
+		const struct member *m = &order_members[i];
+		const cJSON *value = cJSON_GetObjectItemCaseSensitive(order, m->name);
+
+		json_key(w, m->name);
+		if (m->type == MEMBER_ITEMS)
+			write_items(value, w);
+		else
+			write_value(m, value, w);
+	}
+	write_rest(order, order_members, ARRAY_LEN(order_members), w);
 	json_close(w, '}');
 }
 
@@ -194,6 +219,6 @@ int shape_order(struct str text, unsigned max_depth, struct buf *canonical, stru
 	json_close(&f.w, ']');
 	if (f.n)
 		return errors->failed ? -ENOMEM : -EDOM;
-	write_object(order, order_members, ARRAY_LEN(order_members), &w);
+	write_order(order, &w);
 	return canonical->failed ? -ENOMEM : 0;
 }

@@ -92,6 +92,11 @@ bool http_stream_send(struct http_stream *s, struct str data)
 	return r == 0;
 }
 
+size_t http_stream_unsent(const struct http_stream *s)
+{
+	return conn_unsent(s->conn);
+}
+
 void http_stream_end(struct http_stream *s)
 {
 	struct conn *c = s->conn;

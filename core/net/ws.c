@@ -45,9 +45,21 @@ static ssize_t on_send(
 	return -1;
 }
 
+/* A close frame of one byte has half a code; wslay would take it for none (RFC 6455, 5.5.1). */
+static void on_frame(wslay_event_context_ptr w,
+	const struct wslay_event_on_frame_recv_start_arg *frame, void *arg)
+{
+	(void)arg;
+	if (frame->opcode != WSLAY_CONNECTION_CLOSE || frame->payload_length != 1)
+		return;
+	wslay_event_queue_close(w, WS_CLOSE_PROTOCOL, NULL, 0);
+	wslay_event_shutdown_read(w);
+}
+
 static const struct wslay_event_callbacks callbacks = {
 	.recv_callback = on_recv,
 	.send_callback = on_send,
+	.on_frame_recv_start_callback = on_frame,
 };
 
 /* --- ending --- */
@@ -85,6 +97,16 @@ static void move_on(struct ws *ws)
 		conn_close(ws->conn);
 }
 
+/* What came is no frame. wslay would say so without a code. */
+static void fail(struct ws *ws)
+{
+	static const unsigned char frame[] = {
+		0x88, 2, WS_CLOSE_PROTOCOL >> 8, WS_CLOSE_PROTOCOL & 0xff};
+
+	bufferevent_write(ws->conn->bev, frame, sizeof frame);
+	conn_close(ws->conn);
+}
+
 /* --- the connection's side --- */
 
 static void on_readable(void *arg)
@@ -93,7 +115,7 @@ static void on_readable(void *arg)
 
 	ws->heard_ms = clock_mono_ms();
 	if (wslay_event_recv(ws->wslay) < 0)
-		conn_kill(ws->conn);
+		fail(ws);
 	else
 		move_on(ws);
 }
@@ -184,6 +206,11 @@ bool ws_send(struct ws *ws, struct str text)
 		return true;
 	conn_kill(ws->conn);
 	return false;
+}
+
+size_t ws_unsent(const struct ws *ws)
+{
+	return conn_unsent(ws->conn);
 }
 
 void ws_close(struct ws *ws, int code, const char *reason)

@@ -30,6 +30,14 @@ part() {
 		"$([ "$f" = 0 ] && echo ok || echo FAIL)" "$name" "$p" "$f" "$s" $((SECONDS - start)))")
 }
 
+sum_up() {
+	printf '\n'
+	printf '%s\n' "${report[@]}"
+	printf '\n%d passed, %d failed%s\n' "$passed" "$failed" \
+		"$([ "$skipped" = 0 ] || printf ', %d skipped' "$skipped")"
+	[ "$failed" = 0 ]
+}
+
 # unit_tests DIR: all unit tests of one build. Meson shows the output of those that failed.
 unit_tests() {
 	local status=0
@@ -93,10 +101,5 @@ run_tests() {
 	part "flow: TSan" node_tests "$build-tsan" tests/flow/load.test.mjs
 	part "flow: memory and time" node_tests "$build" "$budget_tests"
 	part "browser" node_tests "$build" tests/e2e/*.test.mjs
-
-	printf '\n'
-	printf '%s\n' "${report[@]}"
-	printf '\n%d passed, %d failed%s\n' "$passed" "$failed" \
-		"$([ "$skipped" = 0 ] || printf ', %d skipped' "$skipped")"
-	[ "$failed" = 0 ]
+	sum_up
 }

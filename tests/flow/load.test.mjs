@@ -64,7 +64,7 @@ test('watchers_that_do_not_read_do_not_slow_orders', { timeout: 120_000 }, async
 
 test('more_unanswered_orders_than_the_limit_are_told_when_to_come_back', { timeout: 60_000 }, async () => {
   const s = await startStageline({ pipeline: fastPipeline({ stock: plenty }),
-    config: hostFile('limits: {unanswered_orders: 1}\n') });
+    config: hostFile('limits: {unanswered: 1}\n') });
   const answers = [];
   await until('a 503', async () => {
     answers.push(...await Promise.all(Array.from({ length: 100 }, async () => {

@@ -84,6 +84,21 @@ test('a_total_that_is_off_by_a_cent_fails_validation', async () => {
   assert.match(failed.order.error, /total/i);
 });
 
+for (const [name, body, why] of [
+  ['without_items', order({}), /item/i],
+  ['with_a_quantity_of_zero', order({ 'PROD-002': 0 }), /quantity/i],
+  ['with_a_price_below_zero', order({}, { total_amount: -1,
+    items: [{ product_id: 'PROD-002', name: 'Mouse', quantity: 1, price: -1 }] }), /price/i],
+  ['without_an_at_in_the_e_mail', order({ 'PROD-002': 1 }, { customer_email: 'nobody' }), /e-?mail/i],
+]) {
+  test(`an_order_${name}_fails_validation_with_the_reason`, async () => {
+    const failed = await finished(s, (await place(s, body)).id);
+    assert.equal(failed.order.status, 'failed');
+    assert.equal(failed.events[1].stage, 'validation');
+    assert.match(failed.order.error, why);
+  });
+}
+
 test('a_failed_order_takes_no_stock', async () => {
   const stock = async () => (await getJson(s, '/state?prefix=stock/')).state;
   const had = await stock();

@@ -1,6 +1,6 @@
 // Starting: what is wrong is said at once, all of it, and nothing half-started is left.
 import assert from 'node:assert/strict';
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'node:test';
 import { fastPipeline, fastPipelineText, hostFile, pipelineFile } from '../lib/pipeline.mjs';
@@ -53,11 +53,12 @@ test('check_accepts_what_serve_starts', async () => {
 });
 
 test('check_prints_a_schema_for_editors', async () => {
-  const end = await runStageline(['check', '--schema', '--plugins', join(build, 'plugins')]);
+  const end = await runStageline(['check', '--schema']);
   assert.equal(end.code, 0, end.err);
   const schema = JSON.parse(end.out);
   assert.match(schema.$schema, /2020-12/);
   assert.ok(schema.properties.stages);
+  assert.equal(end.out, readFileSync(join(root, 'config/pipeline.schema.json'), 'utf8'), 'config/ has another one');
 });
 
 for (const [name, text] of [

@@ -38,6 +38,8 @@ export async function checkOrders(s, accepted, given, { deadline = 60_000 } = {}
       assert.equal(money(accepted.get(id).total_amount), total, `order ${id} is another one`);
   }
   assert.equal(captured, completed, 'captured less refunded is not the total of the completed orders');
+  const ledger = await state(s, 'payments/');
+  assert.equal((ledger['payments/captured'] ?? 0) - (ledger['payments/refunded'] ?? 0), completed, 'the ledger of payments');
 
   const left = await state(s, 'stock/');
   for (const [product, n] of Object.entries(given))

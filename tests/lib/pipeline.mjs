@@ -21,8 +21,7 @@ export function fastPipeline(options) {
 export function fastPipelineText({ latency = '0ms', stock = given, stages = {}, defaults = {} } = {}) {
   const entries = shipped.map(([name, fixed]) => {
     const { config = {}, ...policy } = stages[name] ?? {};
-    const waits = name === 'validation' ? {} : { latency };
-    return { name, plugin: name, ...fixed, ...policy, config: { ...waits, ...config } };
+    return { name, plugin: name, ...fixed, ...policy, config: { latency, ...config } };
   });
   const list = (items) => items.map((item) => `  - ${JSON.stringify(item)}\n`).join('');
   return 'pipeline: orders\n'

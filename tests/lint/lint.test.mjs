@@ -16,6 +16,7 @@ const clean = {
   'README.md': '', LICENSE: '', 'CHANGELOG.md': '', 'CONTRIBUTING.md': '',
   'core/base/buf.h': '#pragma once\n\n#include <stddef.h>\n',
   'core/model/order.c': '#include "base/buf.h"\n#include "model/order.h"\n',
+  'core/model/meson.build': "core_sources += files('order.c')\n", 'plugins/meson.build': "foreach name : ['payment']\n",
   'core/model/order.h': '#pragma once\n',
   'core/include/stageline/stage.h': '#pragma once\n\n#include <stdint.h>\n',
   'plugins/payment.c': '#include "stageline/stage.h"\n#include "money.h"\n#include <stdio.h>\n',
@@ -53,6 +54,9 @@ const long = `int f(int a)\n{\n${'\ta++;\n'.repeat(78)}\treturn a;\n}\n`;
 
 const planted = [
   ['an_unknown_top_level_entry', 'top-level', { 'docs/a.md': '' }, 'docs: '],
+  ['a_source_that_is_not_built', 'listed', { 'core/model/lost.c': 'int a;\n' }, 'core/model/lost.c: '],
+  ['a_unit_test_that_is_not_run', 'listed',
+    { 'tests/unit/test_a.c': 'int a;\n', 'tests/unit/meson.build': "unit_tests = ['b']\n" }, 'tests/unit/test_a.c: '],
   ['c_code_in_another_shape', 'format', { 'core/base/a.c': 'int f(void) { return 1; }\n' }, 'core/base/a.c:1'],
   ['base_that_includes_model', 'layers', { 'core/base/a.c': '#include "model/order.h"\n' }, 'core/base/a.c:1: base'],
   ['journal_that_includes_bus', 'layers', { 'core/journal/a.c': '#include "bus/bus.h"\n' }, 'core/journal/a.c:1: '],
