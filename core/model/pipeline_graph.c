@@ -78,6 +78,8 @@ static void check_event(
 {
 	const struct yaml_node *at = place_of(s, key);
 
+	if (!event)
+		return;
 	if (yaml_get(s->node, key) && !is_word(event, false))
 		yaml_fault(faults, at, "%s '%.60s' must be a-z, 0-9 and _, up to %d letters", key,
 			event, PIPELINE_NAME_MAX);

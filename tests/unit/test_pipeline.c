@@ -71,7 +71,7 @@ static void a_stage_needs_no_more_than_its_name(void)
 	CHECK_TEXT(s->plugin, "pick-up");
 	CHECK_TEXT(s->status, "pick-up");
 	CHECK_TEXT(s->event, "pick_up_done");
-	CHECK_TEXT(s->undo_event, "pick_up_undone");
+	CHECK(s->undo_event == NULL); /* nothing is to be undone */
 	CHECK(s->after == 0 && s->workers == 4 && s->in_flight == 256 && s->timeout_ms == 10000);
 	CHECK(s->retry.attempts == 5 && s->retry.backoff_ms == 200 && s->retry.factor == 2);
 	CHECK(s->retry.max_ms == 30000 && s->retry.jitter == 0.2 && !s->irreversible);
