@@ -172,7 +172,7 @@ static int add(struct state_entry *entry, const struct effect *f, struct err *e)
 
 int state_apply(struct state *s, const struct effect *f, struct err *e)
 {
-	struct state_entry *entry;
+	struct state_entry *entry = NULL;
 	int r = find(s, f->key, &entry, e);
 
 	if (r < 0)
@@ -222,7 +222,7 @@ int state_flush(struct state *s, struct err *e)
 
 int state_number(struct state *s, struct str key, int64_t *ret, struct err *e)
 {
-	struct state_entry *entry;
+	struct state_entry *entry = NULL;
 	int r = find(s, key, &entry, e);
 
 	if (r < 0)
@@ -236,7 +236,7 @@ int state_number(struct state *s, struct str key, int64_t *ret, struct err *e)
 
 int state_has(struct state *s, struct str key, struct err *e)
 {
-	struct state_entry *entry;
+	struct state_entry *entry = NULL;
 	int r = find(s, key, &entry, e);
 
 	return r < 0 ? r : entry->type != VALUE_ABSENT;
