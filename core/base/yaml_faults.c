@@ -1,4 +1,4 @@
-/* What is wrong in a YAML file: collecting it, printing it by place, and guessing what was meant. */
+/* What is wrong in a YAML file: collecting it, printing it by place, guessing what was meant. */
 #include "base/yaml.h"
 
 #include <ctype.h>

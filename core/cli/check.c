@@ -6,7 +6,7 @@
 #include "cli/host_config.h"
 #include "engine/load.h"
 
-int check_main(int argc, char **argv); /* in cli/cli.h, the table of commands */
+#include "cli/cli.h"
 
 static const char usage[] =
 	"usage: stageline check [--config FILE] [--plugins DIR ...] [FILE]\n"

@@ -1,8 +1,8 @@
 /* The host's settings: built-in defaults, then stageline.yaml, then flags of the command line.
  *
- * The file is the one that --config names, else ./config/stageline.yaml, else SYSCONFDIR/stageline.yaml;
- * without any, the defaults stand. Paths in the file are relative to the file's folder, paths in flags to the
- * working directory. */
+ * The file is the one that --config names, else ./config/stageline.yaml, else
+ * SYSCONFDIR/stageline.yaml; without any, the defaults stand. Paths in the file are relative to the
+ * file's folder, paths in flags to the working directory. */
 #pragma once
 
 #include <getopt.h>
@@ -19,7 +19,7 @@ struct host_flags {
 	size_t n_plugins;
 };
 
-/* The long options that fill a struct host_flags, for getopt_long(); put them into the command's own. */
+/* The long options that fill a struct host_flags; put them into the command's own. */
 #define HOST_FLAGS_OPTIONS                                                                         \
 	{"config", required_argument, NULL, 'c'}, {"pipeline", required_argument, NULL, 'p'},      \
 		{"data", required_argument, NULL, 'd'}, {"listen", required_argument, NULL, 'l'},  \
@@ -56,9 +56,9 @@ struct host_config {
 	struct arena arena;
 };
 
-/* Faults inside the file are placed in `faults` (-EINVAL; print them with the name in `ret_file`, which is set
- * whenever a file was chosen and lives as long as flags and process). A file that cannot be read, or
- * a flag that is wrong: `e`. `ret_file` may be NULL. Returns owned. */
+/* Faults inside the file are placed in `faults` (-EINVAL; print them with the name in `ret_file`, which
+ * is set on failure too, NULL without a file, and is borrowed from the flags). A file that cannot be
+ * read, or a flag that is wrong: `e`. `ret_file` may be NULL. Returns owned. */
 int host_config_load(const struct host_flags *flags, struct host_config **ret,
 	const char **ret_file, struct yaml_faults *faults, struct err *e);
 void host_config_destroy(struct host_config *c);

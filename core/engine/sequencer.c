@@ -344,10 +344,9 @@ void *sequencer_run(void *engine)
 	struct backlog backlog = {0};
 	bool is_fine = true, is_last = false, has_stopped = false;
 
-	while (!is_last) {
+	while (!is_last || (!en->try_again_ms && (backlog.commands || backlog.verdicts))) {
 		/* Looked at before taking: what came before the end is still handled. */
-		is_last = atomic_load(&en->is_ending) &&
-			  (en->try_again_ms || (!backlog.commands && !backlog.verdicts));
+		is_last = is_last || atomic_load(&en->is_ending);
 		wait_for_work(en, &backlog, is_fine, is_last);
 		turn(en, &backlog, &is_fine);
 		if (atomic_load(&en->is_stopping) && !has_stopped) {
@@ -355,5 +354,6 @@ void *sequencer_run(void *engine)
 			sem_post(&en->stopped);
 		}
 	}
+	free_tasks((struct task *)backlog.verdicts);
 	return NULL;
 }

@@ -9,15 +9,10 @@ static int set_digest(struct pipeline *p, struct str text)
 {
 	uint8_t bytes[DIGEST_SIZE];
 	char hex[DIGEST_TEXT_SIZE];
-	struct digest d;
-	int r = digest_init(&d);
+	int r = digest_once(text, bytes);
 
 	if (r < 0)
 		return r;
-	digest_start(&d);
-	digest_add(&d, text.p, text.n);
-	digest_finish(&d, bytes);
-	digest_fini(&d);
 	digest_text(bytes, hex);
 	memcpy(p->digest, hex, PIPELINE_DIGEST_SIZE - 1);
 	return 0;
@@ -59,7 +54,7 @@ static int read_stage(const struct yaml_node *node, const struct stage_spec *def
 	return 0;
 }
 
-/* A stage without name and plugin has been complained about; nobody else can do anything with it. */
+/* A stage without name and plugin is a fault already; nobody can say more about it. */
 static void drop_nameless(struct pipeline *p)
 {
 	size_t n = 0;

@@ -24,7 +24,7 @@ struct stage_spec {
 	const char *name, *plugin;
 	const char *status;	/* the order's status while this is its current stage */
 	const char *event;	/* event_type when done */
-	const char *undo_event; /* event_type when undone; NAME_undone when not written */
+	const char *undo_event; /* event_type when undone; NULL: nothing is to be undone */
 	uint64_t after;		/* set of stages that must be done or skipped before */
 	int64_t workers;	/* threads that run its code at once */
 	int64_t in_flight;	/* tasks it holds at most: running, and waiting by SL_LATER */

@@ -1,4 +1,4 @@
-/* The stages of a pipeline file among each other: names, status words, event types, what waits for what. */
+/* The stages of a pipeline file among each other: names, status words, events, who waits for whom. */
 #include "base/mem.h"
 #include "model/event.h"
 #include "model/pipeline_keys.h"
@@ -51,9 +51,7 @@ static bool name_rest(struct stage_spec *s, struct arena *arena)
 		s->status = s->name;
 	if (!s->event)
 		s->event = made_of_name(arena, s->name, "_done");
-	if (!s->undo_event)
-		s->undo_event = made_of_name(arena, s->name, "_undone");
-	return s->event && s->undo_event;
+	return s->event != NULL;
 }
 
 static void check_status(const struct stage_spec *s, struct yaml_faults *faults)

@@ -22,6 +22,7 @@ enum {
 	TASK_RESULT_MAX = 64 * 1024,
 	TASK_MESSAGE_MAX = 1024,
 	TASK_EFFECTS_MAX = 256,
+	TASK_EFFECT_BYTES_MAX = 256 * 1024, /* keys and values of all effects together */
 	TASK_KEY_MAX = 256,
 };
 

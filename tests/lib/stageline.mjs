@@ -1,0 +1,125 @@
+// Starts and stops the real program for tests.
+//
+//   const s = await startStageline({ pipeline });      s.url, s.port, s.pid, s.dataDir, s.logs()
+//   await s.stop()      SIGTERM; the exit code
+//   await s.kill()      SIGKILL
+//   await s.restart()   again, on the same port and data
+//
+// STAGELINE_BUILD names the build folder (default: build). Whatever a test leaves behind, processes and
+// folders, is gone when its file ends. A report of a sanitizer makes stop() throw.
+import { spawn } from 'node:child_process';
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { dirname, join, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { until } from './until.mjs';
+
+export const root = resolve(dirname(fileURLToPath(import.meta.url)), '../..');
+export const build = resolve(root, process.env.STAGELINE_BUILD ?? 'build');
+export const binary = join(build, 'core/stageline');
+
+const LOG_MAX = 4 * 1024 * 1024;
+const sanitizer = /^.*(ERROR: \w+Sanitizer|WARNING: ThreadSanitizer|runtime error:)[^]*/m;
+const children = new Set();
+const folders = new Set();
+
+process.on('exit', () => {
+  for (const child of children)
+    child.kill('SIGKILL');
+  for (const folder of folders)
+    rmSync(folder, { recursive: true, force: true });
+});
+
+// A folder of this test file's own.
+export function temporaryFolder() {
+  const folder = mkdtempSync(join(tmpdir(), 'stageline-test-'));
+  folders.add(folder);
+  return folder;
+}
+
+export async function freePort() {
+  const probe = createServer();
+  await new Promise((done) => probe.listen(0, '127.0.0.1', done));
+  const { port } = probe.address();
+  await new Promise((done) => probe.close(done));
+  return port;
+}
+
+// Runs the program to its end: { code, signal, out, err }.
+export async function runStageline(args, { env = {}, deadline = 20_000 } = {}) {
+  const process_ = launch(args, env);
+  const timer = setTimeout(() => process_.child.kill('SIGKILL'), deadline);
+  const end = await process_.ended;
+  clearTimeout(timer);
+  return { ...end, out: process_.out(), err: process_.err() };
+}
+
+function launch(args, env) {
+  const child = spawn(binary, args, { cwd: root, env: { ...process.env, ...env }, stdio: ['ignore', 'pipe', 'pipe'] });
+  const text = { out: '', err: '' };
+
+  children.add(child);
+  child.stdout.setEncoding('utf8').on('data', (chunk) => { text.out = (text.out + chunk).slice(-LOG_MAX); });
+  child.stderr.setEncoding('utf8').on('data', (chunk) => { text.err = (text.err + chunk).slice(-LOG_MAX); });
+  const ended = new Promise((done) => {
+    child.on('error', (error) => done({ code: null, signal: error.message }));
+    child.on('close', (code, signal) => done({ code, signal }));
+  }).then((end) => {
+    children.delete(child);
+    return end;
+  });
+  return { child, ended, out: () => text.out, err: () => text.err };
+}
+
+export function serveArgs({ config, pipeline, dataDir, listen, www, plugins, flags = [] }) {
+  const host = config ?? join(root, 'config/stageline.yaml');
+  return ['serve', ...(existsSync(host) ? ['--config', host] : []),
+    '--pipeline', pipeline ?? join(root, 'config/orders.yaml'), '--data', dataDir, '--listen', listen,
+    '--www', www ?? join(root, 'www'), '--plugins', plugins ?? join(build, 'plugins'), ...flags];
+}
+
+export async function startStageline(options = {}) {
+  const port = options.port ?? await freePort();
+  const dataDir = options.dataDir ?? join(temporaryFolder(), 'data');
+  const url = `http://127.0.0.1:${port}`;
+  let earlier = '';
+  let run = null;
+
+  async function start() {
+    earlier += run ? run.out() + run.err() : '';
+    run = launch(serveArgs({ ...options, dataDir, listen: `127.0.0.1:${port}` }), options.env ?? {});
+    let end = null;
+    run.ended.then((e) => { end = e; });
+    await until('the server to be ready', async () => {
+      if (end)
+        throw new Error(`stageline ended before it was ready (${end.code ?? end.signal}):\n${s.logs()}`);
+      return await fetch(`${url}/readyz`).then((answer) => answer.ok, () => false);
+    }, { deadline: options.deadline ?? 30_000, step: 10, detail: () => s.logs() });
+  }
+
+  async function end(signal) {
+    run.child.kill(signal);
+    const { code } = await run.ended;
+    const report = sanitizer.exec(run.err());
+    if (report)
+      throw new Error(`the sanitizer says:\n${report[0].slice(0, 20_000)}`);
+    return code;
+  }
+
+  const s = {
+    url, port, dataDir,
+    get pid() { return run.child.pid; },
+    get isRunning() { return children.has(run.child); },
+    logs: () => earlier + run.out() + run.err(),
+    stop: () => end('SIGTERM'),
+    kill: () => end('SIGKILL'),
+    async restart() {
+      if (s.isRunning)
+        await s.stop();
+      await start();
+    },
+  };
+  await start();
+  return s;
+}
