@@ -1,12 +1,10 @@
 /* YAML text to a tree of placed nodes, by libyaml's event parser. */
 #include "base/yaml.h"
 
-#include <fcntl.h>
-#include <unistd.h>
 #include <yaml.h>
 
-#include "base/json.h"
 #include "base/mem.h"
+#include "base/yaml_check.h"
 
 enum { ANCHORS_MAX = 1000 };
 
@@ -41,32 +39,6 @@ static struct yaml_node place(yaml_mark_t mark)
 	return (struct yaml_node){.line = (int)mark.line + 1, .column = (int)mark.column + 1};
 }
 
-static struct yaml_node place_of_offset(struct str text, size_t offset)
-{
-	struct yaml_node at = {.line = 1, .column = 1};
-
-	for (size_t i = 0; i < offset && i < text.n; i++) {
-		if (text.p[i] == '\n') {
-			at.line++;
-			at.column = 1;
-		} else if (((unsigned char)text.p[i] & 0xc0) != 0x80) {
-			at.column++;
-		}
-	}
-	return at;
-}
-
-static bool is_at_tab(const struct parse *p, const struct yaml_node *at)
-{
-	const char *s = p->y->source;
-
-	for (int line = 1; line < at->line && s; line++) {
-		s = strchr(s, '\n');
-		s = s ? s + 1 : NULL;
-	}
-	return s && strlen(s) >= (size_t)at->column && s[at->column - 1] == '\t';
-}
-
 /* libyaml's own complaint, in one sentence. */
 static int fault_of_library(struct parse *p)
 {
@@ -77,9 +49,9 @@ static int fault_of_library(struct parse *p)
 	if (p->lib.error == YAML_MEMORY_ERROR)
 		return -ENOMEM;
 	if (p->lib.error == YAML_READER_ERROR) {
-		at = place_of_offset(source, p->lib.problem_offset);
+		at = yaml_place_of_offset(source, p->lib.problem_offset);
 		yaml_fault(p->faults, &at, "%s", problem);
-	} else if (is_at_tab(p, &at)) {
+	} else if (yaml_is_at_tab(p->y->source, &at)) {
 		yaml_fault(p->faults, &at, "a tab character; YAML is indented with spaces");
 	} else if (p->lib.context && p->lib.context_mark.line != p->lib.problem_mark.line) {
 		yaml_fault(p->faults, &at, "%s %s that starts in line %d", problem, p->lib.context,
@@ -206,29 +178,6 @@ static bool tag_is(const yaml_char_t *tag, const char *want)
 	return !tag || strcmp((const char *)tag, want) == 0;
 }
 
-/* Resolves a scalar that carries a tag: "!!str 5", "!!float 5". */
-static void resolve_tagged(struct parse *p, struct yaml_node *node, const char *tag)
-{
-	static const struct {
-		const char *tag;
-		enum yaml_type type;
-	} core[] = {{YAML_NULL_TAG, YAML_NULL}, {YAML_BOOL_TAG, YAML_BOOL},
-		{YAML_INT_TAG, YAML_INT}, {YAML_FLOAT_TAG, YAML_FLOAT}};
-
-	if (strcmp(tag, YAML_STR_TAG) == 0 || strcmp(tag, "!") == 0)
-		return;
-	for (size_t i = 0; i < ARRAY_LEN(core); i++) {
-		if (strcmp(tag, core[i].tag) != 0)
-			continue;
-		if (yaml_resolve(node) && node->type == YAML_INT && core[i].type == YAML_FLOAT)
-			node->type = YAML_FLOAT;
-		if (node->type != core[i].type)
-			yaml_fault(p->faults, node, "the value is not of the type its tag says");
-		return;
-	}
-	yaml_fault(p->faults, node, "the tag '%.60s' is not known here; leave it out", tag);
-}
-
 static int parse_scalar(struct parse *p, struct yaml_node **ret)
 {
 	const char *value = (const char *)p->event.data.scalar.value;
@@ -250,7 +199,7 @@ static int parse_scalar(struct parse *p, struct yaml_node **ret)
 	if (memchr(value, '\0', length))
 		yaml_fault(p->faults, node, "text with a NUL character (\\0) is not accepted");
 	if (tag)
-		resolve_tagged(p, node, tag);
+		yaml_resolve_tagged(node, tag, p->faults);
 	else if (is_plain && !yaml_resolve(node))
 		yaml_fault(p->faults, node,
 			"the number does not fit; if it is text, put it in quotes");
@@ -281,22 +230,6 @@ static int parse_items(struct parse *p, struct yaml_node *list, int depth)
 	}
 }
 
-/* Whether a node may be a key; the fault when not. */
-static bool check_key(struct parse *p, const struct yaml_node *key, bool is_plain)
-{
-	if (key->type == YAML_LIST || key->type == YAML_MAP)
-		yaml_fault(p->faults, key, "a key must be text, not a list or a map");
-	else if (key->type != YAML_STRING)
-		yaml_fault(p->faults, key, "a key must be text: write it in quotes, \"%.*s\"",
-			(int)(key->text.n < 60 ? key->text.n : 60), key->text.p);
-	else if (is_plain && str_is(key->text, "<<"))
-		yaml_fault(p->faults, key,
-			"'<<' (merge) is not part of YAML 1.2: write the keys out here");
-	else
-		return true;
-	return false;
-}
-
 static int parse_member(struct parse *p, int depth, struct yaml_node **ret)
 {
 	bool is_plain = p->event.type == YAML_SCALAR_EVENT &&
@@ -311,52 +244,12 @@ static int parse_member(struct parse *p, int depth, struct yaml_node **ret)
 	if (r < 0)
 		return r;
 	*ret = NULL;
-	if (!check_key(p, key, is_plain))
+	if (!yaml_check_key(key, is_plain, p->faults))
 		return 0;
 	value->key = key->text;
 	value->key_line = key->line;
 	value->key_column = key->column;
 	*ret = value;
-	return 0;
-}
-
-/* By key, those with the same key in the order of the file. */
-static int compare_members(const void *a, const void *b)
-{
-	const struct yaml_node *x = *(const struct yaml_node *const *)a;
-	const struct yaml_node *y = *(const struct yaml_node *const *)b;
-	size_t n = x->key.n < y->key.n ? x->key.n : y->key.n;
-	int order = memcmp(x->key.p, y->key.p, n);
-
-	if (order == 0 && x->key.n != y->key.n)
-		order = x->key.n < y->key.n ? -1 : 1;
-	if (order == 0 && x->key_line != y->key_line)
-		order = x->key_line < y->key_line ? -1 : 1;
-	return order ? order : x->key_column - y->key_column;
-}
-
-static int check_duplicates(struct parse *p, const struct yaml_node *map)
-{
-	_cleanup_(freep) const struct yaml_node **members = NULL;
-	const struct yaml_node *first = NULL;
-	size_t n = 0;
-
-	if (map->n_children < 2)
-		return 0;
-	members = malloc(map->n_children * sizeof *members);
-	if (!members)
-		return -ENOMEM;
-	for (const struct yaml_node *m = map->first; m; m = m->next)
-		members[n++] = m;
-	qsort(members, n, sizeof *members, compare_members);
-	for (size_t i = 0; i < n; i++) {
-		if (!first || !str_eq(first->key, members[i]->key))
-			first = members[i];
-		else
-			yaml_fault_key(p->faults, members[i],
-				"duplicate key '%.60s'; the first one is in line %d, column %d",
-				first->key.p, first->key_line, first->key_column);
-	}
 	return 0;
 }
 
@@ -371,7 +264,7 @@ static int parse_members(struct parse *p, struct yaml_node *map, int depth)
 		if (r < 0)
 			return r;
 		if (p->event.type == YAML_MAPPING_END_EVENT)
-			return check_duplicates(p, map);
+			return yaml_check_duplicates(map, p->faults);
 		r = parse_member(p, depth, slot);
 		if (r < 0)
 			return r;
@@ -445,30 +338,6 @@ static int parse_stream(struct parse *p)
 	return -EINVAL;
 }
 
-static size_t utf8_wish(unsigned char first)
-{
-	return first < 0x80 ? 1 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : 4;
-}
-
-static int check_utf8(struct str text, struct yaml_faults *faults)
-{
-	struct yaml_node at;
-	size_t i = 0;
-
-	if (utf8_valid(text))
-		return 0;
-	for (;;) {
-		struct str c = {text.p + i, utf8_wish((unsigned char)text.p[i])};
-
-		if (c.n > text.n - i || !utf8_valid(c))
-			break;
-		i += c.n;
-	}
-	at = place_of_offset(text, i);
-	yaml_fault(faults, &at, "not valid UTF-8 (byte 0x%02x)", (unsigned char)text.p[i]);
-	return -EINVAL;
-}
-
 static int tree_new(struct str text, struct yaml **ret)
 {
 	struct yaml *y = calloc(1, sizeof *y);
@@ -495,7 +364,7 @@ int yaml_parse(struct str text, struct yaml **ret, struct yaml_faults *faults)
 		yaml_fault(faults, NULL, "larger than %d bytes", YAML_FILE_MAX);
 		return -EINVAL;
 	}
-	r = check_utf8(text, faults);
+	r = yaml_check_utf8(text, faults);
 	if (r == 0)
 		r = tree_new(text, &y);
 	if (r < 0)
@@ -510,38 +379,6 @@ int yaml_parse(struct str text, struct yaml **ret, struct yaml_faults *faults)
 	if (r == 0)
 		*ret = steal_ptr(y);
 	return r;
-}
-
-static void closep(int *fd)
-{
-	if (*fd >= 0)
-		close(*fd);
-}
-
-int yaml_read(const char *path, char **ret, size_t *ret_len, struct err *e)
-{
-	_cleanup_(freep) char *text = malloc(YAML_FILE_MAX + 1);
-	_cleanup_(closep) int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
-	size_t n = 0;
-	ssize_t got;
-
-	if (fd < 0)
-		return err_set(e, -errno, "cannot be opened: %s", strerror(errno));
-	if (!text)
-		return err_set(e, -ENOMEM, "no memory to read it");
-	do {
-		got = read(fd, text + n, YAML_FILE_MAX + 1 - n);
-		if (got < 0 && errno != EINTR)
-			return err_set(e, -errno, "cannot be read: %s", strerror(errno));
-		n += got > 0 ? (size_t)got : 0;
-	} while (got != 0 && n <= YAML_FILE_MAX);
-	if (n > YAML_FILE_MAX)
-		return err_set(e, -EFBIG, "is larger than %d bytes", YAML_FILE_MAX);
-	*ret = str_dup((struct str){text, n});
-	if (!*ret)
-		return err_set(e, -ENOMEM, "no memory to read it");
-	*ret_len = n;
-	return 0;
 }
 
 void yaml_destroy(struct yaml *y)

@@ -3,10 +3,9 @@
 #include <sysexits.h>
 
 #include "base/mem.h"
+#include "cli/cli.h"
 #include "cli/host_config.h"
 #include "engine/load.h"
-
-#include "cli/cli.h"
 
 static const char usage[] =
 	"usage: stageline check [--config FILE] [--plugins DIR ...] [FILE]\n"

@@ -3,8 +3,9 @@
  *   digest(n) = SHA-256( salt || payload(n) )
  *   hash(n)   = SHA-256( hash(n-1) || header(n) || digest(n) )      hash(0) = 32 zero bytes
  *
- * salt: 16 random bytes of the order (stored with its order_created), or of the event itself when it is
- * about no order. Since the chain covers the digest, not the payload, payload and salt can be erased.
+ * salt: 16 random bytes of the order (stored with its order_created), or of the event itself when
+ * it is about no order. Since the chain covers the digest, not the payload, payload and salt can be
+ * erased.
  *
  * header(n), integers big-endian:
  *

@@ -1,5 +1,5 @@
-/* Projections against events: everything is projected once more, into a scratch database, by the code
- * that the writer uses, and compared row by row. */
+/* Projections against events: everything is projected once more, into a scratch database, by the
+ * code that the writer uses, and compared row by row. */
 #include <inttypes.h>
 #include <search.h>
 
@@ -102,7 +102,8 @@ static int project(struct rebuild *b, sqlite3_stmt *s, struct arena *arena)
 
 	event_list_init(&list, arena);
 	r = row_event(s, &list, &ev, b->e);
-	if (r == 0 && ev->kind == EVENT_PIPELINE_LOADED && !pipeline_set_find(b->set, ev->generation))
+	if (r == 0 && ev->kind == EVENT_PIPELINE_LOADED &&
+		!pipeline_set_find(b->set, ev->generation))
 		r = generation_add(b->set, ev->generation, ev->text, &p, b->e);
 	if (r == 0)
 		r = projection_event(&b->projection, ev, b->e);
@@ -161,8 +162,7 @@ static bool values_differ(sqlite3_stmt *a, sqlite3_stmt *b, int column)
 	       !str_eq(sql_str(a, column), sql_str(b, column));
 }
 
-static int compare_row(
-	const struct table *t, sqlite3_stmt *live, sqlite3_stmt *made, struct err *e)
+static int compare_row(const struct table *t, sqlite3_stmt *live, sqlite3_stmt *made, struct err *e)
 {
 	for (int i = 0; i < sqlite3_column_count(live); i++) {
 		struct str is, should, row;
@@ -172,9 +172,8 @@ static int compare_row(
 		row = value_text(live, 0);
 		is = value_text(live, i);
 		should = value_text(made, i);
-		return err_set(e, -EBADMSG,
-			"%s, row %.*s: %s is '%.*s', the events give '%.*s'", t->name,
-			(int)row.n, row.p, sqlite3_column_name(live, i), (int)is.n, is.p,
+		return err_set(e, -EBADMSG, "%s, row %.*s: %s is '%.*s', the events give '%.*s'",
+			t->name, (int)row.n, row.p, sqlite3_column_name(live, i), (int)is.n, is.p,
 			(int)should.n, should.p);
 	}
 	return 0;

@@ -15,8 +15,8 @@ int generation_add(struct pipeline_set *set, struct str digest, struct str text,
 		return err_set(e, r, "out of memory");
 	if (r < 0) {
 		yaml_faults_first(&faults, &why);
-		return err_set(e, -EPROTO, "generation %.*s: %s", (int)digest.n, digest.p,
-			err_text(&why));
+		return err_set(
+			e, -EPROTO, "generation %.*s: %s", (int)digest.n, digest.p, err_text(&why));
 	}
 	if (!str_is(digest, p->digest))
 		return err_set(e, -EPROTO, "generation %.*s: its text is another one's (%s)",

@@ -1,5 +1,5 @@
-/* The writer: batches of events, their chain, and the projections that commit with them. Reading for
- * others is reader.c's; what follows from an event is projection.c's. */
+/* The writer: batches of events, their chain, and the projections that commit with them. Reading
+ * for others is reader.c's; what follows from an event is projection.c's. */
 #include "journal/journal.h"
 
 #include <assert.h>
@@ -25,8 +25,9 @@ static const char *const texts[STATEMENTS] = {
 	[BEGIN] = "BEGIN IMMEDIATE",
 	[COMMIT] = "COMMIT",
 	[ROLLBACK] = "ROLLBACK",
-	[APPEND] = "INSERT INTO events(seq, time_us, order_seq, kind, type, stage, attempt, id, salt,"
-		   " payload, digest, hash) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
+	[APPEND] =
+		"INSERT INTO events(seq, time_us, order_seq, kind, type, stage, attempt, id, salt,"
+		" payload, digest, hash) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
 	[FIND_ID] = "SELECT seq FROM orders WHERE id = ?1",
 	[FIND_KEY] = "SELECT order_seq FROM idempotency WHERE key = ?1",
 	[FIND_CURRENT] = "SELECT digest FROM generations ORDER BY seq DESC LIMIT 1",
@@ -93,8 +94,7 @@ static int read_head(struct journal *j, struct err *e)
 {
 	_cleanup_(sql_finalizep) sqlite3_stmt *s = NULL;
 	struct str hash;
-	int r = sql_prepare(
-		j->db, "SELECT seq, hash FROM events ORDER BY seq DESC LIMIT 1", &s, e);
+	int r = sql_prepare(j->db, "SELECT seq, hash FROM events ORDER BY seq DESC LIMIT 1", &s, e);
 
 	if (r == 0)
 		r = sql_row(s, 0, e);
@@ -200,8 +200,8 @@ static int fail_batch(struct journal *j, const struct err *reason, struct err *e
 	return err_set(e, reason->code, "%s", reason->text);
 }
 
-/* Moves the WAL's pages into the main file: here, after the last batch has been answered. A full disk or
- * a busy reader only puts it off. */
+/* Moves the WAL's pages into the main file: here, after the last batch has been answered. A full
+ * disk or a busy reader only puts it off. */
 static int checkpoint(struct journal *j, struct err *e)
 {
 	struct err why = {0};
@@ -210,7 +210,8 @@ static int checkpoint(struct journal *j, struct err *e)
 	if (j->wal_pages < CHECKPOINT_PAGES)
 		return 0;
 	j->wal_pages = 0;
-	if (sqlite3_wal_checkpoint_v2(j->db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL) == SQLITE_OK)
+	if (sqlite3_wal_checkpoint_v2(j->db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL) ==
+		SQLITE_OK)
 		return 0;
 	r = sql_error(j->db, &why, "checkpoint");
 	if (r == -ENOSPC || r == -EBUSY || r == -ENOMEM)
@@ -234,8 +235,8 @@ int journal_begin(struct journal *j, struct err *e)
 }
 
 /* The salt that the event's digest takes: new for an order and for what is about none. */
-static int salt_of(struct journal *j, const struct event *ev, uint8_t salt[CHAIN_SALT_SIZE],
-	struct err *e)
+static int salt_of(
+	struct journal *j, const struct event *ev, uint8_t salt[CHAIN_SALT_SIZE], struct err *e)
 {
 	if (ev->order_seq && ev->kind != EVENT_ORDER_CREATED)
 		return salt_cache_get(&j->salts, ev->order_seq, salt, e);

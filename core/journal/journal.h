@@ -3,10 +3,10 @@
  * A batch is begin, any number of appends and order rows, commit. Nothing of a batch is visible or
  * durable before the commit returns 0; then all of it is (synchronous=FULL, WAL).
  *
- * After a failed commit the journal is broken: the same data is never tried again (a failed fsync may have
- * dropped the pages). Every later call gives -EIO and the first reason, until the process is restarted.
- * -ENOSPC is not final, from the commit neither: what found no room was not synced. Roll back, and try
- * again when there is space.
+ * After a failed commit the journal is broken: the same data is never tried again (a failed fsync
+ * may have dropped the pages). Every later call gives -EIO and the first reason, until the process
+ * is restarted. -ENOSPC is not final, from the commit neither: what found no room was not synced.
+ * Roll back, and try again when there is space.
  *
  * A batch in which any call failed cannot be committed; every batch that is not committed ends with
  * journal_rollback(). */
@@ -28,8 +28,8 @@ static inline void journal_closep(struct journal **j)
 
 int journal_begin(struct journal *j, struct err *e);
 
-/* Appends one event: gives it its seq (and, for order_created, its order_seq), extends the hash chain,
- * applies its effects to `state`, records key and generation. Borrows `ev`. */
+/* Appends one event: gives it its seq (and, for order_created, its order_seq), extends the hash
+ * chain, applies its effects to `state`, records key and generation. Borrows `ev`. */
 int journal_append(struct journal *j, struct event *ev, struct err *e);
 
 /* Writes the order's row in `orders`. Once per changed order and batch, after its events. */

@@ -1,4 +1,5 @@
-/* Projections: one function per kind of row. Which events exist is the writer's and the rebuild's. */
+/* Projections: one function per kind of row. Which events exist is the writer's and the rebuild's.
+ * */
 #include "journal/projection.h"
 
 #include <inttypes.h>
@@ -6,9 +7,10 @@
 #include "base/mem.h"
 
 static const char *const texts[PROJECTION_STATEMENTS] = {
-	[PUT_NEW_ORDER] = "INSERT INTO orders(seq, id, status, is_open, generation, email, body_seq,"
-			  " created_us, updated_us, total_minor, last_seq)"
-			  " VALUES(?1, ?2, 'pending', 1, ?3, ?4, ?1, ?5, ?5, ?6, ?1)",
+	[PUT_NEW_ORDER] =
+		"INSERT INTO orders(seq, id, status, is_open, generation, email, body_seq,"
+		" created_us, updated_us, total_minor, last_seq)"
+		" VALUES(?1, ?2, 'pending', 1, ?3, ?4, ?1, ?5, ?5, ?6, ?1)",
 	[PUT_BODY] = "UPDATE orders SET email = ?2, total_minor = ?3, body_seq = ?4 WHERE seq = ?1",
 	[PUT_ORDER] = "UPDATE orders SET status = ?2, is_open = ?3, updated_us = ?4,"
 		      " completed_us = ?5, error = ?6, last_seq = ?7 WHERE seq = ?1",
@@ -48,8 +50,7 @@ void projection_email(struct str text, struct buf *out)
 	out->len += p ? text.n : 0;
 }
 
-static int put_products(
-	struct projection *p, int64_t order_seq, const cJSON *body, struct err *e)
+static int put_products(struct projection *p, int64_t order_seq, const cJSON *body, struct err *e)
 {
 	const cJSON *item, *items = cJSON_GetObjectItemCaseSensitive(body, "items");
 	sqlite3_stmt *s = p->stmts[PUT_PRODUCT];
@@ -80,8 +81,8 @@ static int bind_total(sqlite3_stmt *s, int column, const struct body_facts *fact
 				: sqlite3_bind_null(s, column);
 }
 
-static int put_new_order(struct projection *p, const struct event *ev,
-	const struct body_facts *facts, struct err *e)
+static int put_new_order(
+	struct projection *p, const struct event *ev, const struct body_facts *facts, struct err *e)
 {
 	sqlite3_stmt *s = p->stmts[PUT_NEW_ORDER];
 	int bad = sql_bind_int(s, 1, ev->seq) |
@@ -92,8 +93,8 @@ static int put_new_order(struct projection *p, const struct event *ev,
 	return sql_run(s, bad, e);
 }
 
-static int put_body(struct projection *p, const struct event *ev, const struct body_facts *facts,
-	struct err *e)
+static int put_body(
+	struct projection *p, const struct event *ev, const struct body_facts *facts, struct err *e)
 {
 	sqlite3_stmt *s = p->stmts[PUT_BODY];
 	int bad = sql_bind_int(s, 1, ev->order_seq) | sql_bind_str(s, 2, facts->email) |

@@ -1,5 +1,5 @@
-/* Projections: the rows that follow from events and from the orders folded of them. The writer and the
- * rebuild use the same functions, so that a rebuild gives the same bytes (P3).
+/* Projections: the rows that follow from events and from the orders folded of them. The writer and
+ * the rebuild use the same functions, so that a rebuild gives the same bytes (P3).
  *
  * Changes of the state are in memory until projection_flush(). */
 #pragma once

@@ -1,5 +1,5 @@
-/* The reader: orders folded from their events, the events themselves, the state. Lists of orders are
- * reader_list.c's. */
+/* The reader: orders folded from their events, the events themselves, the state. Lists of orders
+ * are reader_list.c's. */
 #include "journal/reader.h"
 
 #include <inttypes.h>
@@ -18,12 +18,13 @@ static const char *const texts[READER_STATEMENTS] = {
 	[READER_FIND] = "SELECT seq FROM orders WHERE id = ?1",
 	[READER_ORDER] = "SELECT " ROW_COLUMNS
 			 " FROM events e WHERE e.order_seq = ?1 AND e.seq <= ?2 ORDER BY e.seq",
-	[READER_EVENTS] = "SELECT " ROW_COLUMNS
-			  " FROM events e WHERE e.seq > ?1 ORDER BY e.seq LIMIT ?2",
+	[READER_EVENTS] =
+		"SELECT " ROW_COLUMNS " FROM events e WHERE e.seq > ?1 ORDER BY e.seq LIMIT ?2",
 	[READER_GENERATION] = "SELECT text FROM generations WHERE digest = ?1",
-	[READER_ROW] = "SELECT " ROW_COLUMNS ", o.seq, o.id, o.status, o.error, o.created_us,"
-		       " o.updated_us, o.completed_us FROM orders o JOIN events e ON e.seq = o.body_seq"
-		       " WHERE o.seq = ?1",
+	[READER_ROW] =
+		"SELECT " ROW_COLUMNS ", o.seq, o.id, o.status, o.error, o.created_us,"
+		" o.updated_us, o.completed_us FROM orders o JOIN events e ON e.seq = o.body_seq"
+		" WHERE o.seq = ?1",
 	[READER_COUNTS] = "SELECT status, count(*) FROM orders GROUP BY status",
 	[READER_UNFINISHED] = "SELECT seq FROM orders INDEXED BY orders_open"
 			      " WHERE is_open = 1 AND seq > ?1 ORDER BY seq LIMIT ?2",

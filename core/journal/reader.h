@@ -1,13 +1,13 @@
-/* Reading the journal: a connection of its own that never blocks the writer and is never blocked by it.
- * One reader serves one thread. */
+/* Reading the journal: a connection of its own that never blocks the writer and is never blocked by
+ * it. One reader serves one thread. */
 #pragma once
 
 #include "model/order.h"
 
 struct reader;
 
-/* `set` outlives the reader and everything that came out of it; generations that are not in it yet are
- * loaded from the journal into it. */
+/* `set` outlives the reader and everything that came out of it; generations that are not in it yet
+ * are loaded from the journal into it. */
 int reader_open(const char *path, struct pipeline_set *set, struct reader **ret, struct err *e);
 void reader_close(struct reader *r);
 
@@ -17,8 +17,8 @@ void reader_end(struct reader *r);
 
 int reader_find_order(struct reader *r, const struct id *id, int64_t *ret_seq);
 
-/* Folds one order up to event `at_seq` (INT64_MAX: all). `events` (may be NULL) gets the events, oldest
- * first, in its arena. Returns owned. -ENOENT; -EPROTO: the events do not fit together. */
+/* Folds one order up to event `at_seq` (INT64_MAX: all). `events` (may be NULL) gets the events,
+ * oldest first, in its arena. Returns owned. -ENOENT; -EPROTO: the events do not fit together. */
 int reader_order(struct reader *r, int64_t order_seq, int64_t at_seq, struct order **ret,
 	struct event_list *events, struct err *e);
 
@@ -33,7 +33,8 @@ struct order_filter {
 	size_t limit;
 };
 
-/* One order of a list: what the row and its body say, without folding. Borrowed during the callback. */
+/* One order of a list: what the row and its body say, without folding. Borrowed during the
+ * callback. */
 struct order_row {
 	int64_t seq;
 	struct id id;
@@ -49,10 +50,11 @@ int reader_orders(struct reader *r, const struct order_filter *f,
 int reader_counts(struct reader *r, int (*on_count)(void *arg, struct str status, int64_t n),
 	void *arg, struct err *e);
 
-/* seqs of orders that are not terminal and > `after`, ascending, up to `limit`. Returns how many. */
+/* seqs of orders that are not terminal and > `after`, ascending, up to `limit`. Returns how many.
+ * */
 int reader_unfinished(struct reader *r, int64_t after, int64_t *seqs, size_t limit, struct err *e);
 
-/* State entries whose key starts with `prefix` and is > `after` (absent: from the first), in order of key,
- * up to `limit`. Returns how many. */
+/* State entries whose key starts with `prefix` and is > `after` (absent: from the first), in order
+ * of key, up to `limit`. Returns how many. */
 int reader_state(struct reader *r, struct str prefix, struct str after, size_t limit,
 	int (*on_entry)(void *arg, struct str key, struct str json), void *arg, struct err *e);

@@ -1,4 +1,5 @@
-/* The reader's lists of orders: found by the index that fits, newest first, shown from row and body. */
+/* The reader's lists of orders: found by the index that fits, newest first, shown from row and
+ * body. */
 #include <inttypes.h>
 
 #include "base/mem.h"
@@ -168,7 +169,8 @@ static int find_by(struct search *q, enum query_kind query, struct err *e)
 	return r;
 }
 
-/* A query is an id, an e-mail address when it has an @, or else either the start of one or a product. */
+/* A query is an id, an e-mail address when it has an @, or else either the start of one or a
+ * product. */
 static int find(struct search *q, struct err *e)
 {
 	_cleanup_(buf_fini) struct buf email = {0};
@@ -201,7 +203,8 @@ struct shown {
 };
 
 /* 1: go on; 0: enough. The body is in the event that row_event() has read. */
-static int show_row(sqlite3_stmt *s, struct event_list *list, const struct shown *shown, struct err *e)
+static int show_row(
+	sqlite3_stmt *s, struct event_list *list, const struct shown *shown, struct err *e)
 {
 	struct order_row row = {0};
 	struct event *ev;

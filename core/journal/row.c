@@ -11,7 +11,8 @@ static int read_payload(sqlite3_stmt *s, struct event_list *list, struct event *
 	int r = payload.p ? event_decode(payload, ev, list->arena) : 0;
 
 	if (r == -EINVAL)
-		return err_set(e, -EPROTO, "event %" PRId64 ": its payload cannot be read", ev->seq);
+		return err_set(
+			e, -EPROTO, "event %" PRId64 ": its payload cannot be read", ev->seq);
 	return r < 0 ? err_set(e, r, "out of memory") : 0;
 }
 

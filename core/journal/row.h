@@ -11,6 +11,6 @@
 	" THEN (SELECT c.id FROM events c WHERE c.seq = e.order_seq) ELSE e.id END"
 enum { ROW_N_COLUMNS = 9 };
 
-/* The event of the statement's row, at the end of `list`, all in its arena. An erased payload leaves its
- * fields absent. -EPROTO: it cannot be read; -ENOMEM. */
+/* The event of the statement's row, at the end of `list`, all in its arena. An erased payload
+ * leaves its fields absent. -EPROTO: it cannot be read; -ENOMEM. */
 int row_event(sqlite3_stmt *s, struct event_list *list, struct event **ret, struct err *e);

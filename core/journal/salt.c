@@ -6,8 +6,8 @@
 int salt_cache_init(struct salt_cache *c, sqlite3 *db, struct err *e)
 {
 	salt_cache_clear(c);
-	return sql_prepare(db, "SELECT salt FROM events WHERE seq = ?1 AND order_seq = ?1",
-		&c->find, e);
+	return sql_prepare(
+		db, "SELECT salt FROM events WHERE seq = ?1 AND order_seq = ?1", &c->find, e);
 }
 
 void salt_cache_fini(struct salt_cache *c)
@@ -48,8 +48,8 @@ int salt_cache_get(
 	if (salt.n == CHAIN_SALT_SIZE)
 		memcpy(ret, salt.p, CHAIN_SALT_SIZE);
 	r = salt.n == CHAIN_SALT_SIZE
-		? 0
-		: err_set(e, -EPROTO, "order %" PRId64 ": no salt in the journal", order_seq);
+		    ? 0
+		    : err_set(e, -EPROTO, "order %" PRId64 ": no salt in the journal", order_seq);
 	sqlite3_reset(c->find);
 	if (r == 0)
 		salt_cache_put(c, order_seq, ret);

@@ -1,5 +1,5 @@
-/* The tables of a journal file. `events` is the truth; every other table is a projection of it and can
- * be rebuilt. Each migration runs once, in order, and is never edited after a release. */
+/* The tables of a journal file. `events` is the truth; every other table is a projection of it and
+ * can be rebuilt. Each migration runs once, in order, and is never edited after a release. */
 #include "journal/schema.h"
 
 #include <inttypes.h>
@@ -12,8 +12,8 @@ static const char *const migrations[] = {
 	"CREATE TABLE meta(key TEXT PRIMARY KEY, value) WITHOUT ROWID;"
 
 	/* order_seq: seq of the order's order_created; NULL when not about an order.
-	 * id: of the order, on order_created. salt: on order_created and on events without an order.
-	 * salt and payload are NULL once erased. */
+	 * id: of the order, on order_created. salt: on order_created and on events without an
+	 * order. salt and payload are NULL once erased. */
 	"CREATE TABLE events("
 	" seq INTEGER PRIMARY KEY, time_us INTEGER NOT NULL, order_seq INTEGER,"
 	" kind INTEGER NOT NULL, type TEXT NOT NULL, stage TEXT, attempt INTEGER NOT NULL,"
@@ -24,7 +24,8 @@ static const char *const migrations[] = {
 	 * case, for searching. The indices end in seq, the rowid. */
 	"CREATE TABLE orders("
 	" seq INTEGER PRIMARY KEY, id BLOB NOT NULL UNIQUE, status TEXT NOT NULL,"
-	" is_open INTEGER NOT NULL, generation TEXT NOT NULL, email TEXT, body_seq INTEGER NOT NULL,"
+	" is_open INTEGER NOT NULL, generation TEXT NOT NULL, email TEXT, body_seq INTEGER NOT "
+	"NULL,"
 	" created_us INTEGER NOT NULL, updated_us INTEGER NOT NULL, completed_us INTEGER,"
 	" total_minor INTEGER, error TEXT, last_seq INTEGER NOT NULL);"
 	"CREATE INDEX orders_status ON orders(status);"
@@ -112,7 +113,7 @@ int schema_check(sqlite3 *db, struct err *e)
 		return r;
 	if (version != VERSION)
 		return err_set(e, -EPROTO,
-			"schema %" PRId64 " is old: start the daemon once to bring it to %d", version,
-			(int)VERSION);
+			"schema %" PRId64 " is old: start the daemon once to bring it to %d",
+			version, (int)VERSION);
 	return 0;
 }

@@ -16,7 +16,8 @@ static bool found_no_room(sqlite3 *db)
 		sqlite3_file *f = NULL;
 		int number = 0;
 
-		if (sqlite3_file_control(db, "main", files[i], &f) != SQLITE_OK || !f || !f->pMethods)
+		if (sqlite3_file_control(db, "main", files[i], &f) != SQLITE_OK || !f ||
+			!f->pMethods)
 			continue;
 		if (f->pMethods->xFileControl(f, SQLITE_FCNTL_LAST_ERRNO, &number) == SQLITE_OK &&
 			(number == ENOSPC || number == EDQUOT || number == EFBIG))

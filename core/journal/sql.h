@@ -35,8 +35,8 @@ void sql_finalize_all(sqlite3_stmt **stmts, size_t n);
 /* One number: the first column of the first row, `otherwise` when there is none. */
 int sql_number(sqlite3 *db, const char *text, int64_t otherwise, int64_t *ret, struct err *e);
 
-/* Binding borrows until the statement has run. They return SQLite codes, made to be or-ed: 0 is well.
- * An absent str, a NULL blob bind NULL. */
+/* Binding borrows until the statement has run. They return SQLite codes, made to be or-ed: 0 is
+ * well. An absent str, a NULL blob bind NULL. */
 int sql_bind_str(sqlite3_stmt *s, int column, struct str value);
 int sql_bind_blob(sqlite3_stmt *s, int column, const void *bytes, size_t n);
 int sql_bind_int(sqlite3_stmt *s, int column, int64_t value);

@@ -30,7 +30,8 @@ int state_init(struct state *s, sqlite3 *db, struct err *e)
 	r = sql_prepare(db, "SELECT value FROM state WHERE key = ?1", &s->find, e);
 	if (r == 0)
 		r = sql_prepare(db,
-			"INSERT INTO state VALUES(?1, ?2) ON CONFLICT(key) DO UPDATE SET value = ?2",
+			"INSERT INTO state VALUES(?1, ?2) ON CONFLICT(key) DO UPDATE SET value = "
+			"?2",
 			&s->put, e);
 	if (r == 0)
 		r = sql_prepare(db, "DELETE FROM state WHERE key = ?1", &s->drop, e);
@@ -163,8 +164,9 @@ static int add(struct state_entry *entry, const struct effect *f, struct err *e)
 		return err_set(e, -ERANGE, "state '%.*s': %" PRId64 " %+" PRId64 " overflows",
 			key_n, f->key.p, now, f->delta);
 	if (sum < f->floor && f->delta < 0)
-		return err_set(e, -EPROTO, "state '%.*s': %" PRId64 " %+" PRId64 " is below %" PRId64,
-			key_n, f->key.p, now, f->delta, f->floor);
+		return err_set(e, -EPROTO,
+			"state '%.*s': %" PRId64 " %+" PRId64 " is below %" PRId64, key_n, f->key.p,
+			now, f->delta, f->floor);
 	entry->number = sum;
 	entry->type = VALUE_INTEGER;
 	return 0;
@@ -172,7 +174,7 @@ static int add(struct state_entry *entry, const struct effect *f, struct err *e)
 
 int state_apply(struct state *s, const struct effect *f, struct err *e)
 {
-	struct state_entry *entry;
+	struct state_entry *entry = NULL;
 	int r = find(s, f->key, &entry, e);
 
 	if (r < 0)
@@ -201,8 +203,8 @@ static int write_entry(struct state *s, const struct state_entry *entry, struct 
 	if (entry->type == VALUE_INTEGER)
 		value = (struct str){
 			text, (size_t)snprintf(text, sizeof text, "%" PRId64, entry->number)};
-	return sql_run(s->put,
-		sql_bind_str(s->put, 1, entry->key) | sql_bind_str(s->put, 2, value), e);
+	return sql_run(
+		s->put, sql_bind_str(s->put, 1, entry->key) | sql_bind_str(s->put, 2, value), e);
 }
 
 int state_flush(struct state *s, struct err *e)
@@ -222,21 +224,20 @@ int state_flush(struct state *s, struct err *e)
 
 int state_number(struct state *s, struct str key, int64_t *ret, struct err *e)
 {
-	struct state_entry *entry;
+	struct state_entry *entry = NULL;
 	int r = find(s, key, &entry, e);
 
 	if (r < 0)
 		return r;
 	if (entry->type == VALUE_JSON)
-		return err_set(
-			e, -EINVAL, "state '%.*s' is not an integer", (int)key.n, key.p);
+		return err_set(e, -EINVAL, "state '%.*s' is not an integer", (int)key.n, key.p);
 	*ret = entry->type == VALUE_INTEGER ? entry->number : 0;
 	return 0;
 }
 
 int state_has(struct state *s, struct str key, struct err *e)
 {
-	struct state_entry *entry;
+	struct state_entry *entry = NULL;
 	int r = find(s, key, &entry, e);
 
 	return r < 0 ? r : entry->type != VALUE_ABSENT;

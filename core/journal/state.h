@@ -1,5 +1,5 @@
-/* Stageline's state (stock, ledgers) as the writer sees it: the table `state` behind a map, so that a key
- * that a hundred orders of a batch change is read once and written once.
+/* Stageline's state (stock, ledgers) as the writer sees it: the table `state` behind a map, so that
+ * a key that a hundred orders of a batch change is read once and written once.
  *
  * Values are canonical JSON: the same changes give the same bytes. Integers are kept as numbers. */
 #pragma once

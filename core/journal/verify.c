@@ -9,9 +9,9 @@
 
 enum { SEQ, TIME_US, ORDER_SEQ, KIND, TYPE, STAGE, ATTEMPT, ID, SALT, PAYLOAD, DIGEST, HASH };
 
-static const char all_events[] =
-	"SELECT seq, time_us, order_seq, kind, type, stage, attempt, id, salt, payload, digest, hash"
-	" FROM events ORDER BY seq";
+static const char all_events[] = "SELECT seq, time_us, order_seq, kind, type, stage, attempt, id, "
+				 "salt, payload, digest, hash"
+				 " FROM events ORDER BY seq";
 
 struct walk {
 	sqlite3 *db;

@@ -63,6 +63,9 @@ static void drop_nameless(struct pipeline *p)
 		if (p->stages[i].plugin)
 			p->stages[n++] = p->stages[i];
 	p->n_stages = n;
+	for (size_t i = 0; i < n; i++)
+		if (!p->stages[i].name)
+			p->stages[i].name = "?";
 }
 
 static int read_stages(struct pipeline *p, const struct yaml_node *list,

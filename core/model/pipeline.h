@@ -50,7 +50,7 @@ struct pipeline {
  * text go to `faults`; 0 only when there are none. `digest` is set from the text. -EINVAL, -ENOMEM. */
 int pipeline_parse(struct str text, struct pipeline **ret, struct yaml_faults *faults);
 /* The same for whoever wants to find more faults: 0 also when there are some, as long as the text is a
- * YAML map. The pipeline then holds the stages that have a name or plugin, and must not run. */
+ * YAML map. The pipeline then holds the stages with a name (else "?") or a plugin, and must not run. */
 int pipeline_read(struct str text, struct pipeline **ret, struct yaml_faults *faults);
 void pipeline_free(struct pipeline *p);
 

@@ -1,4 +1,4 @@
-/* The stages of a pipeline file among each other: names, status words, events, who waits for whom. */
+/* The stages of a pipeline file among each other: names, words, events, who waits for whom. */
 #include "base/mem.h"
 #include "model/event.h"
 #include "model/pipeline_keys.h"

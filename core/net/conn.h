@@ -120,6 +120,3 @@ bool reply_is_chunked(const struct http_request *req);
 
 /* Whether an Origin field is absent or names the host of the request itself. */
 bool request_is_same_origin(struct http_request *req);
-bool str_equal_nocase(struct str a, struct str b);
-/* Whether a comma-separated field has the word. */
-bool str_lists(struct str list, const char *word);

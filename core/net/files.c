@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "net/conn.h"
+#include "net/field.h"
 
 enum {
 	FILES_MAX = 256,
@@ -241,7 +242,8 @@ static bool is_known(struct str condition, const char *etag)
 	char weak[ETAG_SIZE + 2];
 
 	snprintf(weak, sizeof weak, "W/%s", etag);
-	return str_lists(condition, etag) || str_lists(condition, weak) || str_is(condition, "*");
+	return field_lists(condition, etag) || field_lists(condition, weak) ||
+	       str_is(condition, "*");
 }
 
 void files_reply(struct files *files, struct http_request *req, struct str name)

@@ -1,9 +1,8 @@
 /* The strict request parser: lines, then the fields that decide how the body is framed, then the body. */
 #include "net/guard.h"
 
-#include <strings.h>
-
 #include "base/mem.h"
+#include "net/field.h"
 
 enum { KEEP_BYTES = 4096 };
 
@@ -18,51 +17,6 @@ enum state {
 	DONE,
 	REFUSED
 };
-
-/* RFC 9110, 5.6.2: the characters of a token. */
-static bool is_token_char(unsigned char c)
-{
-	static const char others[] = "!#$%&'*+-.^_`|~";
-
-	return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') ||
-	       (c != '\0' && memchr(others, c, sizeof others - 1));
-}
-
-static size_t token_length(struct str s)
-{
-	size_t n = 0;
-
-	while (n < s.n && is_token_char((unsigned char)s.p[n]))
-		n++;
-	return n;
-}
-
-static bool is_text(struct str s)
-{
-	for (size_t i = 0; i < s.n; i++) {
-		unsigned char c = (unsigned char)s.p[i];
-
-		if ((c < 0x20 && c != '\t') || c == 0x7f)
-			return false;
-	}
-	return true;
-}
-
-static bool equals(struct str s, const char *word)
-{
-	return s.n == strlen(word) && strncasecmp(s.p, word, s.n) == 0;
-}
-
-static struct str trimmed(struct str s)
-{
-	while (s.n && (s.p[0] == ' ' || s.p[0] == '\t')) {
-		s.p++;
-		s.n--;
-	}
-	while (s.n && (s.p[s.n - 1] == ' ' || s.p[s.n - 1] == '\t'))
-		s.n--;
-	return s;
-}
 
 static void refuse(struct guard *g, int status, const char *why)
 {
@@ -123,34 +77,26 @@ static void on_transfer_encoding(struct guard *g, struct str value)
 {
 	if (g->chunked)
 		refuse(g, 400, "Transfer-Encoding is given twice.");
-	else if (!equals(value, "chunked"))
+	else if (!field_is(value, "chunked"))
 		refuse(g, 501, "The only transfer encoding known here is chunked.");
 	g->chunked = true;
 }
 
 static void on_connection(struct guard *g, struct str value)
 {
-	while (value.n) {
-		const char *comma = memchr(value.p, ',', value.n);
-		size_t n = comma ? (size_t)(comma - value.p) : value.n;
-		struct str option = trimmed((struct str){value.p, n});
-
-		g->asks_close |= equals(option, "close");
-		g->asks_keep_alive |= equals(option, "keep-alive");
-		g->is_upgrade |= equals(option, "upgrade");
-		n += comma != NULL;
-		value = (struct str){value.p + n, value.n - n};
-	}
+	g->asks_close |= field_lists(value, "close");
+	g->asks_keep_alive |= field_lists(value, "keep-alive");
+	g->is_upgrade |= field_lists(value, "upgrade");
 }
 
 static void on_upgrade(struct guard *g, struct str value)
 {
-	g->asks_websocket |= equals(value, "websocket");
+	g->asks_websocket |= field_is(value, "websocket");
 }
 
 static void on_expect(struct guard *g, struct str value)
 {
-	if (equals(value, "100-continue"))
+	if (field_is(value, "100-continue"))
 		g->expects_continue = g->minor == 1;
 	else
 		refuse(g, 417, "The only expectation known here is 100-continue.");
@@ -191,13 +137,13 @@ static bool is_target(struct str t)
 		if (t.p[i] <= 0x20 || t.p[i] >= 0x7f || t.p[i] == '#')
 			return false;
 	return t.n > 0 && (t.p[0] == '/' || str_is(t, "*") ||
-				  (t.n > 7 && equals((struct str){t.p, 7}, "http://")));
+				  (t.n > 7 && field_is((struct str){t.p, 7}, "http://")));
 }
 
 /* method SP target SP version */
 static void read_start_line(struct guard *g, struct str line)
 {
-	size_t method_n = token_length(line), target_at = method_n + 1;
+	size_t method_n = field_token_length(line), target_at = method_n + 1;
 	const char *space;
 
 	if (line.n == 0 && !g->skipped_blank) { /* RFC 9112, 2.2 */
@@ -224,15 +170,15 @@ static void read_start_line(struct guard *g, struct str line)
 static bool split_field(
 	struct guard *g, struct str line, struct str *ret_name, struct str *ret_value)
 {
-	size_t n = token_length(line);
+	size_t n = field_token_length(line);
 
 	if (n == 0 || n == line.n || line.p[n] != ':') {
 		refuse(g, 400, "A header line is not 'name: value'.");
 		return false;
 	}
 	*ret_name = (struct str){line.p, n};
-	*ret_value = trimmed((struct str){line.p + n + 1, line.n - n - 1});
-	if (!is_text(*ret_value)) {
+	*ret_value = field_trim((struct str){line.p + n + 1, line.n - n - 1});
+	if (!field_is_text(*ret_value)) {
 		refuse(g, 400, "A header value has control characters.");
 		return false;
 	}
@@ -250,7 +196,7 @@ static void shorten_absolute_target(struct guard *g)
 	target = (struct str){target.p + 7, target.n - 7};
 	path = memchr(target.p, '/', target.n);
 	if (!path || (size_t)(path - target.p) != host.n ||
-		strncasecmp(target.p, host.p, host.n) != 0) {
+		!field_equal((struct str){target.p, host.n}, host)) {
 		refuse(g, 400, "The request target names another host than Host.");
 		return;
 	}
@@ -308,7 +254,7 @@ static void read_field(struct guard *g, struct str line)
 	g->names[g->n_fields] = span_of(g, name);
 	g->values[g->n_fields++] = span_of(g, value);
 	for (size_t i = 0; i < ARRAY_LEN(deciding_fields); i++)
-		if (equals(name, deciding_fields[i].name))
+		if (field_is(name, deciding_fields[i].name))
 			deciding_fields[i].read(g, value);
 }
 
@@ -331,7 +277,7 @@ static void read_chunk_size(struct guard *g, struct str line)
 	for (; n < line.n && hex_digit(line.p[n]) >= 0; n++)
 		if (size <= INT64_MAX / 32)
 			size = size * 16 + hex_digit(line.p[n]);
-	if (n == 0 || (n < line.n && line.p[n] != ';') || !is_text(line)) {
+	if (n == 0 || (n < line.n && line.p[n] != ';') || !field_is_text(line)) {
 		refuse(g, 400, "A chunk does not start with its size.");
 	} else if (size > g->body_max - (int64_t)g->body.len) {
 		refuse(g, 413, "The body is larger than this server takes.");

@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "net/conn.h"
+#include "net/field.h"
 
 enum {
 	BACKLOG = 1024,
@@ -136,7 +137,7 @@ static bool is_loopback(const struct sockaddr *a)
 int http_allow_host(struct http_server *s, const char *host)
 {
 	for (size_t i = 0; i < s->n_hosts; i++)
-		if (str_equal_nocase(str_of(s->hosts[i]), str_of(host)))
+		if (field_equal(str_of(s->hosts[i]), str_of(host)))
 			return 0;
 	if (s->n_hosts == HOSTS_MAX)
 		return -ENOSPC;

@@ -3,31 +3,7 @@
 #include <strings.h>
 
 #include "net/conn.h"
-
-bool str_equal_nocase(struct str a, struct str b)
-{
-	return a.n == b.n && (a.n == 0 || strncasecmp(a.p, b.p, a.n) == 0);
-}
-
-bool str_lists(struct str list, const char *word)
-{
-	size_t n = strlen(word);
-
-	while (list.n) {
-		const char *comma = memchr(list.p, ',', list.n);
-		size_t step = comma ? (size_t)(comma - list.p) : list.n, at = 0, end = step;
-
-		while (at < end && (list.p[at] == ' ' || list.p[at] == '\t'))
-			at++;
-		while (end > at && (list.p[end - 1] == ' ' || list.p[end - 1] == '\t'))
-			end--;
-		if (end - at == n && strncasecmp(list.p + at, word, n) == 0)
-			return true;
-		step += comma != NULL;
-		list = (struct str){list.p + step, list.n - step};
-	}
-	return false;
-}
+#include "net/field.h"
 
 static struct str find(const struct http_pair *pairs, size_t n, const char *name)
 {
@@ -52,7 +28,7 @@ struct str http_header(struct http_request *req, const char *name)
 	const struct guard *g = &req->guard;
 
 	for (size_t i = 0; i < g->n_fields; i++)
-		if (str_equal_nocase(guard_str(g, g->names[i]), str_of(name)))
+		if (field_equal(guard_str(g, g->names[i]), str_of(name)))
 			return guard_str(g, g->values[i]);
 	return (struct str){0};
 }
@@ -70,8 +46,8 @@ bool http_is_json(struct http_request *req)
 	while (n < type.n && type.p[n] != ';' && type.p[n] != ' ' && type.p[n] != '\t')
 		n++;
 	type.n = n;
-	return str_equal_nocase(type, STR("application/json")) ||
-	       (n > 5 && str_equal_nocase((struct str){type.p + n - 5, 5}, STR("+json")));
+	return field_equal(type, STR("application/json")) ||
+	       (n > 5 && field_equal((struct str){type.p + n - 5, 5}, STR("+json")));
 }
 
 bool request_is_same_origin(struct http_request *req)
@@ -86,7 +62,7 @@ bool request_is_same_origin(struct http_request *req)
 		struct str rest = {origin.p + scheme.n, origin.n - scheme.n};
 
 		if (origin.n > scheme.n && strncasecmp(origin.p, scheme.p, scheme.n) == 0 &&
-			str_equal_nocase(rest, host))
+			field_equal(rest, host))
 			return true;
 	}
 	return false;

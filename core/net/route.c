@@ -1,6 +1,7 @@
 /* From a request to its route: who may ask, which path and method match, parameters decoded. */
 #include "base/mem.h"
 #include "net/conn.h"
+#include "net/field.h"
 
 /* Percent-decoding in place. Returns false for a broken escape, control characters, or what is not UTF-8. */
 static bool decode(struct str *s, bool plus_is_space)
@@ -133,7 +134,7 @@ static bool is_known_host(const struct http_request *req)
 	if (!req->conn->checks_host || host.n == 0) /* HTTP/1.0 without Host is no browser */
 		return true;
 	for (size_t i = 0; i < s->n_hosts; i++)
-		if (str_equal_nocase(host, str_of(s->hosts[i])))
+		if (field_equal(host, str_of(s->hosts[i])))
 			return true;
 	return false;
 }

@@ -58,19 +58,16 @@ static int check_config(
 		stage->config_size, &arena, faults);
 }
 
-/* The pipeline gives every stage a name for its undo; here counts what the file says. */
 static void check_undo(
 	const struct stage_spec *spec, const struct sl_stage *stage, struct yaml_faults *faults)
 {
-	const struct yaml_node *undo_event = yaml_get(spec->node, "undo_event");
-
-	if (undo_event && spec->irreversible)
+	if (spec->undo_event && spec->irreversible)
 		yaml_fault_key(faults, place_of(spec, "irreversible"),
 			"stage '%s' has an undo_event, so it cannot be irreversible", spec->name);
-	else if (undo_event && !stage->undo)
-		yaml_fault_key(faults, undo_event, "plugin '%s' cannot undo: remove undo_event",
-			spec->plugin);
-	else if ((stage->flags & SL_STAGE_EFFECTS) && !undo_event && !spec->irreversible)
+	else if (spec->undo_event && !stage->undo)
+		yaml_fault_key(faults, place_of(spec, "undo_event"),
+			"plugin '%s' cannot undo: remove undo_event", spec->plugin);
+	else if ((stage->flags & SL_STAGE_EFFECTS) && !spec->undo_event && !spec->irreversible)
 		yaml_fault(faults, spec->node,
 			"stage '%s' changes the world: it needs %s'irreversible: true'", spec->name,
 			stage->undo ? "'undo_event: …' or " : "");

@@ -300,7 +300,8 @@ static const sqlite3_io_methods file_methods = {
 
 /* --- VFS methods --- */
 
-static int vfs_open(sqlite3_vfs *vfs, sqlite3_filename name, sqlite3_file *file, int flags, int *ret)
+static int vfs_open(
+	sqlite3_vfs *vfs, sqlite3_filename name, sqlite3_file *file, int flags, int *ret)
 {
 	struct fault_file *f = of(file);
 	int r = fault(FAULT_OPEN, SQLITE_CANTOPEN);

@@ -1,5 +1,5 @@
-/* A small shop for tests: a pipeline with stock, and orders that run through decide and apply into a
- * journal, without engine, bus or workers. Give it a seed and it always does the same. */
+/* A small shop for tests: a pipeline with stock, and orders that run through decide and apply into
+ * a journal, without engine, bus or workers. Give it a seed and it always does the same. */
 #pragma once
 
 #include "journal/journal.h"
@@ -168,8 +168,8 @@ static inline bool shop_step(struct shop *s, struct order *o, enum verdict verdi
 	struct event_list list;
 	size_t i = 0;
 
-	while (i < o->pipeline->n_stages &&
-		o->stages[i].status != STAGE_QUEUED && o->stages[i].status != STAGE_RETRYING)
+	while (i < o->pipeline->n_stages && o->stages[i].status != STAGE_QUEUED &&
+		o->stages[i].status != STAGE_RETRYING)
 		i++;
 	if (i == o->pipeline->n_stages)
 		return false;
@@ -201,7 +201,8 @@ static inline void shop_trade(struct shop *s, int n)
 	REQUIRE(journal_begin(s->journal, &s->e) == 0);
 	for (int i = 0; i < n; i++) {
 		uint64_t steps = shop_random(s) % 12;
-		struct order *o = shop_place(s, i % 3 ? "Ann@x.org" : "bob@y.org", i % 2 ? "A" : "B");
+		struct order *o =
+			shop_place(s, i % 3 ? "Ann@x.org" : "bob@y.org", i % 2 ? "A" : "B");
 
 		while (steps-- && shop_step(s, o, verdicts[shop_random(s) % ARRAY_LEN(verdicts)]))
 			if (shop_random(s) % 5 == 0) {

@@ -11,11 +11,11 @@ static const struct http_limits limits = {.body_bytes = 65536,
 
 /* Only the loop touches these while it runs; tests read them after served_call() or served_stop(). */
 static struct http_request *held[8];
-static size_t n_held;
-static struct http_stream *stream;
+static atomic_size_t n_held;
+static struct http_stream *_Atomic stream;
 static atomic_int n_closed;
-static int last_status;
-static const struct http_route *last_route;
+static atomic_int last_status;
+static const struct http_route *_Atomic last_route;
 
 static void on_hello(void *app, struct http_request *req)
 {
@@ -69,7 +69,8 @@ static void on_failed(void *app, struct http_request *req)
 static void on_later(void *app, struct http_request *req)
 {
 	(void)app;
-	held[n_held++] = req;
+	held[n_held] = req;
+	n_held++;
 }
 
 static void on_wrong(void *app, struct http_request *req)
@@ -652,6 +653,11 @@ static void a_reader_that_takes_nothing_is_dropped(void)
 
 /* --- who may ask --- */
 
+static void allow_shop(struct served *s)
+{
+	CHECK_INT(http_allow_host(s->http, "shop.test"), 0);
+}
+
 static void pages_of_other_origins_and_other_names_are_refused(void)
 {
 	static const struct {
@@ -681,9 +687,30 @@ static void pages_of_other_origins_and_other_names_are_refused(void)
 	w = wire_open(&s);
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++)
 		CHECK_INT(wire_ask(w, cases[i].request, NULL, 0), cases[i].status);
-	CHECK_INT(http_allow_host(s.http, "shop.test"), 0);
+	served_call(&s, allow_shop);
 	CHECK_INT(wire_ask(w, cases[ARRAY_LEN(cases) - 1].request, NULL, 0), 200);
 	wire_close(w);
+	served_stop(&s);
+}
+
+static uint16_t more_ports[3];
+
+static void listen_more(struct served *s)
+{
+	CHECK_INT(http_listen(s->http, "localhost", 0, &more_ports[0], NULL), 0);
+	CHECK_INT(http_listen(s->http, "127.0.0.2", 0, &more_ports[1], NULL), 0);
+	if (http_listen(s->http, "[::1]", 0, &more_ports[2], NULL) < 0) /* a machine without IPv6 */
+		more_ports[2] = 1;
+}
+
+static void several_addresses_serve_at_once(void)
+{
+	struct served s;
+
+	start(&s, &limits);
+	served_call(&s, listen_more);
+	for (size_t i = 0; i < ARRAY_LEN(more_ports); i++)
+		CHECK(more_ports[i] != 0 && more_ports[i] != s.port);
 	served_stop(&s);
 }
 
@@ -831,6 +858,7 @@ UNIT_MAIN("http", TEST(requests_reach_their_route), TEST(every_answer_carries_th
 	TEST(a_held_request_and_a_stream_outlast_the_idle_time),
 	TEST(a_reader_that_takes_nothing_is_dropped),
 	TEST(pages_of_other_origins_and_other_names_are_refused),
+	TEST(several_addresses_serve_at_once),
 	TEST(an_address_that_is_taken_is_refused_with_a_reason),
 	TEST(draining_closes_idle_connections_and_answers_the_rest),
 	TEST(a_stream_is_chunks_until_it_ends),

@@ -335,7 +335,8 @@ static void the_nth_failing_operation_corrupts_nothing(void)
 	shop_trade(&s, 20);
 	for (size_t i = 0; i < ARRAY_LEN(ops); i++)
 		for (int sticky = 0; sticky < 2; sticky++)
-			for (int nth = 1; nth < 60 && sell_with_fault(&s, ops[i], nth, sticky); nth++)
+			for (int nth = 1; nth < 60 && sell_with_fault(&s, ops[i], nth, sticky);
+				nth++)
 				;
 	shop_fini(&s);
 	fault_vfs_remove();
@@ -370,8 +371,9 @@ static int64_t append_until_dark(struct shop *s)
 
 static void lose_power(struct shop *s, int nth)
 {
-	struct fault_plan plan = {
-		.ops = FAULT_WRITE | FAULT_SYNC | FAULT_TRUNCATE, .nth = nth, .is_power_loss = true};
+	struct fault_plan plan = {.ops = FAULT_WRITE | FAULT_SYNC | FAULT_TRUNCATE,
+		.nth = nth,
+		.is_power_loss = true};
 	int64_t last;
 
 	fault_vfs_plan(&plan);

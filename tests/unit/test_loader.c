@@ -324,6 +324,15 @@ static void an_effect_needs_undo_or_a_word_that_there_is_none(void)
 		"irreversible");
 }
 
+static void the_shipped_pipeline_fits_the_shipped_stages(void)
+{
+	_cleanup_(freep) char *text = NULL;
+	size_t n;
+
+	REQUIRE(yaml_read(getenv("STAGELINE_TEST_PIPELINE"), &text, &n, NULL) == 0);
+	check_pipeline(text, "");
+}
+
 UNIT_MAIN("loader", TEST(an_older_smaller_plugin_loads_and_its_lack_is_zero),
 	TEST(a_newer_plugin_is_judged_by_what_it_uses),
 	TEST(a_broken_descriptor_is_refused_by_name), TEST(a_name_is_no_path),
@@ -332,4 +341,5 @@ UNIT_MAIN("loader", TEST(an_older_smaller_plugin_loads_and_its_lack_is_zero),
 	TEST(somebody_elses_file_is_refused), TEST(garbage_is_refused),
 	TEST(a_replaced_file_is_another_plugin), TEST(each_name_comes_once),
 	TEST(a_failing_create_gives_its_reason), TEST(a_fault_stands_where_it_was_made),
-	TEST(an_effect_needs_undo_or_a_word_that_there_is_none))
+	TEST(an_effect_needs_undo_or_a_word_that_there_is_none),
+	TEST(the_shipped_pipeline_fits_the_shipped_stages))

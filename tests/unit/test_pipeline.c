@@ -71,7 +71,7 @@ static void a_stage_needs_no_more_than_its_name(void)
 	CHECK_TEXT(s->plugin, "pick-up");
 	CHECK_TEXT(s->status, "pick-up");
 	CHECK_TEXT(s->event, "pick_up_done");
-	CHECK(s->undo_event == NULL); /* nothing is to be undone */
+	CHECK(s->undo_event == NULL);
 	CHECK(s->after == 0 && s->workers == 4 && s->in_flight == 256 && s->timeout_ms == 10000);
 	CHECK(s->retry.attempts == 5 && s->retry.backoff_ms == 200 && s->retry.factor == 2);
 	CHECK(s->retry.max_ms == 30000 && s->retry.jitter == 0.2 && !s->irreversible);
@@ -163,6 +163,16 @@ static void all_faults_of_a_file_come_in_one_go(void)
 		"f:18:5: error: a map of options (key: value) is wanted here\n");
 }
 
+static void a_word_of_the_wrong_type_is_one_fault(void)
+{
+	check_faults(
+		"pipeline: p\nstages: [{name: a, status: 1, event: 2, undo_event: 3, after: b}]\n",
+		"f:2:28: error: 'status' must be text; write it in quotes: \"1\"\n"
+		"f:2:38: error: 'event' must be text; write it in quotes: \"2\"\n"
+		"f:2:53: error: 'undo_event' must be text; write it in quotes: \"3\"\n"
+		"f:2:63: error: 'after' must be a list, such as [a, b], not the text 'b'\n");
+}
+
 static void an_empty_file_says_what_is_missing(void)
 {
 	check_faults("",
@@ -198,6 +208,7 @@ static void reading_goes_on_past_faults(void)
 	REQUIRE(p != NULL);
 	CHECK_INT(faults.n, 4);
 	CHECK_INT(p->n_stages, 2);
+	CHECK_TEXT(p->stages[0].name, "?");
 	CHECK_TEXT(p->stages[1].plugin, "b");
 }
 
@@ -357,8 +368,8 @@ UNIT_MAIN("pipeline", TEST(the_shipped_pipeline_is_right),
 	TEST(a_stage_needs_no_more_than_its_name), TEST(defaults_hold_where_a_stage_says_nothing),
 	TEST(branches_and_joins_come_from_after), TEST(circles_are_named_once),
 	TEST(all_faults_of_a_file_come_in_one_go), TEST(an_empty_file_says_what_is_missing),
-	TEST(sixty_five_stages_are_too_many), TEST(reading_goes_on_past_faults),
-	TEST(state_values_become_json), TEST(prices_are_exact), TEST(odd_prices_are_refused),
-	TEST(a_generation_is_named_by_its_text), TEST(a_set_keeps_one_of_each),
-	TEST(the_schema_in_config_is_the_one_the_tables_print),
+	TEST(a_word_of_the_wrong_type_is_one_fault), TEST(sixty_five_stages_are_too_many),
+	TEST(reading_goes_on_past_faults), TEST(state_values_become_json), TEST(prices_are_exact),
+	TEST(odd_prices_are_refused), TEST(a_generation_is_named_by_its_text),
+	TEST(a_set_keeps_one_of_each), TEST(the_schema_in_config_is_the_one_the_tables_print),
 	TEST(no_allocation_that_fails_is_missed), TEST(damaged_files_never_crash))

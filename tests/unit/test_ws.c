@@ -18,9 +18,9 @@ static const struct http_limits limits = {.body_bytes = 65536,
 
 enum { TEXT = 1, BINARY = 2, CLOSE = 8, PING = 9, PONG = 10, FIN = 0x80, MASKED = 0x80 };
 
-static struct ws *ws;
+static struct ws *_Atomic ws;
 static atomic_int n_closed;
-static struct http_request *held;
+static struct http_request *_Atomic held;
 
 static void on_ws_close(void *arg)
 {

@@ -1,0 +1,256 @@
+/* The host table: what a plugin reads of its task, and what it hands in.
+ *
+ * Everything that a plugin hands in is checked and copied here; nothing behind this file has to doubt it. */
+#include "stage/host.h"
+
+#include <stdio.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+
+enum { EFFECTS_FIRST = 8 };
+
+#define DELTA_MAX   ((int64_t)1 << 53)	 /* numbers of the state are JSON */
+#define VALUE_DEPTH (JSON_DEPTH_MAX - 8) /* results are nested once more in what shows them */
+
+static const struct instance *instance_of(const struct sl_host *h)
+{
+	return h->host;
+}
+
+static const char *give_text(const char *text, const char *otherwise, size_t *ret_len)
+{
+	if (!text)
+		text = otherwise;
+	if (ret_len)
+		*ret_len = strlen(text);
+	return text;
+}
+
+static const char *on_order(const struct sl_task *t, size_t *ret_len)
+{
+	return give_text(t->task->order, "{}", ret_len);
+}
+
+static const char *on_results(const struct sl_task *t, size_t *ret_len)
+{
+	return give_text(t->task->results, "{}", ret_len);
+}
+
+static const char *on_idempotency_key(const struct sl_task *t)
+{
+	return t->key;
+}
+
+static uint32_t on_attempt(const struct sl_task *t)
+{
+	return t->task->attempt;
+}
+
+static uint32_t on_turn(const struct sl_task *t)
+{
+	return t->task->turn;
+}
+
+static int64_t on_now_us(const struct sl_host *h)
+{
+	(void)h;
+	return clock_wall_us();
+}
+
+static const char *on_catalog(const struct sl_host *h, size_t *ret_len)
+{
+	const struct instance *in = instance_of(h);
+
+	if (ret_len)
+		*ret_len = in->catalog_len;
+	return in->catalog;
+}
+
+static const char *on_stage_name(const struct sl_host *h)
+{
+	return instance_of(h)->spec->name;
+}
+
+static void on_log(const struct sl_host *h, int32_t level, const char *text)
+{
+	struct instance *in = h->host;
+
+	if (!text)
+		return;
+	if (level < LOG_ERROR || level > LOG_DEBUG)
+		level = LOG_INFO;
+	if (level == LOG_ERROR) {
+		pthread_mutex_lock(&in->lock);
+		snprintf(in->last_error, sizeof in->last_error, "%s", text);
+		pthread_mutex_unlock(&in->lock);
+	}
+	log_write((enum log_level)level, "stage=%s plugin=%s: %s", in->spec->name,
+		in->plugin->stage->name, text);
+}
+
+static int replace_text(char **slot, const char *text)
+{
+	char *copy;
+
+	if (!text || strlen(text) > TASK_MESSAGE_MAX || !utf8_valid(str_of(text)))
+		return -EINVAL;
+	copy = str_dup(str_of(text));
+	if (!copy)
+		return -ENOMEM;
+	free(*slot);
+	*slot = copy;
+	return 0;
+}
+
+static int32_t on_set_message(struct sl_task *t, const char *text)
+{
+	return replace_text(&t->task->message, text);
+}
+
+static int32_t on_set_shortage(struct sl_task *t, const char *text)
+{
+	return replace_text(&t->task->shortage, text);
+}
+
+/* The value again, in the writer's form: compact, on one line, no number that only cJSON understands. */
+static int normalise_json(const char *json, size_t len, bool must_be_object, struct buf *out)
+{
+	_cleanup_(json_freep) cJSON *value = NULL;
+	struct json_writer w = {out, false};
+	int r;
+
+	if (!json || len > TASK_RESULT_MAX)
+		return -EINVAL;
+	r = json_parse((struct str){json, len}, VALUE_DEPTH, &value, NULL);
+	if (r < 0)
+		return r;
+	if (must_be_object && !cJSON_IsObject(value))
+		return -EINVAL;
+	json_tree(&w, value);
+	if (out->failed)
+		return -ENOMEM;
+	return out->len <= TASK_RESULT_MAX ? 0 : -EINVAL;
+}
+
+static int32_t on_set_result(struct sl_task *t, const char *json, size_t len)
+{
+	_cleanup_(buf_fini) struct buf text = {0};
+	int r = normalise_json(json, len, true, &text);
+
+	if (r < 0) {
+		t->refused = "result (not a JSON object, or too large)";
+		return r;
+	}
+	free(t->task->result);
+	t->task->result = buf_steal(&text, NULL);
+	return 0;
+}
+
+static void on_delay(struct sl_task *t, int64_t ms)
+{
+	t->task->delay_ms = ms > 0 ? ms : 0;
+}
+
+static bool key_is_valid(const char *key)
+{
+	size_t n = key ? strlen(key) : 0;
+
+	if (!n || n >= TASK_KEY_MAX || !utf8_valid((struct str){key, n}))
+		return false;
+	for (size_t i = 0; i < n; i++)
+		if ((unsigned char)key[i] < 0x20 || key[i] == 0x7f)
+			return false;
+	return true;
+}
+
+static bool has_room_for_effect(struct sl_task *t)
+{
+	struct task *task = t->task;
+	size_t cap = t->effects_cap ? t->effects_cap * 2 : EFFECTS_FIRST;
+	struct effect *grown;
+
+	if (task->n_effects < t->effects_cap)
+		return true;
+	grown = arena_alloc(&task->arena, cap * sizeof *grown);
+	if (!grown)
+		return false;
+	if (task->n_effects)
+		memcpy(grown, task->effects, task->n_effects * sizeof *grown);
+	task->effects = grown;
+	t->effects_cap = cap;
+	return true;
+}
+
+static int add_effect(struct sl_task *t, const char *key, struct effect effect)
+{
+	struct task *task = t->task;
+	struct str value = effect.json;
+
+	if (!key_is_valid(key) || task->n_effects >= TASK_EFFECTS_MAX ||
+		task->arena.total + value.n > TASK_EFFECT_BYTES_MAX)
+		return -EINVAL;
+	if (!has_room_for_effect(t) || !arena_copy(&task->arena, str_of(key), &effect.key) ||
+		!arena_copy(&task->arena, value, &effect.json))
+		return -ENOMEM;
+	task->effects[task->n_effects++] = effect;
+	return 0;
+}
+
+static int32_t note_refusal(struct sl_task *t, int r)
+{
+	if (r < 0)
+		t->refused = r == -ENOMEM ? "effect (no memory)" : "effect (out of bounds)";
+	return r;
+}
+
+static int32_t on_effect_add(struct sl_task *t, const char *key, int64_t delta, int64_t floor)
+{
+	if (delta < -DELTA_MAX || delta > DELTA_MAX)
+		return note_refusal(t, -EINVAL);
+	return note_refusal(
+		t, add_effect(t, key,
+			   (struct effect){.kind = EFFECT_ADD, .delta = delta, .floor = floor}));
+}
+
+static int32_t on_effect_put(struct sl_task *t, const char *key, const char *json, size_t len)
+{
+	_cleanup_(buf_fini) struct buf text = {0};
+	int r = normalise_json(json, len, false, &text);
+
+	if (r == 0)
+		r = add_effect(
+			t, key, (struct effect){.kind = EFFECT_PUT, .json = buf_view(&text)});
+	return note_refusal(t, r);
+}
+
+static int32_t on_effect_delete(struct sl_task *t, const char *key)
+{
+	return note_refusal(t, add_effect(t, key, (struct effect){.kind = EFFECT_DELETE}));
+}
+
+struct sl_host host_table(struct instance *in)
+{
+	return (struct sl_host){
+		.size = sizeof(struct sl_host),
+		.abi = SL_ABI,
+		.host = in,
+		.order = on_order,
+		.results = on_results,
+		.idempotency_key = on_idempotency_key,
+		.attempt = on_attempt,
+		.turn = on_turn,
+		.now_us = on_now_us,
+		.set_message = on_set_message,
+		.set_result = on_set_result,
+		.delay = on_delay,
+		.effect_add = on_effect_add,
+		.effect_put = on_effect_put,
+		.effect_delete = on_effect_delete,
+		.set_shortage = on_set_shortage,
+		.catalog = on_catalog,
+		.stage_name = on_stage_name,
+		.log = on_log,
+	};
+}
