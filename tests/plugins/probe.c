@@ -155,7 +155,7 @@ static int32_t do_tell(struct probe *p, struct sl_task *task)
 /* Returns when "n" calls are inside at once: proves that they can be. */
 static int32_t do_meet(struct probe *p, struct sl_task *task)
 {
-	int n = atoi(strstr(p->host->order(task, NULL), "\"n\":") + 4);
+	long n = strtol(strstr(p->host->order(task, NULL), "\"n\":") + 4, NULL, 10);
 
 	pthread_mutex_lock(&p->lock);
 	p->n_met++;
