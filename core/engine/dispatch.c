@@ -1,4 +1,5 @@
 /* Dispatch: which attempts wait, which are out with a worker, and which have been out too long. */
+#include "base/crash_point.h"
 #include "base/log.h"
 #include "engine/internal.h"
 
@@ -18,7 +19,7 @@ struct generation *engine_generation(struct engine *en, const struct pipeline *p
 		g = g->next;
 	if (g)
 		return g;
-	if (generation_create(p, &en->options.folders, en->bus, false, &g, &e) < 0) {
+	if (generation_create(p, &en->options, en->bus, false, &g, &e) < 0) {
 		log_error("generation=%s %s", p->digest, err_text(&e));
 		return NULL;
 	}
@@ -215,7 +216,9 @@ static bool stage_dispatch(struct engine *en, struct generation *g, size_t stage
 	}
 	if (first) {
 		atomic_fetch_add_explicit(&rt->n_out, n, memory_order_relaxed);
+		CRASH_POINT("dispatch");
 		bus_publish(en->bus, (struct task *)first);
+		CRASH_POINT("dispatched");
 	}
 	sweep_out(en, rt, stage);
 	atomic_store_explicit(&rt->n_waiting, (long long)rt->waiting.n, memory_order_relaxed);

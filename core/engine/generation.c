@@ -3,6 +3,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "engine/engine.h"
 
 /* --- lines --- */
 
@@ -75,7 +76,17 @@ static int stage_start(struct generation *g, size_t i, const struct plugin_folde
 	return r < 0 ? err_set(e, r, "stage '%s': no memory for its queue", spec->name) : 0;
 }
 
-int generation_create(const struct pipeline *p, const struct plugin_folders *folders,
+static int stage_create(struct generation *g, size_t i, const struct engine_options *options,
+	struct bus *bus, struct err *e)
+{
+	const struct worker_source *workers = options->workers;
+
+	if (!workers)
+		return stage_start(g, i, &options->folders, bus, e);
+	return workers->subscribe(workers->arg, bus, g->pipeline, i);
+}
+
+int generation_create(const struct pipeline *p, const struct engine_options *options,
 	struct bus *bus, bool is_strict, struct generation **ret, struct err *e)
 {
 	struct generation *g = calloc(1, sizeof *g + p->n_stages * sizeof g->stages[0]);
@@ -85,7 +96,7 @@ int generation_create(const struct pipeline *p, const struct plugin_folders *fol
 	g->pipeline = p;
 	for (size_t i = 0; i < p->n_stages; i++) {
 		struct err why = {0};
-		int r = stage_start(g, i, folders, bus, &why);
+		int r = stage_create(g, i, options, bus, &why);
 
 		if (r == 0)
 			continue;

@@ -2,6 +2,7 @@
  * and releases answers, tasks and updates after the commit. */
 #include <assert.h>
 
+#include "base/crash_point.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "engine/internal.h"
@@ -106,8 +107,10 @@ static void free_tasks(struct task *first)
 
 static void batch_release(struct engine *en, struct batch *b)
 {
+	CRASH_POINT("release");
 	release_orders(en, b);
 	answer_all(en, b);
+	CRASH_POINT("answered");
 	free_tasks(steal_ptr(b->tasks));
 	if (b->feed->events.n)
 		en->options.on_commit(en->options.arg, steal_ptr(b->feed));
@@ -276,10 +279,6 @@ static void append_tasks(struct task **list, struct task *more)
 	*list = more;
 }
 
-struct backlog {
-	struct queue_node *commands, *verdicts;
-};
-
 /* What the next batch handles: at most BATCH_MAX of each; the rest stays in the backlog. */
 static struct batch batch_take(struct engine *en, struct backlog *backlog)
 {
@@ -310,22 +309,26 @@ static void refuse_commands(struct engine *en, struct backlog *backlog)
 	answer_all(en, &b);
 }
 
-/* Waits for work, unless there is some already or the end has come. */
-static void wait_for_work(struct engine *en, struct backlog *backlog, bool is_fine, bool is_last)
+/* When the next turn is, if nothing arrives before; 0: at once. */
+static int64_t next_turn(struct engine *en)
 {
-	bool has_more = backlog->commands || backlog->verdicts;
-	int64_t until_ms = 0;
-
-	if (!is_last && en->try_again_ms)
-		until_ms = en->try_again_ms;
-	else if (!is_last && !has_more)
-		until_ms = next_wake(en, is_fine);
-	if (!backlog->commands)
-		backlog->commands = queue_take(&en->commands, until_ms);
+	if (en->try_again_ms)
+		return en->try_again_ms;
+	if (en->backlog.commands || en->backlog.verdicts)
+		return 0;
+	return next_wake(en, !en->has_left_off);
 }
 
-static void turn(struct engine *en, struct backlog *backlog, bool *is_fine)
+/* Waits for work until then. */
+static void wait_for_work(struct engine *en, int64_t until_ms)
 {
+	if (!en->backlog.commands)
+		en->backlog.commands = queue_take(&en->commands, until_ms);
+}
+
+static void turn(struct engine *en)
+{
+	struct backlog *backlog = &en->backlog;
 	struct batch b;
 
 	if (en->try_again_ms && clock_mono_ms() < en->try_again_ms) {
@@ -335,25 +338,30 @@ static void turn(struct engine *en, struct backlog *backlog, bool *is_fine)
 	b = batch_take(en, backlog);
 	batch_run(en, &b);
 	if (!atomic_load(&en->is_stopping))
-		*is_fine = dispatch_run(en);
+		en->has_left_off = !dispatch_run(en);
+}
+
+int64_t engine_step(struct engine *en)
+{
+	wait_for_work(en, 0);
+	turn(en);
+	return next_turn(en);
 }
 
 void *sequencer_run(void *engine)
 {
 	struct engine *en = engine;
-	struct backlog backlog = {0};
-	bool is_fine = true, is_last = false, has_stopped = false;
+	bool is_last = false, has_stopped = false;
 
-	while (!is_last || (!en->try_again_ms && (backlog.commands || backlog.verdicts))) {
+	while (!is_last || (!en->try_again_ms && (en->backlog.commands || en->backlog.verdicts))) {
 		/* Looked at before taking: what came before the end is still handled. */
 		is_last = is_last || atomic_load(&en->is_ending);
-		wait_for_work(en, &backlog, is_fine, is_last);
-		turn(en, &backlog, &is_fine);
+		wait_for_work(en, is_last ? 0 : next_turn(en));
+		turn(en);
 		if (atomic_load(&en->is_stopping) && !has_stopped) {
 			has_stopped = true;
 			sem_post(&en->stopped);
 		}
 	}
-	free_tasks((struct task *)backlog.verdicts);
 	return NULL;
 }
