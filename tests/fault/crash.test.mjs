@@ -17,9 +17,11 @@ function pointsInSource() {
   return lines.trim().split('\n').map((line) => /"(.*)"/.exec(line)[1]);
 }
 
-const pipeline = fastPipeline({ latency: '0ms..3ms', stock: plenty,
-  defaults: { retry: { attempts: 1000, backoff: '1ms', max: '5ms' } },
+const pipelineWith = (workers) => fastPipeline({ latency: '0ms..3ms', stock: plenty,
+  defaults: { workers, retry: { attempts: 1000, backoff: '1ms', max: '5ms' } },
   stages: { payment: { config: { failure_rate: 0.2 } }, shipping: { config: { decline_rate: 0.1 } } } });
+const pipeline = pipelineWith(4);
+const edited = pipelineWith(5); // so that a generation becomes current at the start that is to die
 
 // A journal with unfinished orders, the daemon down.
 async function leftover(random) {
@@ -33,7 +35,7 @@ async function leftover(random) {
 
 // Starts, works and stops until it dies on the way, at the n-th passing of the point.
 async function liveUntilDeath(s, random, accepted, point, n) {
-  const doomed = await startStageline({ pipeline, port: s.port, dataDir: s.dataDir,
+  const doomed = await startStageline({ pipeline: edited, port: s.port, dataDir: s.dataDir,
     env: { STAGELINE_CRASH_AT: `${point}:${n}` } }).catch((error) => error);
   if (doomed instanceof Error) {
     assert.match(doomed.message, /SIGKILL/, `${point}: the start failed for another reason`);
