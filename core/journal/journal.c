@@ -278,8 +278,9 @@ static int append(struct journal *j, const struct event *ev, struct err *e)
 	event_encode(ev, &j->payload);
 	if (j->payload.failed)
 		return err_set(e, -ENOMEM, "out of memory");
-	chain_digest(&j->chain, salt, buf_view(&j->payload), digest);
-	r = chain_hash(&j->chain, j->head.hash, ev, digest, j->head.hash);
+	r = chain_digest(&j->chain, salt, buf_view(&j->payload), digest);
+	if (r == 0)
+		r = chain_hash(&j->chain, j->head.hash, ev, digest, j->head.hash);
 	if (r < 0)
 		return err_set(e, r, "out of memory");
 	j->head.seq = ev->seq;
