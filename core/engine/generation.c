@@ -61,8 +61,11 @@ static int stage_start(struct generation *g, size_t i, const struct plugin_folde
 	const struct stage_spec *spec = &g->pipeline->stages[i];
 	struct stage_runtime *s = &g->stages[i];
 	const struct plugin *plugin;
-	int r = plugin_load(folders, spec->plugin, &plugin, e);
+	int r = gate_init(&s->gate, spec, clock_mono_ms());
 
+	if (r < 0)
+		return err_set(e, r, "stage '%s': no memory", spec->name);
+	r = plugin_load(folders, spec->plugin, &plugin, e);
 	if (r < 0)
 		return err_wrap(e, r, "stage '%s'", spec->name);
 	r = instance_create(g->pipeline, i, plugin, &s->instance, e);
@@ -117,6 +120,7 @@ void generation_free(struct generation *g)
 
 		if (s->instance)
 			instance_destroy(s->instance);
+		gate_fini(&s->gate);
 		line_fini(&s->waiting);
 		line_fini(&s->out);
 	}

@@ -27,6 +27,7 @@ static void move(struct stage_state *s, enum stage_status to)
 	assert(may_become_from[to] & BIT(s->status));
 	s->status = (uint8_t)to;
 	s->due_us = 0;
+	s->suspect = false;
 }
 
 /* --- what an event carries that the order keeps: copied before anything changes --- */
@@ -34,6 +35,7 @@ static void move(struct stage_state *s, enum stage_status to)
 struct kept {
 	char *message, *result, *body;
 	char *reason; /* the message once more, for the order itself */
+	char *key;
 };
 
 static void kept_fini(struct kept *k)
@@ -42,6 +44,7 @@ static void kept_fini(struct kept *k)
 	free(k->result);
 	free(k->body);
 	free(k->reason);
+	free(k->key);
 }
 
 static int keep(const struct event *ev, struct kept *k)
@@ -52,6 +55,8 @@ static int keep(const struct event *ev, struct kept *k)
 	if (ev->metadata.p && !(k->result = str_dup(ev->metadata)))
 		return -ENOMEM;
 	if (ev->body.p && !(k->body = str_dup(ev->body)))
+		return -ENOMEM;
+	if (ev->key.p && !(k->key = str_dup(ev->key)))
 		return -ENOMEM;
 	return 0;
 }
@@ -180,12 +185,12 @@ static void on_retrying(
 
 static void on_lost(struct order *o, struct stage_state *s, const struct event *ev, struct kept *k)
 {
-	(void)ev;
 	s->unsure = true;
 	s->attempt++;
 	s->n_used++;
 	replace(&s->error, &k->message);
 	move(s, o->phase == ORDER_COMPENSATING && !s->undo ? STAGE_IDLE : STAGE_QUEUED);
+	s->suspect = ev->suspect && s->status == STAGE_QUEUED;
 }
 
 static void on_failed(
@@ -241,6 +246,7 @@ static void on_signalled(
 	move(s, STAGE_QUEUED);
 	s->attempt++;
 	replace(&s->signal, &k->result);
+	replace(&s->signal_key, &k->key);
 }
 
 static void on_undone(

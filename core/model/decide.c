@@ -284,13 +284,17 @@ int decide_verdict(const struct decide_env *env, const struct order *o, const st
 }
 
 int decide_lost(const struct decide_env *env, const struct order *o, size_t stage, uint32_t attempt,
-	struct event_list *out)
+	bool suspect, struct event_list *out)
 {
 	const struct stage_state *s = &o->stages[stage];
+	int r;
 
 	if (order_is_terminal(o) || !may_be_out(s) || s->attempt != attempt)
 		return -EALREADY;
-	return decide_lost_of(env, o, stage, out, "the worker died during the attempt");
+	r = decide_lost_of(env, o, stage, out, "the worker died during the attempt");
+	if (r == 0)
+		out->first->suspect = suspect;
+	return r;
 }
 
 /* --- people --- */
@@ -371,6 +375,15 @@ int decide_expired(
 
 /* --- what follows by itself --- */
 
+/* While an order turns round nothing is started; what is not out any more ended without an answer. */
+static bool is_stranded(const struct order *o, size_t i)
+{
+	const struct stage_state *s = &o->stages[i];
+
+	return o->phase == ORDER_COMPENSATING && !s->undo && may_be_out(s) &&
+	       !(o->out & (uint64_t)1 << i);
+}
+
 static bool is_used_up(const struct order *o, size_t i)
 {
 	return o->stages[i].status == STAGE_QUEUED &&
@@ -410,6 +423,11 @@ int decide_settle(const struct decide_env *env, const struct order *o, struct ev
 	for (size_t i = 0; i < o->pipeline->n_stages; i++) {
 		struct event *ev;
 
+		if (is_stranded(o, i))
+			return decide_lost_of(
+				       env, o, i, out, "the attempt was left without an answer") < 0
+				       ? -ENOMEM
+				       : 1;
 		if (!is_used_up(o, i))
 			continue;
 		ev = add_stage(env, o, i, out, EVENT_STAGE_HELD);

@@ -20,6 +20,7 @@ void order_free(struct order *o)
 		free(o->stages[i].error);
 		free(o->stages[i].result);
 		free(o->stages[i].signal);
+		free(o->stages[i].signal_key);
 	}
 	free(o->body);
 	free(o->error);

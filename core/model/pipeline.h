@@ -20,6 +20,18 @@ struct retry_policy {
 	double jitter; /* ± this part of the wait, 0 to 1 */
 };
 
+/* After `failures` attempts without an answer within `window_ms` the stage rests for `open_for_ms`, then
+ * `probes` attempts decide. */
+struct breaker_policy {
+	int64_t failures; /* 0: no breaker */
+	int64_t window_ms, open_for_ms, probes;
+};
+
+struct rate_policy {
+	int64_t n; /* attempts per `per_ms`; 0: no limit */
+	int64_t per_ms;
+};
+
 struct stage_spec {
 	const char *name, *plugin;
 	const char *status;	/* the order's status while this is its current stage */
@@ -30,6 +42,8 @@ struct stage_spec {
 	int64_t in_flight;	/* tasks it holds at most: running, and waiting by SL_LATER */
 	int64_t timeout_ms;
 	struct retry_policy retry;
+	struct breaker_policy breaker;
+	struct rate_policy rate;
 	bool irreversible;
 	const struct yaml_node *config; /* the plugin's own options; may be NULL */
 	const struct yaml_node *node;	/* the whole entry, for placed errors */

@@ -261,6 +261,12 @@ static void deliver(struct pool *p, struct list *finished)
 	pthread_mutex_lock(&p->lock);
 }
 
+static void set_mark(struct task *t, enum task_mark mark)
+{
+	if (t->mark)
+		atomic_store_explicit(t->mark, (unsigned char)mark, memory_order_relaxed);
+}
+
 /* One round with the lock held: what is late is answered, or a task is run, or the thread waits. */
 static void work(struct pool *p)
 {
@@ -276,7 +282,9 @@ static void work(struct pool *p)
 	if (t) {
 		p->n_running++;
 		pthread_mutex_unlock(&p->lock);
+		set_mark(t, TASK_MARK_RUNNING);
 		instance_run(p->instance, t);
+		set_mark(t, TASK_MARK_LATER);
 		pthread_mutex_lock(&p->lock);
 		p->n_running--;
 		take_answer(p, t, &finished);

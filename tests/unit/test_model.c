@@ -291,7 +291,7 @@ static void lost_attempts_count_until_the_order_is_held(void)
 		struct event_list list;
 
 		event_list_init(&list, &w.arena);
-		CHECK_INT(decide_lost(&env, w.order, A, w.order->stages[A].attempt, &list), 0);
+		CHECK_INT(decide_lost(&env, w.order, A, w.order->stages[A].attempt, true, &list), 0);
 		take(&w, &list);
 		settle(&w);
 	}
@@ -390,7 +390,7 @@ static void other_command(struct world *w, size_t stage, uint64_t pick)
 	if (pick % 5 == 0)
 		r = decide_cancel(&env, w->order, STR("changed my mind"), &list);
 	else if (pick % 5 == 1)
-		r = decide_lost(&env, w->order, stage, w->order->stages[stage].attempt, &list);
+		r = decide_lost(&env, w->order, stage, w->order->stages[stage].attempt, pick & 512, &list);
 	else if (pick % 5 == 2)
 		r = decide_signal(&env, w->order, stage, STR("{\"ok\":true}"), STR("k"), &list);
 	else if (pick % 5 == 3)
