@@ -55,7 +55,7 @@ function openView(route, opened) {
 	fill(main, root);
 	if (!route.entry) {
 		setTitle('Not found');
-		fill(root, h('h1', { class: 'visually-hidden', tabindex: -1 }, 'Not found'), notFound());
+		fill(root, notFound());
 		return;
 	}
 	const context = { route, signal: opened.controller.signal, announce, setTitle };
@@ -64,6 +64,7 @@ function openView(route, opened) {
 
 function notFound() {
 	return emptyState({
+		isPage: true,
 		sign: 'search',
 		title: 'There is no such page',
 		text: 'The address may be mistyped.',

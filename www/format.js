@@ -45,9 +45,11 @@ export function duration(ms) {
 
 /* "payment_processing" → "Payment processing" */
 export function humanise(word) {
-	const text = String(word ?? '').replaceAll(/[_-]+/g, ' ').trim();
-	return text.charAt(0).toUpperCase() + text.slice(1);
+	return capital(String(word ?? '').replaceAll(/[_-]+/g, ' ').trim());
 }
+
+/* As a sentence begins. */
+export const capital = (text) => text.charAt(0).toUpperCase() + text.slice(1);
 
 export const count = (n, one, many) => `${n} ${n === 1 ? one : many}`;
 
@@ -149,7 +151,7 @@ const saying = {
 /* The event in one plain sentence. */
 export function sentence(event) {
 	const say = saying[event.event_type];
-	return say ? say(event) : event.message || humanise(event.event_type);
+	return capital(say ? say(event) : event.message || humanise(event.event_type));
 }
 
 function refund(event) {

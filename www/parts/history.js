@@ -1,7 +1,7 @@
 /* What happened to an order, newest first, in plain sentences. */
 import { h } from '../dom.js';
 import { icon } from './icons.js';
-import { count, duration, eventSign, fullTime, humanise, moment, sentence } from '../format.js';
+import { duration, eventSign, fullTime, humanise, moment, sentence } from '../format.js';
 
 const MAX_FACTS = 4;
 /* Told by the sentence or by the line under it already. */
@@ -59,7 +59,7 @@ function facts(event) {
 	if (event.stage)
 		list.push(humanise(event.stage));
 	if (event.attempt > 1)
-		list.push(count(event.attempt, 'attempt', 'attempts'));
+		list.push(`Attempt ${event.attempt}`);
 	if (event.duration_ms > 0)
 		list.push(duration(event.duration_ms));
 	for (const [key, value] of Object.entries(event.metadata ?? {}).slice(0, MAX_FACTS)) {

@@ -3,12 +3,15 @@ import { h } from '../dom.js';
 import { icon } from './icons.js';
 import { clock } from '../format.js';
 
-export function emptyState({ sign, title, text, action }) {
+/* `isPage`: it is all there is, its title the heading of the page. */
+export function emptyState({ sign, title, text, action, isPage = false }) {
 	return h(
 		'div',
 		{ class: 'empty' },
 		h('span', { class: 'empty-sign' }, icon(sign)),
-		h('h2', {}, title),
+		isPage
+			? h('h1', { class: 'empty-title', tabindex: -1 }, title)
+			: h('h2', { class: 'empty-title' }, title),
 		text && h('p', {}, text),
 		action,
 	);
@@ -16,12 +19,14 @@ export function emptyState({ sign, title, text, action }) {
 
 /* A Problem, with a button that tries again. */
 export function problemState(problem, onRetry) {
-	return emptyState({
+	const state = emptyState({
 		sign: problem.isUnreachable ? 'offline' : 'alert',
 		title: problem.isUnreachable ? 'The server cannot be reached' : problem.title,
 		text: problemText(problem),
 		action: h('button', { class: 'button', type: 'button', onclick: onRetry }, 'Try again'),
 	});
+	state.classList.add('problem');
+	return state;
 }
 
 export function problemText(problem) {

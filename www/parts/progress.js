@@ -2,7 +2,7 @@
 import { h, svg, fill, setText } from '../dom.js';
 import { icon } from './icons.js';
 import { layOut } from './graph.js';
-import { clock, duration, humanise, stageIcon, stageWord } from '../format.js';
+import { capital, clock, duration, humanise, stageIcon, stageWord } from '../format.js';
 
 const TICK_MS = 100;
 const reached = new Set(['done', 'skipped', 'undoing', 'undone', 'failed']);
@@ -118,9 +118,9 @@ function showStage(node, stage, time) {
 function noteText(stage) {
 	if (stage.status === 'retrying') {
 		const when = stage.due_at ? ` at ${clock(stage.due_at)}` : '';
-		return `${stage.error ?? 'No answer'}. Attempt ${stage.attempt + 1}${when}`;
+		return `${capital(stage.error ?? 'No answer')}. Attempt ${stage.attempt + 1}${when}`;
 	}
-	return ['failed', 'held'].includes(stage.status) ? (stage.error ?? '') : '';
+	return ['failed', 'held'].includes(stage.status) ? capital(stage.error ?? '') : '';
 }
 
 /* When each stage began and ended: it begins when all before it are finished, with the order at first. */
@@ -159,7 +159,7 @@ function lineWord(from, to) {
 		return 'failed';
 	if (to === 'idle')
 		return 'idle';
-	return stageWord(to).isCurrent ? 'active' : 'done';
+	return ['queued', 'running'].includes(to) ? 'active' : 'done';
 }
 
 function linePath(a, b, frame, isVertical) {

@@ -20,8 +20,18 @@ const RELOAD_MS = 3_000;
 
 export function open(root, { signal, announce, setTitle }) {
 	setTitle('New order');
-	const body = h('div', {}, skeleton('Loading products', 4));
-	fill(root, h('div', { class: 'view-head' }, h('h1', { tabindex: -1 }, 'New order')), body);
+	const head = h(
+		'div',
+		{ class: 'view-head' },
+		h(
+			'div',
+			{},
+			h('h1', { tabindex: -1 }, 'New order'),
+			h('p', { class: 'lead' }, 'Choose products, then follow the order live.'),
+		),
+	);
+	const body = h('div', {}, h('div', { class: 'card' }, skeleton('Loading products', 4)));
+	fill(root, head, body);
 	let timer;
 
 	async function load() {
@@ -32,7 +42,8 @@ export function open(root, { signal, announce, setTitle }) {
 		} catch (problem) {
 			if (signal.aborted)
 				return;
-			fill(body, problemState(problem, load));
+			if (!body.querySelector('.problem'))
+				fill(body, problemState(problem, load));
 			timer = setTimeout(load, RELOAD_MS);
 		}
 	}
@@ -329,7 +340,7 @@ function emailField(value, onChange) {
 		h('label', { class: 'field-label', for: 'customer-email' }, 'E-mail'),
 		input,
 		error,
-		h('p', { class: 'field-hint', id: 'customer-email-hint' }, 'The order is found by this address.'),
+		h('p', { class: 'field-hint', id: 'customer-email-hint' }, 'To find the order again.'),
 	);
 	return { element, input: () => input, setError };
 }

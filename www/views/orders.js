@@ -73,7 +73,7 @@ export function open(root, { route, signal, announce, setTitle }) {
 		clearTimeout(reloadTimer);
 		news.hidden = true;
 		filters.show(query);
-		if (rows.size === 0)
+		if (rows.size === 0 && !list.querySelector('.problem'))
 			fill(list, skeleton('Loading orders', 6));
 		list.setAttribute('aria-busy', 'true');
 		const loading = AbortSignal.any([signal, load.signal]);
@@ -88,7 +88,8 @@ export function open(root, { route, signal, announce, setTitle }) {
 				return;
 			rows.clear();
 			foot.hidden = true;
-			fill(list, problemState(problem, reload));
+			if (!list.querySelector('.problem'))
+				fill(list, problemState(problem, reload));
 			reloadTimer = setTimeout(reload, RELOAD_MS);
 		}
 		list.removeAttribute('aria-busy');

@@ -3,9 +3,9 @@ import { h, fill, setText } from '../dom.js';
 import { get } from '../api.js';
 import { follow } from '../live.js';
 import {
+	capital,
 	duration,
 	fullTime,
-	isTerminal,
 	moment,
 	money,
 	orderStatus,
@@ -18,7 +18,6 @@ import { history } from '../parts/history.js';
 import { icon } from '../parts/icons.js';
 import { liveChip } from '../parts/live-chip.js';
 import { emptyState, problemState, skeleton } from '../parts/notice.js';
-import { updatePill } from '../parts/pill.js';
 import { progress } from '../parts/progress.js';
 
 const RELOAD_MS = 3_000;
@@ -36,7 +35,7 @@ export function open(root, { route, signal, announce, setTitle }) {
 
 	function show() {
 		if (!page.element.isConnected)
-			fill(root, page.element);
+			swap(root, page.element);
 		const inOrder = [...events.values()].sort((a, b) => a.seq - b.seq);
 		page.show(order, inOrder);
 		setTitle(`${orderStatus(order.status).label} · Order ${shortId(id)}`);
@@ -68,6 +67,16 @@ export function open(root, { route, signal, announce, setTitle }) {
 			announce(sentence(event));
 	}
 
+	function showProblem(problem) {
+		if (problem.status === 404 || problem.status === 400) {
+			swap(root, missing(id));
+			return;
+		}
+		if (!root.querySelector('.problem'))
+			swap(root, unavailable(id, problem, start));
+		timer = setTimeout(start, RELOAD_MS);
+	}
+
 	async function start() {
 		clearTimeout(timer);
 		try {
@@ -75,10 +84,7 @@ export function open(root, { route, signal, announce, setTitle }) {
 		} catch (problem) {
 			if (signal.aborted)
 				return;
-			const isMissing = problem.status === 404 || problem.status === 400;
-			fill(root, isMissing ? missing(id) : problemState(problem, start));
-			if (!isMissing)
-				timer = setTimeout(start, RELOAD_MS);
+			showProblem(problem);
 			return;
 		}
 		follow({
@@ -101,25 +107,35 @@ function isOlder(next, shown) {
 	return shown !== null && next.updated_at < shown.updated_at;
 }
 
+/* Who had the focus on the heading, as after a navigation, has it on the new one. */
+function swap(root, element) {
+	const hasFocus = root.contains(document.activeElement);
+	fill(root, element);
+	if (hasFocus)
+		root.querySelector('h1').focus();
+}
+
+const hiddenHeading = (text) => h('h1', { class: 'visually-hidden', tabindex: -1 }, text);
+
+function unavailable(id, problem, onRetry) {
+	return h('div', {}, hiddenHeading(`Order ${shortId(id)}`), problemState(problem, onRetry));
+}
+
 function missing(id) {
-	return h(
-		'div',
-		{},
-		h('h1', { class: 'visually-hidden', tabindex: -1 }, 'No such order'),
-		emptyState({
-			sign: 'search',
-			title: 'There is no such order',
-			text: `Nothing is known of ${id}. The link may be incomplete.`,
-			action: h('a', { class: 'button', href: '#/orders' }, 'See all orders'),
-		}),
-	);
+	return emptyState({
+		isPage: true,
+		sign: 'search',
+		title: 'There is no such order',
+		text: `Nothing is known of ${id}. The link may be incomplete.`,
+		action: h('a', { class: 'button', href: '#/orders' }, 'See all orders'),
+	});
 }
 
 function trackPage(id, { signal, announce }) {
 	const live = liveChip(announce);
 	const headline = h('h1', { tabindex: -1 }, 'Order');
-	const pill = h('span');
-	const about = h('p', { class: 'track-about' });
+	const sign = h('span', { class: 'track-sign' });
+	const about = h('p', { class: 'lead' });
 	const reason = h('div', { class: 'notice track-reason', hidden: true });
 	const way = progress({ signal });
 	const past = history();
@@ -141,8 +157,12 @@ function trackPage(id, { signal, announce }) {
 					h('span', { 'aria-hidden': 'true' }, '/'),
 					h('span', { class: 'mono' }, id),
 				),
-				h('div', { class: 'track-headline' }, headline, pill),
-				about,
+				h(
+					'div',
+					{ class: 'track-headline' },
+					sign,
+					h('div', {}, headline, about),
+				),
 			),
 			h(
 				'div',
@@ -174,9 +194,7 @@ function trackPage(id, { signal, announce }) {
 	);
 
 	function show(order, events) {
-		const { headline: words } = orderStatus(order.status);
-		setText(headline, words);
-		updatePill(pill, order.status);
+		showStatus(sign, headline, order.status);
 		setText(about, aboutText(order));
 		showReason(reason, order, events);
 		way.show(order, events);
@@ -187,10 +205,20 @@ function trackPage(id, { signal, announce }) {
 	const loading = h(
 		'div',
 		{ class: 'card' },
-		h('h1', { class: 'visually-hidden', tabindex: -1 }, `Order ${shortId(id)}`),
+		hiddenHeading(`Order ${shortId(id)}`),
 		skeleton('Loading the order', 5),
 	);
 	return { element, loading, show, showLive: live.show };
+}
+
+function showStatus(sign, headline, status) {
+	if (sign.dataset.status === status)
+		return;
+	const look = orderStatus(status);
+	sign.dataset.status = status;
+	sign.className = `track-sign tone-${look.tone}`;
+	fill(sign, icon(look.icon));
+	setText(headline, look.headline);
 }
 
 function aboutText(order) {
@@ -198,7 +226,7 @@ function aboutText(order) {
 	if (!order.completed_at)
 		return placed;
 	const took = Date.parse(order.completed_at) - Date.parse(order.created_at);
-	return `${placed}. ${isTerminal(order.status) ? 'Finished' : 'Changed'} in ${duration(took)}`;
+	return `${placed} · finished in ${duration(took)}`;
 }
 
 /* Why it did not go well, and what was done about it. */
@@ -216,7 +244,7 @@ function showReason(element, order, events) {
 		h(
 			'div',
 			{},
-			h('p', { class: 'notice-title' }, why),
+			h('p', { class: 'notice-title' }, capital(why)),
 			h('p', {}, [reasonText(order.status), ...undone].filter(Boolean).join('. ')),
 		),
 	);
@@ -267,7 +295,6 @@ function orderItems(order) {
 			{ class: 'track-facts' },
 			fact('Customer', order.customer_email),
 			fact('Placed', moment(order.created_at), fullTime(order.created_at)),
-			fact('Order', order.id, null, 'mono'),
 			order.generation && fact('Pipeline', String(order.generation).slice(0, 12), null, 'mono'),
 		),
 	];
