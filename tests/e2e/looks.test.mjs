@@ -36,7 +36,7 @@ const views = [
 	['track-done', () => `#/orders/${done.id}`, (page) => page.getByText('Live').waitFor()],
 	['track-failed', () => `#/orders/${failed.id}`, (page) => page.getByText('Live').waitFor()],
 	['track-running', runningOrder, (page) => page.getByText('In progress').first().waitFor()],
-	['track-missing', () => '#/orders/none', (page) => page.getByText('no such order').waitFor()],
+	['track-missing', () => '#/orders/none', (page) => page.getByText('There is no such order').waitFor()],
 	['orders', () => '#/orders', (page) => page.getByText('grace@example.com').first().waitFor()],
 	['orders-nothing', () => '#/orders?q=none', (page) => page.getByText('No order matches').waitFor()],
 ];

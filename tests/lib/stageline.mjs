@@ -52,7 +52,7 @@ class Stageline {
 		});
 		this.#child = child;
 		child.stderr.setEncoding('utf8').on('data', (text) => (this.log += text));
-		child.on('error', (error) => (this.log += `${error.message}\n`));
+		await once(child, 'spawn'); /* rejects when there is no such program */
 		await this.#ready(child);
 	}
 
@@ -73,7 +73,7 @@ class Stageline {
 	async #ready(child) {
 		const until = Date.now() + READY_WITHIN_MS;
 		while (Date.now() < until) {
-			if (child.exitCode !== null || child.signalCode !== null || child.pid === undefined)
+			if (child.exitCode !== null || child.signalCode !== null)
 				throw new Error(`stageline ended (${child.exitCode ?? child.signalCode}):\n${this.log}`);
 			if (await answers(`${this.url}/readyz`))
 				return;
