@@ -47,6 +47,13 @@ void digest_finish(struct digest *d, uint8_t out[DIGEST_SIZE])
 	(void)ok;
 }
 
+int digest_once(struct str message, uint8_t out[DIGEST_SIZE])
+{
+	int ok = EVP_Digest(message.p, message.n, out, NULL, EVP_sha256(), NULL);
+
+	return ok == 1 ? 0 : -ENOMEM;
+}
+
 void digest_text(const uint8_t bytes[DIGEST_SIZE], char out[DIGEST_TEXT_SIZE])
 {
 	static const char hex[] = "0123456789abcdef";

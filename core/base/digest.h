@@ -18,5 +18,8 @@ void digest_start(struct digest *d);
 void digest_add(struct digest *d, const void *data, size_t n);
 void digest_finish(struct digest *d, uint8_t out[DIGEST_SIZE]);
 
+/* One message at once. -ENOMEM. */
+int digest_once(struct str message, uint8_t out[DIGEST_SIZE]);
+
 /* Lowercase hex with a NUL. */
 void digest_text(const uint8_t bytes[DIGEST_SIZE], char out[DIGEST_TEXT_SIZE]);

@@ -30,7 +30,43 @@ void option_schema(const struct sl_option *table, size_t n, struct json_writer *
 /* A table for people: name, type, default, what it is. */
 void option_print(const struct sl_option *table, size_t n, FILE *out);
 
+/* A map of a file of our own: its options, and the keys whose values are more than an option. */
+struct option_map {
+	const struct sl_option *options;
+	size_t n_options;
+	const struct option_key *keys;
+	size_t n_keys;
+	/* A map whose options may be written here too, into the same struct. They have no defaults
+	 * here: what is not written stays as `dst` holds it. May be NULL. */
+	const struct option_map *inherits;
+	/* The schema of values under any other key; NULL: other keys are faults. */
+	void (*others)(struct json_writer *w);
+};
+
+/* A key whose value is a map read into a struct inside `dst`, or something that the caller reads. */
+struct option_key {
+	const char *name, *summary;
+	const struct option_map *map;	       /* NULL: the caller reads it */
+	size_t offset;			       /* of the map's struct */
+	void (*schema)(struct json_writer *w); /* without `map`: the members of its schema */
+	bool is_required;
+};
+
+/* As option_read(), for a map with all that is inside. `dst` is as large as the options say. */
+int option_map_read(const struct option_map *map, const struct yaml_node *node, void *dst,
+	struct arena *arena, struct yaml_faults *faults);
+/* The members of the map's JSON Schema, into the open object: type, properties, required … */
+void option_map_schema(const struct option_map *map, struct json_writer *w);
+
 /* Values with units, all of the text or -EINVAL. Durations: ms, s, m, h, d. Sizes: B, KiB, MiB, GiB.
- * Ranges: "1s..2s", or one value for both ends. */
+ * A decimal fraction is accepted when the result is whole ("1.5s"). Ranges: "1s..2s", or one value
+ * for both ends. */
 int option_parse_duration(struct str text, int64_t *ret_ms);
 int option_parse_size(struct str text, int64_t *ret_bytes);
+int option_parse_range(struct str text, struct sl_range *ret_ms);
+
+enum { OPTION_UNIT_TEXT_SIZE = 24 };
+
+/* The reverse, in the largest unit that is exact: "2m", "1500ms", "64KiB". */
+void option_duration_text(int64_t ms, char out[OPTION_UNIT_TEXT_SIZE]);
+void option_size_text(int64_t bytes, char out[OPTION_UNIT_TEXT_SIZE]);

@@ -42,15 +42,24 @@ static void wake(struct queue *q)
 		pthread_cond_signal(&q->ready);
 }
 
-void queue_push(struct queue *q, struct queue_node *node)
+void queue_push_all(struct queue *q, struct queue_node *first)
 {
-	node->next = NULL;
+	struct queue_node *last = first;
+
+	while (last->next)
+		last = last->next;
 	pthread_mutex_lock(&q->lock);
 	if (!q->first)
 		wake(q);
-	*q->last = node;
-	q->last = &node->next;
+	*q->last = first;
+	q->last = &last->next;
 	pthread_mutex_unlock(&q->lock);
+}
+
+void queue_push(struct queue *q, struct queue_node *node)
+{
+	node->next = NULL;
+	queue_push_all(q, node);
 }
 
 void queue_poke(struct queue *q)

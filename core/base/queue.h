@@ -26,6 +26,8 @@ struct queue {
 int queue_init(struct queue *q, bool with_fd);
 void queue_fini(struct queue *q);
 void queue_push(struct queue *q, struct queue_node *node);
+/* A list linked by `next`, oldest first. */
+void queue_push_all(struct queue *q, struct queue_node *first);
 /* Wakes the taker without an item. */
 void queue_poke(struct queue *q);
 /* All items, oldest first; NULL when there are none. Waits until `until_ms` (monotonic; 0: does not

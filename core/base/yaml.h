@@ -17,11 +17,11 @@ enum yaml_type { YAML_NULL, YAML_BOOL, YAML_INT, YAML_FLOAT, YAML_STRING, YAML_L
 
 struct yaml_node {
 	enum yaml_type type;
-	int line, column; /* of its first character, from 1 */
+	int line, column; /* of its first character, from 1; of an alias, where it stands */
 	struct str text;  /* scalars: as written (after unquoting) */
 	bool boolean;	  /* YAML_BOOL */
 	int64_t integer;  /* YAML_INT */
-	double number;	  /* YAML_INT and YAML_FLOAT */
+	double number;	  /* YAML_INT and YAML_FLOAT; may be .inf or .nan */
 	struct str key;	  /* when it is a member of a map */
 	int key_line, key_column;
 	struct yaml_node *first, *next; /* children of lists and maps; the next sibling */
@@ -34,7 +34,8 @@ struct yaml_fault {
 	const char *text;
 };
 
-/* All wrong things of one file, in the order found; past YAML_FAULTS_MAX only counted. */
+/* All wrong things of one file, in the order found; past YAML_FAULTS_MAX only counted. The same sentence
+ * at the same place counts once. Zeroed before first use. */
 struct yaml_faults {
 	struct arena arena;
 	struct yaml_fault list[YAML_FAULTS_MAX];
@@ -53,16 +54,21 @@ struct yaml {
 int yaml_parse(struct str text, struct yaml **ret, struct yaml_faults *faults);
 /* Reads a file of at most YAML_FILE_MAX bytes into a string owned by the caller. */
 int yaml_read(const char *path, char **ret, size_t *ret_len, struct err *e);
-void yaml_free(struct yaml *y);
+void yaml_destroy(struct yaml *y); /* not yaml_free: libyaml exports that name */
 
 static inline void yaml_freep(struct yaml **y)
 {
-	yaml_free(*y);
+	yaml_destroy(*y);
 }
+
+/* Sets type and value from `node->text` as those of a plain scalar. false: a number that does not fit; the
+ * type is YAML_FLOAT then. */
+bool yaml_resolve(struct yaml_node *node);
 
 /* The member of a map, or NULL. */
 const struct yaml_node *yaml_get(const struct yaml_node *map, const char *key);
 
+/* `at` may be NULL: the file as a whole. */
 void yaml_fault(struct yaml_faults *f, const struct yaml_node *at, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 /* The same, placed at the key of a map member. */

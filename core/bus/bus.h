@@ -22,5 +22,5 @@ int bus_subscribe(struct bus *b, const struct pipeline *p, size_t stage, size_t 
 size_t bus_room(struct bus *b, const struct pipeline *p, size_t stage);
 /* Takes a list of tasks of one stage, at most bus_room() of them. [sequencer] */
 void bus_publish(struct bus *b, struct task *first);
-/* Takes answered tasks, linked by `node`. [worker] */
+/* Takes answered tasks of one stage, linked by `node`. [worker] */
 void bus_answer(struct bus *b, struct task *first);

@@ -5,7 +5,11 @@
  *
  * After a failed commit the journal is broken: the same data is never tried again (a failed fsync may have
  * dropped the pages). Every later call gives -EIO and the first reason, until the process is restarted.
- * -ENOSPC before the commit is not final: roll back, and try again when there is space. */
+ * -ENOSPC is not final, from the commit neither: what found no room was not synced. Roll back, and try
+ * again when there is space.
+ *
+ * A batch in which any call failed cannot be committed; every batch that is not committed ends with
+ * journal_rollback(). */
 #pragma once
 
 #include "model/order.h"
@@ -36,7 +40,7 @@ void journal_rollback(struct journal *j);
 
 /* Reading what this writer has written, the open batch included. */
 int64_t journal_last_seq(const struct journal *j);
-/* The seq of the order with that id; -ENOENT. Orders whose row is not put yet are not found. */
+/* The seq of the order with that id; -ENOENT. */
 int journal_find_order(struct journal *j, const struct id *id, int64_t *ret_seq);
 /* The seq of the order placed with that Idempotency-Key; -ENOENT. */
 int journal_find_key(struct journal *j, struct str key, int64_t *ret_seq);
@@ -49,3 +53,5 @@ bool journal_is_current(struct journal *j, struct str digest);
 struct journal_size {
 	int64_t file_bytes, wal_bytes;
 };
+/* What it takes on disk. Any thread. */
+void journal_measure(const struct journal *j, struct journal_size *ret);

@@ -41,6 +41,10 @@ int decide_release(const struct decide_env *env, const struct order *o, size_t s
 int decide_signal(const struct decide_env *env, const struct order *o, size_t stage,
 	struct str body, struct str key, struct event_list *out);
 
+/* The time to wait for an answer is over: counts as an attempt that timed out. -EALREADY: not waiting. */
+int decide_expired(
+	const struct decide_env *env, const struct order *o, size_t stage, struct event_list *out);
+
 /* What follows by itself from where the order stands: the next event (skipped stage, terminal event), or
  * nothing. Returns the number of events appended, -ENOMEM. Call again after applying until it says 0. */
 int decide_settle(const struct decide_env *env, const struct order *o, struct event_list *out);

@@ -48,7 +48,7 @@ struct order {
 	int64_t created_us, updated_us;
 	int64_t completed_us; /* 0 until terminal */
 	char *body;	      /* as placed: JSON object, owned */
-	char *error;	      /* why it failed or is on hold, owned; may be NULL */
+	char *error;	      /* why it failed, owned; may be NULL */
 	uint64_t out;	      /* live only, not folded: stages with an attempt out with a worker */
 	struct stage_state stages[]; /* pipeline->n_stages */
 };
@@ -70,6 +70,8 @@ static inline bool order_is_terminal(const struct order *o)
 bool order_is_on_hold(const struct order *o);
 /* The status as the API shows it: terminal words, on_hold, compensating, or the label of its stage. */
 const char *order_status(const struct order *o);
+/* Why it failed or is on hold; NULL when it is neither. Borrowed. */
+const char *order_error(const struct order *o);
 /* The word for one stage. A queued stage that is `out` is "running". */
 const char *order_stage_word(const struct order *o, size_t stage);
 

@@ -4,6 +4,7 @@
 
 #include <stdatomic.h>
 
+#include "base/json.h"
 #include "base/yaml.h"
 
 enum {
@@ -23,7 +24,7 @@ struct stage_spec {
 	const char *name, *plugin;
 	const char *status;	/* the order's status while this is its current stage */
 	const char *event;	/* event_type when done */
-	const char *undo_event; /* event_type when undone */
+	const char *undo_event; /* event_type when undone; NULL: nothing is to be undone */
 	uint64_t after;		/* set of stages that must be done or skipped before */
 	int64_t workers;	/* threads that run its code at once */
 	int64_t in_flight;	/* tasks it holds at most: running, and waiting by SL_LATER */
@@ -39,7 +40,7 @@ struct pipeline {
 	char digest[PIPELINE_DIGEST_SIZE];
 	size_t n_stages;
 	struct stage_spec *stages;
-	struct str catalog;	       /* JSON array */
+	struct str catalog;	       /* JSON array, "[]" when there is none; ends in a NUL */
 	const struct yaml_node *state; /* map KEY → initial value; may be NULL */
 	struct yaml *document;	       /* owns all the text above */
 	struct pipeline *next;	       /* in a pipeline_set */
@@ -48,6 +49,9 @@ struct pipeline {
 /* Reads one pipeline file's text: everything that can be checked without plugins. All faults of the
  * text go to `faults`; 0 only when there are none. `digest` is set from the text. -EINVAL, -ENOMEM. */
 int pipeline_parse(struct str text, struct pipeline **ret, struct yaml_faults *faults);
+/* The same for whoever wants to find more faults: 0 also when there are some, as long as the text is a
+ * YAML map. The pipeline then holds the stages that have a name or plugin, and must not run. */
+int pipeline_read(struct str text, struct pipeline **ret, struct yaml_faults *faults);
 void pipeline_free(struct pipeline *p);
 
 static inline void pipeline_freep(struct pipeline **p)
@@ -59,8 +63,7 @@ static inline void pipeline_freep(struct pipeline **p)
 int pipeline_find(const struct pipeline *p, struct str stage_name);
 /* Initial state as JSON text for one value of `p->state`. */
 void pipeline_state_json(const struct yaml_node *value, struct buf *out);
-/* A JSON Schema (draft 2020-12) of the pipeline file, printed from the tables that read it.
- * `plugin_options`: adds the properties of one plugin's `config`, or NULL. */
+/* A JSON Schema (draft 2020-12) of the pipeline file, printed from the tables that read it. */
 void pipeline_schema(struct json_writer *w);
 
 /* All generations that this process has seen. Grows only; any thread finds and adds. */

@@ -22,6 +22,7 @@ enum {
 	TASK_RESULT_MAX = 64 * 1024,
 	TASK_MESSAGE_MAX = 1024,
 	TASK_EFFECTS_MAX = 256,
+	TASK_EFFECT_BYTES_MAX = 256 * 1024, /* keys and values of all effects together */
 	TASK_KEY_MAX = 256,
 };
 
@@ -42,6 +43,7 @@ struct task {
 	/* the verdict */
 	enum verdict verdict;
 	char *message;	  /* may be NULL */
+	char *shortage;	  /* the message when an effect would go below its floor; may be NULL */
 	char *result;	  /* JSON object, may be NULL */
 	int64_t delay_ms; /* -1: none asked for */
 	int64_t duration_ms;

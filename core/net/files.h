@@ -6,9 +6,9 @@
 
 struct files;
 
-/* `/` is DIR/index.html, `/static/x` is DIR/x. Nothing outside DIR, no dot files, at most 256 files of 2 MiB.
- * -ENOENT: no such folder or no index.html in it. */
+/* `/` is DIR/index.html, `/static/x` is DIR/x. Nothing outside DIR, no dot files, no links, folders up to four
+ * deep, at most 256 files of 2 MiB. -ENOENT: no such folder or no index.html in it. */
 int files_load(const char *dir, struct files **ret, struct err *e);
 void files_free(struct files *f);
-/* Answers the request with the file `name` ("index.html", "app.js"), 304, or 404. */
+/* Answers the request with the file `name` ("index.html", "app.js", "icons/box.svg"), 304, or 404. */
 void files_reply(struct files *f, struct http_request *req, struct str name);

@@ -1,8 +1,11 @@
-/* HTTP on libevent: a route table, requests that may be answered later, problem answers, streams.
- * Everything here is [net loop].
+/* HTTP/1.1 on libevent: a route table, requests that may be answered later, problem answers, streams.
+ * Everything here is [net loop]. The program ignores SIGPIPE.
  *
- * A guard reads each connection before evhttp does and refuses what RFC 9112 forbids or the limits do not
- * allow, so that every refusal is a problem answer too (RFC 9457) and evhttp sees well-formed requests only. */
+ * A strict parser (net/guard.h) reads each connection and is the only one that does: what RFC 9112 forbids or
+ * the limits do not allow is refused with a problem answer (RFC 9457) and the connection closed. evhttp is not
+ * used: its second, lenient parser, its HTML error pages and its freeing of requests under a waiting
+ * application are what this room promises against, and it cannot work behind a bufferevent filter (it frees
+ * the filter while the answer is still unsent below it). */
 #pragma once
 
 #include <event2/event.h>
@@ -16,11 +19,14 @@ struct http_limits {
 	int64_t body_bytes;   /* 413 above */
 	int64_t header_bytes; /* request line and header fields together: 431 above */
 	int64_t connections;  /* above: 503 with Retry-After and close */
-	int64_t idle_ms; /* a connection without a request, or in the middle of one, is closed */
+	/* A connection without a request is closed after it, one in the middle of a request gets 408, one that
+	 * takes nothing of what is sent to it is dropped. */
+	int64_t idle_ms;
 	int64_t backlog_bytes; /* unsent bytes after which a stream or WebSocket is dropped */
 };
 
-/* One route. `path` may hold one-segment parameters in braces: "/orders/{id}". */
+/* One route. `path` may hold one-segment parameters in braces, "/orders/{id}", and at its end one that takes
+ * all that follows, "/static/{file...}". A parameter is never empty. */
 struct http_route {
 	const char *method, *path;
 	const char *summary; /* for openapi.json */
@@ -28,28 +34,39 @@ struct http_route {
 };
 
 /* `routes` ends in a NULL path and outlives the server. HEAD is answered where GET is. 404 and 405 (with
- * Allow) are problem answers. */
+ * Allow) are problem answers. So is 403 for a request other than GET and HEAD from a page of another origin. */
 int http_create(struct event_base *base, const struct http_route *routes, void *app,
 	const struct http_limits *limits, struct http_server **ret, struct err *e);
 void http_destroy(struct http_server *s);
-/* *ret_port: the port that was bound, for port 0. */
+/* *ret_port: the port that was bound, for port 0. On a loopback address a request may name only the hosts
+ * localhost, 127.0.0.1, [::1], `host` and those of http_allow_host(): 403 keeps DNS rebinding out. */
 int http_listen(
 	struct http_server *s, const char *host, uint16_t port, uint16_t *ret_port, struct err *e);
+/* One more host name, without port, that requests over loopback may name. -ENOSPC, -ENOMEM. */
+int http_allow_host(struct http_server *s, const char *host);
 /* No new connections; those that are idle are closed, those with a request after its answer. */
 void http_drain(struct http_server *s);
 size_t http_connections(const struct http_server *s);
-/* Called when a request is done: for the access counters. `route` is NULL when none matched. */
+/* Called when a request is answered, or its stream begun: for the access counters. `route` is NULL when none
+ * matched; `status` is 499 when the client went before the answer. */
 void http_on_done(struct http_server *s, void (*on_done)(void *app, const struct http_route *route,
 						 int status, int64_t duration_us));
 
 /* --- a request: valid until it is answered, whether or not the client is still there --- */
+
+/* A request is answered exactly once, now or later. When its client has gone, or the server was destroyed, it
+ * takes its answer and drops it. */
 
 struct str http_param(struct http_request *req, const char *name); /* from the path, decoded */
 struct str http_query(
 	struct http_request *req, const char *name); /* decoded; absent str when not there */
 struct str http_header(struct http_request *req, const char *name);
 struct str http_body(struct http_request *req);
-/* For the answer; before it. Copies. */
+/* Whether Content-Type is JSON (application/json or any +json). */
+bool http_is_json(struct http_request *req);
+/* For the answer; before it. Copies. A value with control characters is left out. Content-Type, Date,
+ * Content-Length, Connection and the safety headers come by themselves; `Cache-Control: no-store` and, for 429
+ * and 503, `Retry-After: 1` do unless they were added here. */
 void http_add_header(struct http_request *req, const char *name, const char *value);
 
 /* Each of these answers the request and ends it. They take the content of `body` and leave it empty; a
@@ -68,9 +85,12 @@ void http_problem_errors(
 struct http_stream;
 
 /* Answers 200 and keeps the connection. `on_close` is called once when the client is gone or was dropped,
- * not after http_stream_end(). */
+ * not after http_stream_end(); the stream is gone with it. NULL: the request is answered and there is nothing
+ * to follow (HEAD, the client has gone, no memory); `on_close` will not be called. */
 struct http_stream *http_stream_start(
 	struct http_request *req, const char *content_type, void (*on_close)(void *arg), void *arg);
 /* Returns false when the client is too slow: it was dropped, `on_close` has been called. */
 bool http_stream_send(struct http_stream *s, struct str data);
+/* Bytes that wait for the client to take them. */
+size_t http_stream_unsent(const struct http_stream *s);
 void http_stream_end(struct http_stream *s);

@@ -1,4 +1,4 @@
-/* WebSockets (RFC 6455): frames by wslay on a connection taken over from evhttp. [net loop]
+/* WebSockets (RFC 6455): frames by wslay on a connection taken over from HTTP. [net loop]
  *
  * The other side may send text, which nobody here needs: it is read, limited to WS_MESSAGE_MAX, checked for
  * UTF-8, and dropped. Pings are answered; a ping goes out every half idle time, and a peer that does not answer
@@ -17,6 +17,7 @@ enum {
 	WS_CLOSE_BAD_DATA = 1007,
 	WS_CLOSE_POLICY = 1008,
 	WS_CLOSE_TOO_BIG = 1009,
+	WS_CLOSE_INTERNAL = 1011,
 	WS_CLOSE_OVERLOAD = 1013,
 };
 
@@ -29,5 +30,7 @@ struct ws *ws_accept(struct http_request *req, void (*on_close)(void *arg), void
 /* One text message. Returns false when the client is too slow: it was closed with 1013, `on_close` has been
  * called. */
 bool ws_send(struct ws *ws, struct str text);
+/* Bytes that wait for the client to take them. */
+size_t ws_unsent(const struct ws *ws);
 /* Sends a close frame, then closes; `ws` is gone for the caller. */
 void ws_close(struct ws *ws, int code, const char *reason);

@@ -12,8 +12,10 @@ struct plugin_folders {
 
 /* One loaded plugin. Never unloaded. */
 struct plugin {
-	const char *path;
-	const struct sl_stage *stage; /* in the plugin's memory: read no further than stage->size */
+	const char *path; /* of the real file */
+	/* The host's copy of the descriptor and its options: what an older plugin lacks is zero. Its
+	 * pointers lead into the plugin's memory. */
+	const struct sl_stage *stage;
 };
 
 /* Loads `name` from the folders, RTLD_NOW|RTLD_LOCAL; the same file is loaded once. Refuses a file or
@@ -37,14 +39,18 @@ int instance_create(const struct pipeline *p, size_t stage, const struct plugin 
 	struct instance **ret, struct err *e);
 void instance_destroy(struct instance *in);
 bool instance_can_undo(const struct instance *in);
-/* Runs one attempt (or its next turn) and fills the task's verdict. An answer out of bounds becomes
- * VERDICT_RETRY and is logged. [worker] */
+bool instance_is_concurrent(const struct instance *in);
+const struct stage_spec *instance_spec(const struct instance *in);
+/* Runs one attempt (or its next turn) and fills the task's verdict; with VERDICT_LATER also `turn` and
+ * `due_ms`. Effects stand only beside VERDICT_DONE. An answer out of bounds becomes VERDICT_RETRY and is
+ * logged once. [worker] */
 void instance_run(struct instance *in, struct task *t);
 
 struct pool;
 
-/* Threads for one instance: at most `workers`, started as they are needed. `on_verdicts` gets finished
- * tasks in batches [worker] and takes them. */
+/* Threads for one instance: at most `workers` (one when it is not concurrent), the first at once, the others
+ * as they are needed. A task that waits by SL_LATER holds none; when the stage's timeout passes meanwhile it
+ * is answered VERDICT_TIMEOUT. `on_verdicts` gets finished tasks as soon as there are some [worker] and takes them. */
 int pool_create(struct instance *in, size_t workers,
 	void (*on_verdicts)(void *arg, struct task *first), void *arg, struct pool **ret);
 /* Takes tasks, linked by `node`. Any thread. */
@@ -53,6 +59,9 @@ void pool_submit(struct pool *p, struct task *first);
 void pool_destroy(struct pool *p);
 
 struct pool_counts {
-	size_t threads, running, waiting, later;
+	size_t threads;
+	size_t running; /* in a call */
+	size_t waiting; /* for a thread */
+	size_t later;	/* for their time */
 };
 void pool_counts(struct pool *p, struct pool_counts *ret);

@@ -1,203 +1,125 @@
-/* Runs the real program for a test: own data folder, own port, stopped or killed and started again at will.
- *
- * From the environment: STAGELINE_BIN, STAGELINE_PLUGINS (folders, ":" between), STAGELINE_WWW,
- * STAGELINE_PIPELINE; without them, what a build in ./build made. */
+// Starts and stops the real program for tests.
+//
+//   const s = await startStageline({ pipeline });      s.url, s.port, s.pid, s.dataDir, s.logs()
+//   await s.stop()      SIGTERM; the exit code
+//   await s.kill()      SIGKILL
+//   await s.restart()   again, on the same port and data
+//
+// STAGELINE_BUILD names the build folder (default: build). Whatever a test leaves behind, processes and
+// folders, is gone when its file ends. A report of a sanitizer makes stop() throw.
 import { spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { until } from './until.mjs';
 
-const top = resolve(import.meta.dirname, '../..');
-const READY_WITHIN_MS = 15_000;
-const STOPPED_WITHIN_MS = 15_000;
-const LOOK_EVERY_MS = 25;
+export const root = resolve(dirname(fileURLToPath(import.meta.url)), '../..');
+export const build = resolve(root, process.env.STAGELINE_BUILD ?? 'build');
+export const binary = join(build, 'core/stageline');
 
-/* Starts one. Options: pipeline, config (files), data, port, args (more flags), env. */
+const LOG_MAX = 4 * 1024 * 1024;
+const sanitizer = /^.*(ERROR: \w+Sanitizer|WARNING: ThreadSanitizer|runtime error:)[^]*/m;
+const children = new Set();
+const folders = new Set();
+
+process.on('exit', () => {
+  for (const child of children)
+    child.kill('SIGKILL');
+  for (const folder of folders)
+    rmSync(folder, { recursive: true, force: true });
+});
+
+// A folder of this test file's own.
+export function temporaryFolder() {
+  const folder = mkdtempSync(join(tmpdir(), 'stageline-test-'));
+  folders.add(folder);
+  return folder;
+}
+
+export async function freePort() {
+  const probe = createServer();
+  await new Promise((done) => probe.listen(0, '127.0.0.1', done));
+  const { port } = probe.address();
+  await new Promise((done) => probe.close(done));
+  return port;
+}
+
+// Runs the program to its end: { code, signal, out, err }.
+export async function runStageline(args, { env = {}, deadline = 20_000 } = {}) {
+  const process_ = launch(args, env);
+  const timer = setTimeout(() => process_.child.kill('SIGKILL'), deadline);
+  const end = await process_.ended;
+  clearTimeout(timer);
+  return { ...end, out: process_.out(), err: process_.err() };
+}
+
+function launch(args, env) {
+  const child = spawn(binary, args, { cwd: root, env: { ...process.env, ...env }, stdio: ['ignore', 'pipe', 'pipe'] });
+  const text = { out: '', err: '' };
+
+  children.add(child);
+  child.stdout.setEncoding('utf8').on('data', (chunk) => { text.out = (text.out + chunk).slice(-LOG_MAX); });
+  child.stderr.setEncoding('utf8').on('data', (chunk) => { text.err = (text.err + chunk).slice(-LOG_MAX); });
+  const ended = new Promise((done) => {
+    child.on('error', (error) => done({ code: null, signal: error.message }));
+    child.on('close', (code, signal) => done({ code, signal }));
+  }).then((end) => {
+    children.delete(child);
+    return end;
+  });
+  return { child, ended, out: () => text.out, err: () => text.err };
+}
+
+export function serveArgs({ config, pipeline, dataDir, listen, www, plugins, flags = [] }) {
+  const host = config ?? join(root, 'config/stageline.yaml');
+  return ['serve', ...(existsSync(host) ? ['--config', host] : []),
+    '--pipeline', pipeline ?? join(root, 'config/orders.yaml'), '--data', dataDir, '--listen', listen,
+    '--www', www ?? join(root, 'www'), '--plugins', plugins ?? join(build, 'plugins'), ...flags];
+}
+
 export async function startStageline(options = {}) {
-	const server = new Stageline({
-		pipeline: process.env.STAGELINE_PIPELINE ?? join(top, 'config/orders.yaml'),
-		...options,
-		data: options.data ?? (await mkdtemp(join(tmpdir(), 'stageline-'))),
-		isDataOurs: options.data === undefined,
-		port: options.port ?? (await freePort()),
-	});
-	await server.start();
-	return server;
-}
+  const port = options.port ?? await freePort();
+  const dataDir = options.dataDir ?? join(temporaryFolder(), 'data');
+  const url = `http://127.0.0.1:${port}`;
+  let earlier = '';
+  let run = null;
 
-class Stageline {
-	#options;
-	#child = null;
-	log = ''; /* what it wrote to stderr, all starts together */
+  async function start() {
+    earlier += run ? run.out() + run.err() : '';
+    run = launch(serveArgs({ ...options, dataDir, listen: `127.0.0.1:${port}` }), options.env ?? {});
+    let end = null;
+    run.ended.then((e) => { end = e; });
+    await until('the server to be ready', async () => {
+      if (end)
+        throw new Error(`stageline ended before it was ready (${end.code ?? end.signal}):\n${s.logs()}`);
+      return await fetch(`${url}/readyz`).then((answer) => answer.ok, () => false);
+    }, { deadline: options.deadline ?? 30_000, step: 10, detail: () => s.logs() });
+  }
 
-	constructor(options) {
-		this.#options = options;
-		this.port = options.port;
-		this.data = options.data;
-		this.url = `http://127.0.0.1:${options.port}`;
-		this.ws = `ws://127.0.0.1:${options.port}`;
-	}
+  async function end(signal) {
+    run.child.kill(signal);
+    const { code } = await run.ended;
+    const report = sanitizer.exec(run.err());
+    if (report)
+      throw new Error(`the sanitizer says:\n${report[0].slice(0, 20_000)}`);
+    return code;
+  }
 
-	get pid() {
-		return this.#child?.pid;
-	}
-
-	async start() {
-		const bin = process.env.STAGELINE_BIN ?? join(top, 'build/core/stageline');
-		const child = spawn(bin, this.#arguments(), {
-			stdio: ['ignore', 'inherit', 'pipe'],
-			env: { ...process.env, ...this.#options.env },
-		});
-		this.#child = child;
-		child.stderr.setEncoding('utf8').on('data', (text) => (this.log += text));
-		await once(child, 'spawn'); /* rejects when there is no such program */
-		await this.#ready(child);
-	}
-
-	#arguments() {
-		const { pipeline, config, args = [] } = this.#options;
-		const plugins = process.env.STAGELINE_PLUGINS ?? join(top, 'build/plugins');
-		return [
-			'serve',
-			...(config ? ['--config', config] : []),
-			...['--pipeline', pipeline, '--data', this.data],
-			...['--listen', `127.0.0.1:${this.port}`],
-			...['--www', process.env.STAGELINE_WWW ?? join(top, 'www')],
-			...plugins.split(':').flatMap((folder) => ['--plugins', folder]),
-			...args,
-		];
-	}
-
-	async #ready(child) {
-		const until = Date.now() + READY_WITHIN_MS;
-		while (Date.now() < until) {
-			if (child.exitCode !== null || child.signalCode !== null)
-				throw new Error(`stageline ended (${child.exitCode ?? child.signalCode}):\n${this.log}`);
-			if (await answers(`${this.url}/readyz`))
-				return;
-			await pause();
-		}
-		await this.kill();
-		throw new Error(`stageline was not ready in time:\n${this.log}`);
-	}
-
-	/* SIGTERM; returns the exit code, throws when it does not end. */
-	async stop() {
-		const child = this.#child;
-		if (!child || child.exitCode !== null || child.signalCode !== null)
-			return child?.exitCode ?? null;
-		const ended = once(child, 'exit', { signal: AbortSignal.timeout(STOPPED_WITHIN_MS) });
-		child.kill('SIGTERM');
-		try {
-			const [code] = await ended;
-			return code;
-		} catch {
-			await this.kill();
-			throw new Error(`stageline did not stop:\n${this.log}`);
-		}
-	}
-
-	/* kill -9 */
-	async kill() {
-		const child = this.#child;
-		if (!child || child.exitCode !== null || child.signalCode !== null)
-			return;
-		const ended = once(child, 'exit');
-		child.kill('SIGKILL');
-		await ended;
-	}
-
-	/* On the same data and port. */
-	async restart() {
-		await this.stop();
-		await this.start();
-	}
-
-	/* The end of the test: stops it and removes its data. */
-	async end() {
-		try {
-			await this.stop();
-		} finally {
-			if (this.#options.isDataOurs)
-				await rm(this.data, { recursive: true, force: true });
-		}
-	}
-
-	async get(path) {
-		return answer(await fetch(this.url + path));
-	}
-
-	async post(path, body, headers = {}) {
-		return answer(
-			await fetch(this.url + path, {
-				method: 'POST',
-				headers: { 'Content-Type': 'application/json', ...headers },
-				body: JSON.stringify(body),
-			}),
-		);
-	}
-
-	/* Places an order of { product id: quantity } from the catalogue; returns it. */
-	async order(quantities, email = 'ada@example.com') {
-		const { products } = (await this.get('/products')).body;
-		const items = Object.entries(quantities).map(([id, quantity]) => {
-			const { name, price } = products.find((product) => product.id === id);
-			return { product_id: id, name, quantity, price };
-		});
-		const cents = items.reduce((sum, i) => sum + Math.round(i.price * 100) * i.quantity, 0);
-		const order = { customer_email: email, items, total_amount: cents / 100 };
-		const { status, body } = await this.post('/orders', order);
-		if (status !== 200)
-			throw new Error(`order refused: ${status} ${JSON.stringify(body)}`);
-		return body;
-	}
-
-	/* Waits until the order has one of the statuses; returns { order, events }. */
-	async untilStatus(id, statuses, withinMs = 20_000) {
-		const wanted = [statuses].flat();
-		const until = Date.now() + withinMs;
-		let last;
-		while (Date.now() < until) {
-			last = (await this.get(`/orders/${id}`)).body;
-			if (wanted.includes(last.order?.status))
-				return last;
-			await pause();
-		}
-		throw new Error(`order ${id} is ${last?.order?.status}, not ${wanted.join(' or ')}`);
-	}
-}
-
-async function answer(response) {
-	const text = await response.text();
-	let body;
-	try {
-		body = JSON.parse(text);
-	} catch {
-		body = text;
-	}
-	return { status: response.status, headers: response.headers, body };
-}
-
-async function answers(url) {
-	try {
-		const response = await fetch(url, { signal: AbortSignal.timeout(1000) });
-		await response.arrayBuffer();
-		return response.ok;
-	} catch {
-		return false;
-	}
-}
-
-const pause = () => new Promise((done) => setTimeout(done, LOOK_EVERY_MS));
-
-/* A port that was free a moment ago. */
-async function freePort() {
-	const server = createServer().listen(0, '127.0.0.1');
-	await once(server, 'listening');
-	const { port } = server.address();
-	server.close();
-	await once(server, 'close');
-	return port;
+  const s = {
+    url, port, dataDir,
+    get pid() { return run.child.pid; },
+    get isRunning() { return children.has(run.child); },
+    logs: () => earlier + run.out() + run.err(),
+    stop: () => end('SIGTERM'),
+    kill: () => end('SIGKILL'),
+    async restart() {
+      if (s.isRunning)
+        await s.stop();
+      await start();
+    },
+  };
+  await start();
+  return s;
 }

@@ -97,7 +97,8 @@ struct sl_host {
 	/* The order as a JSON object: id, customer_email, items, total_amount, created_at and whatever
 	 * else it was placed with. Lives until run or undo returns. */
 	const char *(*order)(const struct sl_task *, size_t *ret_len);
-	/* Results of finished stages as a JSON object, name → result object. Lives as above. */
+	/* Results of finished stages as a JSON object, name → result object. In undo the stage's own is
+	 * among them when its run finished and set one. Lives as above. */
 	const char *(*results)(const struct sl_task *, size_t *ret_len);
 	/* The key for calls to the outside: the same for every attempt of this order, stage and
 	 * direction, so that a receiver can drop repeats. Lives as above. */
@@ -109,19 +110,25 @@ struct sl_host {
 	/* Wall clock, microseconds since 1970 UTC. */
 	int64_t (*now_us)(const struct sl_host *);
 
-	/* One sentence for people. Copied. */
+	/* What set_ and effect_ functions were given counts for this call alone: a later turn starts
+	 * with nothing. When the host refuses a result or an effect, SL_DONE becomes SL_RETRY, so that
+	 * nothing commits by half; a plugin need not look at what they return.
+	 * set_message: one sentence for people. Copied. */
 	int32_t (*set_message)(struct sl_task *, const char *text);
 	/* The stage's result: a JSON object. Copied. */
 	int32_t (*set_result)(struct sl_task *, const char *json, size_t len);
-	/* Milliseconds for SL_RETRY, SL_LATER and SL_WAIT. */
+	/* Milliseconds for SL_RETRY, SL_LATER (both at most a day) and SL_WAIT (at most 400 days). */
 	void (*delay)(struct sl_task *, int64_t ms);
 
 	/* Effects on Stageline's state; they commit together with the stage's event, or not at all.
 	 * effect_add: adds to a number (absent: 0). When it would fall below `floor` the verdict becomes
-	 * SL_FAIL, "insufficient KEY". INT64_MIN: no floor. */
+	 * SL_FAIL with the text of set_shortage. INT64_MIN: no floor. Keys are UTF-8 of at most 255
+	 * bytes without control characters, `delta` is within ±2^53; at most 256 effects. */
 	int32_t (*effect_add)(struct sl_task *, const char *key, int64_t delta, int64_t floor);
 	int32_t (*effect_put)(struct sl_task *, const char *key, const char *json, size_t len);
 	int32_t (*effect_delete)(struct sl_task *, const char *key);
+	/* The message when an effect would fall below its floor. Without it: "insufficient KEY". */
+	int32_t (*set_shortage)(struct sl_task *, const char *text);
 
 	/* The `catalog` of the pipeline file as a JSON array ("[]" when there is none). Lives until
 	 * destroy() returns. */

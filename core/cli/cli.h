@@ -1,0 +1,8 @@
+/* The commands. Each is one file with one main; words go to stderr, data to stdout. */
+#pragma once
+
+/* Exit statuses: EXIT_SUCCESS, EXIT_FAILURE, and these. */
+enum { EXIT_USAGE = 2, EXIT_BAD_CONFIG = 78 };
+
+int check_main(int argc, char **argv);
+int serve_main(int argc, char **argv);

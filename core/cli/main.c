@@ -1,0 +1,51 @@
+/* The program: finds the command and runs it. */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "cli/cli.h"
+#include "stageline/stage.h"
+#include "version.h"
+
+static int version_main(int argc, char **argv)
+{
+	(void)argc, (void)argv;
+	printf("stageline %s (stage ABI %d.%d)\n", STAGELINE_VERSION, SL_ABI_MAJOR, SL_ABI_MINOR);
+	return EXIT_SUCCESS;
+}
+
+static const struct command_entry {
+	const char *name, *summary;
+	int (*run)(int argc, char **argv);
+} commands[] = {
+	{"serve", "runs the pipeline and serves HTTP", serve_main},
+	{"check", "says everything that is wrong with a pipeline file", check_main},
+	{"version", "prints the version", version_main},
+};
+
+static void print_usage(FILE *out)
+{
+	fputs("usage: stageline COMMAND [OPTIONS]\n\nCommands:\n", out);
+	for (size_t i = 0; i < ARRAY_LEN(commands); i++)
+		fprintf(out, "  %-10s %s\n", commands[i].name, commands[i].summary);
+	fputs("\n`stageline COMMAND --help` tells more.\n", out);
+}
+
+int main(int argc, char **argv)
+{
+	const char *name = argc > 1 ? argv[1] : "";
+
+	for (size_t i = 0; i < ARRAY_LEN(commands); i++)
+		if (strcmp(name, commands[i].name) == 0)
+			return commands[i].run(argc - 1, argv + 1);
+	if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0 || strcmp(name, "help") == 0) {
+		print_usage(stdout);
+		return EXIT_SUCCESS;
+	}
+	if (strcmp(name, "--version") == 0)
+		return version_main(argc, argv);
+	if (*name)
+		fprintf(stderr, "stageline: there is no command '%s'\n", name);
+	print_usage(stderr);
+	return EXIT_USAGE;
+}

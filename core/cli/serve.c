@@ -1,0 +1,299 @@
+/* `stageline serve`: checks everything, then starts journal, engine and HTTP, and ends them in the order in
+ * which nothing is lost. */
+#include <arpa/inet.h>
+#include <event2/event.h>
+#include <event2/thread.h>
+#include <malloc.h>
+#include <netdb.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "cli/cli.h"
+#include "cli/host_config.h"
+#include "engine/load.h"
+#include "net/app.h"
+#include "version.h"
+
+struct server {
+	struct host_config *config;
+	struct pipeline_set set;
+	struct event_base *base;
+	struct app *app;
+	struct engine *engine;
+	char *journal_path;
+	bool has_failed;
+};
+
+static const char usage[] =
+	"usage: stageline serve [--config FILE] [--pipeline FILE] [--data DIR] [--listen "
+	"HOST:PORT]\n"
+	"                       [--www DIR] [--plugins DIR ...]\n"
+	"\n"
+	"Runs the pipeline and serves HTTP until SIGTERM or SIGINT.\n"
+	"\n"
+	"  --config FILE       settings of the host (stageline.yaml)\n"
+	"  --pipeline FILE     the pipeline (orders.yaml)\n"
+	"  --data DIR          where the journal is; made when it is not there\n"
+	"  --listen HOST:PORT  address to listen on (default 127.0.0.1:8000)\n"
+	"  --www DIR           the client's files\n"
+	"  --plugins DIR       folder of stage plugins; may be given several times\n"
+	"\n"
+	"Exit status: 0 stopped by a signal, 1 failed, 2 wrong usage, 78 something is wrong with a "
+	"file.\n";
+
+/* --- the files --- */
+
+static int report(const char *file, const struct yaml_faults *faults, const struct err *e, int r)
+{
+	if (faults->n)
+		yaml_faults_print(faults, file, stderr);
+	else
+		fprintf(stderr, "stageline: error: %s\n", e->code ? err_text(e) : strerror(-r));
+	return EXIT_BAD_CONFIG;
+}
+
+static int read_files(struct server *s, const struct host_flags *flags, struct pipeline **ret)
+{
+	_cleanup_(yaml_faults_fini) struct yaml_faults host_faults = {0}, faults = {0};
+	const char *file = NULL;
+	struct plugin_folders folders;
+	struct err e = {0};
+	int r = host_config_load(flags, &s->config, &file, &host_faults, &e);
+
+	if (r < 0)
+		return report(file, &host_faults, &e, r);
+	log_set_level((enum log_level)s->config->log_level);
+	folders = host_config_folders(s->config);
+	r = pipeline_load(s->config->pipeline, &folders, ret, &faults, &e);
+	return r < 0 ? report(s->config->pipeline, &faults, &e, r) : EXIT_SUCCESS;
+}
+
+/* Anything but loopback is refused until there are tokens: whoever reaches the port may do everything. */
+static bool is_loopback(const char *host)
+{
+	struct addrinfo hints = {.ai_socktype = SOCK_STREAM}, *all = NULL;
+	bool is_loop;
+
+	if (getaddrinfo(host, NULL, &hints, &all) != 0)
+		return true; /* listening will say what is wrong with the name */
+	is_loop = all != NULL;
+	for (const struct addrinfo *a = all; a; a = a->ai_next) {
+		if (a->ai_family == AF_INET)
+			is_loop &=
+				ntohl(((struct sockaddr_in *)a->ai_addr)->sin_addr.s_addr) >> 24 ==
+				127;
+		else if (a->ai_family == AF_INET6)
+			is_loop &= IN6_IS_ADDR_LOOPBACK(
+				&((struct sockaddr_in6 *)a->ai_addr)->sin6_addr);
+		else
+			is_loop = false;
+	}
+	freeaddrinfo(all);
+	return is_loop;
+}
+
+static int check_address(const struct host_config *c)
+{
+	if (is_loopback(c->host))
+		return EXIT_SUCCESS;
+	fprintf(stderr,
+		"stageline: error: listening on %s is refused: it is not a loopback address, and "
+		"without access "
+		"tokens anybody who reaches it could place and see orders. Use 127.0.0.1 and a "
+		"proxy that "
+		"knows its users.\n",
+		c->listen);
+	return EXIT_BAD_CONFIG;
+}
+
+/* --- starting --- */
+
+static int make_data(struct server *s)
+{
+	const char *dir = s->config->data;
+
+	if (mkdir(dir, 0750) < 0 && errno != EEXIST) {
+		fprintf(stderr, "stageline: error: data directory '%s': %s\n", dir,
+			strerror(errno));
+		return EXIT_FAILURE;
+	}
+	if (asprintf(&s->journal_path, "%s/journal.sqlite", dir) < 0) {
+		s->journal_path = NULL;
+		fputs("stageline: error: no memory to start\n", stderr);
+		return EXIT_FAILURE;
+	}
+	return EXIT_SUCCESS;
+}
+
+static struct app_options app_options_of(struct server *s)
+{
+	const struct host_limits *l = &s->config->limits;
+
+	return (struct app_options){
+		.journal_path = s->journal_path,
+		.www = s->config->www,
+		.set = &s->set,
+		.limits = {.http = {.body_bytes = l->body,
+				   .header_bytes = l->headers,
+				   .connections = l->connections,
+				   .idle_ms = l->idle_ms,
+				   .backlog_bytes = l->backlog},
+			.unanswered = l->unanswered,
+			.json_depth = l->json_depth},
+	};
+}
+
+/* Takes `p`. */
+static int start(struct server *s, struct pipeline *p, uint16_t *ret_port, struct err *e)
+{
+	struct app_options app_options = app_options_of(s);
+	struct engine_options options = {.journal_path = s->journal_path,
+		.folders = host_config_folders(s->config),
+		.orders_in_memory = (size_t)s->config->limits.orders_in_memory,
+		.on_answers = app_on_answers,
+		.on_commit = app_on_commit};
+	int r;
+
+	s->base = event_base_new();
+	r = s->base ? app_create(s->base, &app_options, &s->app, e)
+		    : err_set(e, -ENOMEM, "cannot make an event loop");
+	if (r < 0) {
+		pipeline_free(p);
+		return r;
+	}
+	options.arg = s->app;
+	r = engine_start(&options, &s->set, p, &s->engine, e);
+	if (r == 0)
+		r = app_start(s->app, s->engine, &app_options, e);
+	if (r == 0)
+		r = http_listen(s->app->http, s->config->host, s->config->port, ret_port, e);
+	return r;
+}
+
+/* --- ending --- */
+
+/* A stage that does not come back must not keep the daemon from stopping: everything is in the journal. */
+static void *give_up(void *arg)
+{
+	const struct server *s = arg;
+	int64_t ms = s->config->limits.drain_ms;
+
+	usleep((useconds_t)(ms % 1000 * 1000));
+	sleep((unsigned)(ms / 1000));
+	log_warn("stopping took longer than %lld ms: attempts that run are left; they go on at the "
+		 "next start",
+		(long long)ms);
+	_exit(EXIT_SUCCESS);
+}
+
+static void stop(struct server *s)
+{
+	pthread_t watchdog;
+
+	if (pthread_create(&watchdog, NULL, give_up, s) == 0)
+		pthread_detach(watchdog);
+	app_drain(s->app);
+	engine_stop(s->engine);
+}
+
+static void on_signal(evutil_socket_t number, short events, void *arg)
+{
+	struct server *s = arg;
+
+	(void)events;
+	log_info("stopping signal=%s", number == SIGTERM ? "SIGTERM" : "SIGINT");
+	event_base_loopbreak(s->base);
+}
+
+static void run(struct server *s, uint16_t port)
+{
+	struct event *term = evsignal_new(s->base, SIGTERM, on_signal, s);
+	struct event *interrupt = evsignal_new(s->base, SIGINT, on_signal, s);
+	struct timeval last_words = {.tv_usec = 300000};
+
+	if (term && interrupt && event_add(term, NULL) == 0 && event_add(interrupt, NULL) == 0) {
+		log_info("ready url=http://%s:%u pipeline=%s generation=%s", s->config->host, port,
+			engine_pipeline(s->engine)->name, engine_pipeline(s->engine)->digest);
+		event_base_dispatch(s->base);
+	} else {
+		log_error("no memory for signals");
+		s->has_failed = true;
+	}
+	stop(s);
+	/* Answers and close frames that are on their way still go out. */
+	event_base_loopexit(s->base, &last_words);
+	event_base_dispatch(s->base);
+	if (term)
+		event_free(term);
+	if (interrupt)
+		event_free(interrupt);
+}
+
+static void server_fini(struct server *s)
+{
+	if (s->engine)
+		engine_stop(s->engine);
+	app_free(s->app);
+	engine_free(s->engine);
+	if (s->base)
+		event_base_free(s->base);
+	pipeline_set_fini(&s->set);
+	host_config_destroy(s->config);
+	free(s->journal_path);
+	libevent_global_shutdown();
+}
+
+static int serve(const struct host_flags *flags)
+{
+	_cleanup_(server_fini) struct server s = {0};
+	struct pipeline *p = NULL;
+	struct err e = {0};
+	uint16_t port;
+	int status = read_files(&s, flags, &p);
+
+	if (status == EXIT_SUCCESS)
+		status = check_address(s.config);
+	if (status == EXIT_SUCCESS)
+		status = make_data(&s);
+	if (status != EXIT_SUCCESS) {
+		pipeline_free(p);
+		return status;
+	}
+	if (start(&s, p, &port, &e) < 0) {
+		fprintf(stderr, "stageline: error: %s\n", err_text(&e));
+		return EXIT_FAILURE;
+	}
+	run(&s, port);
+	log_info("stopped");
+	return s.has_failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
+int serve_main(int argc, char **argv)
+{
+	static const struct option options[] = {
+		HOST_FLAGS_OPTIONS, {"help", no_argument, NULL, 'h'}, {0}};
+	struct host_flags flags = {0};
+	int o;
+
+	while ((o = getopt_long(argc, argv, "h", options, NULL)) != -1) {
+		if (o == 'h') {
+			fputs(usage, stdout);
+			return EXIT_SUCCESS;
+		}
+		if (!host_flags_take(&flags, o, optarg)) {
+			fputs(usage, stderr);
+			return EXIT_USAGE;
+		}
+	}
+	if (optind < argc) {
+		fprintf(stderr, "stageline: serve takes no '%s'\n%s", argv[optind], usage);
+		return EXIT_USAGE;
+	}
+	signal(SIGPIPE, SIG_IGN);
+	mallopt(M_ARENA_MAX, 2); /* threads share arenas: a small daemon stays small */
+	return serve(&flags);
+}

@@ -1,0 +1,319 @@
+/* The engine's life: opening the journal, making the pipeline current, loading what is unfinished, and
+ * ending in an order in which nothing that was done is lost. */
+#include "engine/engine.h"
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "engine/internal.h"
+
+enum { LOAD_STEP = 1000 };
+
+static void on_verdicts(void *arg, struct task *first)
+{
+	struct engine *en = arg;
+
+	queue_push_all(&en->verdicts, &first->node);
+	queue_poke(&en->commands);
+}
+
+/* --- the current generation --- */
+
+static int append_initial_state(struct engine *en, struct batch *b, struct err *e)
+{
+	const struct pipeline *p = en->current->pipeline;
+	struct event_list list;
+	struct event *ev;
+
+	if (!p->state || !p->state->n_children)
+		return 0;
+	event_list_init(&list, &b->feed->arena);
+	ev = event_list_add(&list, EVENT_STATE_ADJUSTED);
+	if (!ev || !(ev->effects = arena_alloc(
+			     &b->feed->arena, p->state->n_children * sizeof *ev->effects)))
+		return err_set(e, -ENOMEM, "no memory for the initial state");
+	ev->time_us = clock_wall_us();
+	ev->message = STR("Initial values from the pipeline file");
+	for (const struct yaml_node *n = p->state->first; n; n = n->next) {
+		_cleanup_(buf_fini) struct buf json = {0};
+		struct effect *f = &ev->effects[ev->n_effects];
+
+		if (journal_has_state(en->journal, n->key))
+			continue;
+		pipeline_state_json(n, &json);
+		*f = (struct effect){.kind = EFFECT_PUT, .key = n->key};
+		if (json.failed || !arena_copy(&b->feed->arena, buf_view(&json), &f->json))
+			return err_set(e, -ENOMEM, "no memory for the initial state");
+		ev->n_effects++;
+	}
+	return ev->n_effects ? batch_append(en, b, &list, e) : 0;
+}
+
+static int append_loaded(struct engine *en, struct batch *b, struct err *e)
+{
+	const struct pipeline *p = en->current->pipeline;
+	struct event_list list;
+	struct event *ev;
+
+	event_list_init(&list, &b->feed->arena);
+	ev = event_list_add(&list, EVENT_PIPELINE_LOADED);
+	if (!ev)
+		return err_set(e, -ENOMEM, "no memory for the pipeline");
+	ev->time_us = clock_wall_us();
+	ev->message = STR("A pipeline became current");
+	ev->generation = str_of(p->digest);
+	ev->text = (struct str){p->document->source, p->document->source_len};
+	return batch_append(en, b, &list, e);
+}
+
+/* Journals the generation and its initial state, unless it is the current one already. */
+static int make_current(struct engine *en, struct err *e)
+{
+	struct batch b = {0};
+	int r;
+
+	if (journal_is_current(en->journal, str_of(en->current->pipeline->digest)))
+		return 0;
+	b.feed = feed_batch_new();
+	if (!b.feed)
+		return err_set(e, -ENOMEM, "no memory for the pipeline");
+	r = append_loaded(en, &b, e);
+	if (r == 0)
+		r = append_initial_state(en, &b, e);
+	if (r == 0)
+		r = batch_commit(en, &b, e);
+	if (r < 0)
+		journal_rollback(en->journal);
+	feed_batch_free(b.feed);
+	return r < 0 ? err_wrap(e, r, "the pipeline cannot be made current") : 0;
+}
+
+/* --- what is unfinished --- */
+
+static int on_count(void *arg, struct str status, int64_t n)
+{
+	struct engine *en = arg;
+	enum order_class c = str_is(status, "completed")   ? CLASS_COMPLETED
+			     : str_is(status, "failed")	   ? CLASS_FAILED
+			     : str_is(status, "cancelled") ? CLASS_CANCELLED
+			     : str_is(status, "on_hold")   ? CLASS_ON_HOLD
+							   : CLASS_OPEN;
+
+	atomic_fetch_add(&en->n_orders[c], n);
+	return 0;
+}
+
+static int load_unfinished(struct engine *en, struct err *e)
+{
+	int64_t seqs[LOAD_STEP], after = 0;
+	long long n = 0;
+	int got;
+
+	do {
+		got = reader_unfinished(en->reader, after, seqs, LOAD_STEP, e);
+		for (int i = 0; i < got; i++) {
+			struct live_order *lo;
+			int r = live_get(&en->live, seqs[i], &lo, e);
+
+			if (r == 0 && dispatch_line_up(en, lo) < 0)
+				r = err_set(e, -ENOMEM, "no memory for the unfinished orders");
+			if (r < 0)
+				return err_wrap(e, r, "loading unfinished orders");
+			after = seqs[i];
+			n++;
+		}
+		live_trim(&en->live);
+	} while (got == LOAD_STEP);
+	if (n)
+		log_info("unfinished=%lld orders go on", n);
+	return got < 0 ? got : 0;
+}
+
+static int load(struct engine *en, struct err *e)
+{
+	int r = make_current(en, e);
+
+	if (r == 0)
+		r = reader_counts(en->reader, on_count, en, e);
+	if (r == 0)
+		r = load_unfinished(en, e);
+	atomic_store(&en->last_seq, journal_last_seq(en->journal));
+	return r;
+}
+
+/* --- life --- */
+
+static struct engine *engine_new(const struct engine_options *options, struct pipeline_set *set)
+{
+	struct engine *en = calloc(1, sizeof *en);
+
+	if (!en)
+		return NULL;
+	en->options = *options;
+	en->set = set;
+	pthread_mutex_init(&en->trouble_lock, NULL);
+	sem_init(&en->stopped, 0, 0);
+	if (queue_init(&en->commands, false) < 0 || queue_init(&en->verdicts, false) < 0) {
+		free(en);
+		return NULL;
+	}
+	return en;
+}
+
+static int engine_open(struct engine *en, const struct pipeline *p, struct err *e)
+{
+	const struct engine_options *o = &en->options;
+	int r = journal_open(o->journal_path, &en->journal, e);
+
+	if (r == 0)
+		r = reader_open(o->journal_path, en->set, &en->reader, e);
+	if (r == 0 && (live_init(&en->live, o->orders_in_memory, en->reader) < 0 ||
+			      bus_create(on_verdicts, en, &en->bus) < 0))
+		r = err_set(e, -ENOMEM, "no memory to start");
+	if (r == 0)
+		r = generation_create(p, &o->folders, en->bus, true, &en->current, e);
+	if (r < 0)
+		return r;
+	en->generations = en->current;
+	return load(en, e);
+}
+
+int engine_start(const struct engine_options *options, struct pipeline_set *set,
+	struct pipeline *pipeline, struct engine **ret, struct err *e)
+{
+	const struct pipeline *p = pipeline_set_add(set, pipeline);
+	struct engine *en = engine_new(options, set);
+	int r;
+
+	if (!en)
+		return err_set(e, -ENOMEM, "no memory to start");
+	r = engine_open(en, p, e);
+	if (r == 0)
+		dispatch_run(en);
+	if (r == 0 && pthread_create(&en->thread, NULL, sequencer_run, en) != 0)
+		r = err_set(e, -EAGAIN, "cannot start the sequencer's thread");
+	en->has_thread = r == 0;
+	if (r < 0) {
+		engine_stop(en);
+		engine_free(en);
+		return r;
+	}
+	*ret = en;
+	return 0;
+}
+
+void engine_submit(struct engine *en, struct command *c)
+{
+	queue_push(&en->commands, &c->node);
+}
+
+void engine_stop(struct engine *en)
+{
+	atomic_store(&en->is_stopping, true);
+	if (en->has_thread) {
+		queue_poke(&en->commands);
+		while (sem_wait(&en->stopped) < 0 && errno == EINTR)
+			;
+	}
+	for (struct generation *g = en->generations; g; g = g->next)
+		generation_stop(g);
+	atomic_store(&en->is_ending, true);
+	if (!en->has_thread)
+		return;
+	queue_poke(&en->commands);
+	pthread_join(en->thread, NULL);
+	en->has_thread = false;
+}
+
+static void free_verdicts(struct engine *en)
+{
+	struct queue_node *n = queue_take(&en->verdicts, 0);
+
+	while (n) {
+		struct queue_node *next = n->next;
+
+		task_free((struct task *)n);
+		n = next;
+	}
+}
+
+void engine_free(struct engine *en)
+{
+	if (!en)
+		return;
+	while (en->generations) {
+		struct generation *next = en->generations->next;
+
+		generation_free(en->generations);
+		en->generations = next;
+	}
+	free_verdicts(en);
+	if (en->live.buckets)
+		live_fini(&en->live);
+	timers_fini(&en->timers);
+	bus_destroy(en->bus);
+	reader_close(en->reader);
+	journal_close(en->journal);
+	queue_fini(&en->commands);
+	queue_fini(&en->verdicts);
+	pthread_mutex_destroy(&en->trouble_lock);
+	sem_destroy(&en->stopped);
+	free(en);
+}
+
+/* --- what it is doing --- */
+
+static int64_t load_count(atomic_llong *counter)
+{
+	return atomic_load_explicit(counter, memory_order_relaxed);
+}
+
+void engine_stats(struct engine *en, struct engine_stats *ret)
+{
+	*ret = (struct engine_stats){
+		.completed = load_count(&en->n_orders[CLASS_COMPLETED]),
+		.failed = load_count(&en->n_orders[CLASS_FAILED]),
+		.cancelled = load_count(&en->n_orders[CLASS_CANCELLED]),
+		.on_hold = load_count(&en->n_orders[CLASS_ON_HOLD]),
+		.last_seq = load_count(&en->last_seq),
+		.commits = load_count(&en->n_commits),
+		.events = load_count(&en->n_events),
+		.commit_us = load_count(&en->commit_us),
+	};
+	ret->in_flight = load_count(&en->n_orders[CLASS_OPEN]) + ret->on_hold;
+	ret->accepted = ret->in_flight + ret->completed + ret->failed + ret->cancelled;
+}
+
+const struct pipeline *engine_pipeline(struct engine *en)
+{
+	return en->current->pipeline;
+}
+
+void engine_stage_stats(struct engine *en, size_t stage, struct engine_stage_stats *ret)
+{
+	struct stage_runtime *s = &en->current->stages[stage];
+	int64_t since_ms = load_count(&s->oldest_since_ms);
+
+	*ret = (struct engine_stage_stats){
+		.waiting = load_count(&s->n_waiting),
+		.out = load_count(&s->n_out),
+		.oldest_ms = since_ms ? clock_mono_ms() - since_ms : 0,
+		.done = load_count(&s->n_done),
+		.failed = load_count(&s->n_failed),
+		.retried = load_count(&s->n_retried),
+		.held = load_count(&s->n_held),
+		.undone = load_count(&s->n_undone),
+	};
+	pool_counts(s->pool, &ret->pool);
+}
+
+bool engine_is_accepting(struct engine *en, struct err *why)
+{
+	bool is_fine;
+
+	pthread_mutex_lock(&en->trouble_lock);
+	is_fine = en->trouble.code == 0;
+	if (!is_fine)
+		*why = en->trouble;
+	pthread_mutex_unlock(&en->trouble_lock);
+	return is_fine;
+}

@@ -1,0 +1,58 @@
+/* The engine: one sequencer thread that takes commands and verdicts, decides, appends, commits once, and
+ * only then releases answers, tasks and updates (P1, P5). */
+#pragma once
+
+#include "engine/command.h"
+#include "engine/feed.h"
+#include "stage/stage.h"
+
+struct engine;
+
+struct engine_options {
+	const char *journal_path;
+	struct plugin_folders folders; /* borrowed for the engine's life */
+	size_t orders_in_memory; /* more unfinished orders than this are read again when needed */
+	/* [sequencer] Commands that are answered; the callee owns them again. */
+	void (*on_answers)(void *arg, struct command *first);
+	/* [sequencer] What was committed. Takes the batch. */
+	void (*on_commit)(void *arg, struct feed_batch *batch);
+	void *arg;
+};
+
+/* Opens the journal, makes `pipeline` (taken in any case) the current generation, loads every unfinished
+ * order and starts working. */
+int engine_start(const struct engine_options *options, struct pipeline_set *set,
+	struct pipeline *pipeline, struct engine **ret, struct err *e);
+
+/* Any thread. Lent until it comes back through on_answers, which it always does. */
+void engine_submit(struct engine *en, struct command *c);
+
+/* Lets running attempts end and their verdicts be journaled, then ends the threads. What was queued stays
+ * in the journal. on_answers and on_commit may be called until it returns. */
+void engine_stop(struct engine *en);
+void engine_free(struct engine *en);
+
+/* --- what it is doing, for any thread --- */
+
+struct engine_stats {
+	int64_t accepted, completed, failed, cancelled,
+		on_hold;   /* orders since the journal began */
+	int64_t in_flight; /* unfinished orders, on_hold included */
+	int64_t last_seq;
+	int64_t commits, events; /* since start */
+	int64_t commit_us;	 /* of the last commit */
+};
+void engine_stats(struct engine *en, struct engine_stats *ret);
+
+struct engine_stage_stats {
+	int64_t waiting, out;
+	int64_t oldest_ms; /* how long the oldest waiting task has waited */
+	int64_t done, failed, retried, held, undone; /* since start */
+	struct pool_counts pool;
+};
+/* Of the current generation. */
+const struct pipeline *engine_pipeline(struct engine *en);
+void engine_stage_stats(struct engine *en, size_t stage, struct engine_stage_stats *ret);
+
+/* False while nothing can be accepted, with the reason (a static or engine-owned text). */
+bool engine_is_accepting(struct engine *en, struct err *why);

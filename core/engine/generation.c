@@ -1,0 +1,124 @@
+/* A generation at run time: making its stages, and the queues in front of them. */
+#include "engine/generation.h"
+
+#include "base/log.h"
+#include "base/mem.h"
+
+/* --- lines --- */
+
+int line_push(struct line *l, struct line_entry entry)
+{
+	if (l->n == l->cap) {
+		size_t cap = l->cap ? l->cap * 2 : 64;
+		struct line_entry *ring = malloc(cap * sizeof *ring);
+
+		if (!ring)
+			return -ENOMEM;
+		for (size_t i = 0; i < l->n; i++)
+			ring[i] = *line_at(l, i);
+		free(l->ring);
+		*l = (struct line){.ring = ring, .n = l->n, .cap = cap};
+	}
+	l->n++;
+	*line_at(l, l->n - 1) = entry;
+	return 0;
+}
+
+struct line_entry *line_at(struct line *l, size_t i)
+{
+	return &l->ring[(l->first + i) & (l->cap - 1)];
+}
+
+void line_drop(struct line *l, size_t n)
+{
+	l->first += n;
+	l->n -= n;
+	if (!l->n && l->cap > 4096) /* a backlog is over: give its memory back */
+		line_fini(l);
+}
+
+void line_fini(struct line *l)
+{
+	free(l->ring);
+	*l = (struct line){0};
+}
+
+/* --- stages --- */
+
+static void on_tasks(void *arg, struct task *first)
+{
+	pool_submit(arg, first);
+}
+
+static void on_verdicts(void *arg, struct task *first)
+{
+	bus_answer(arg, first);
+}
+
+static int stage_start(struct generation *g, size_t i, const struct plugin_folders *folders,
+	struct bus *bus, struct err *e)
+{
+	const struct stage_spec *spec = &g->pipeline->stages[i];
+	struct stage_runtime *s = &g->stages[i];
+	const struct plugin *plugin;
+	int r = plugin_load(folders, spec->plugin, &plugin, e);
+
+	if (r < 0)
+		return err_wrap(e, r, "stage '%s'", spec->name);
+	r = instance_create(g->pipeline, i, plugin, &s->instance, e);
+	if (r < 0)
+		return err_wrap(e, r, "stage '%s'", spec->name);
+	r = pool_create(s->instance, (size_t)spec->workers, on_verdicts, bus, &s->pool);
+	if (r < 0)
+		return err_set(e, r, "stage '%s': no memory for its workers", spec->name);
+	r = bus_subscribe(bus, g->pipeline, i, (size_t)spec->in_flight, on_tasks, s->pool);
+	return r < 0 ? err_set(e, r, "stage '%s': no memory for its queue", spec->name) : 0;
+}
+
+int generation_create(const struct pipeline *p, const struct plugin_folders *folders,
+	struct bus *bus, bool is_strict, struct generation **ret, struct err *e)
+{
+	struct generation *g = calloc(1, sizeof *g + p->n_stages * sizeof g->stages[0]);
+
+	if (!g)
+		return err_set(e, -ENOMEM, "no memory for the pipeline's stages");
+	g->pipeline = p;
+	for (size_t i = 0; i < p->n_stages; i++) {
+		struct err why = {0};
+		int r = stage_start(g, i, folders, bus, &why);
+
+		if (r == 0)
+			continue;
+		if (is_strict) {
+			generation_stop(g);
+			generation_free(g);
+			return err_set(e, r, "%s", err_text(&why));
+		}
+		log_error("generation=%s its orders wait at this stage: %s", p->digest,
+			err_text(&why));
+	}
+	*ret = g;
+	return 0;
+}
+
+void generation_stop(struct generation *g)
+{
+	for (size_t i = 0; i < g->pipeline->n_stages; i++)
+		if (g->stages[i].pool)
+			pool_destroy(steal_ptr(g->stages[i].pool));
+}
+
+void generation_free(struct generation *g)
+{
+	if (!g)
+		return;
+	for (size_t i = 0; i < g->pipeline->n_stages; i++) {
+		struct stage_runtime *s = &g->stages[i];
+
+		if (s->instance)
+			instance_destroy(s->instance);
+		line_fini(&s->waiting);
+		line_fini(&s->out);
+	}
+	free(g);
+}

@@ -1,0 +1,50 @@
+/* A generation at run time: per stage its instance, its pool of workers, what waits and what is out. */
+#pragma once
+
+#include <stdatomic.h>
+
+#include "bus/bus.h"
+#include "stage/stage.h"
+
+/* One attempt that waits for room, or is out. */
+struct line_entry {
+	int64_t order_seq;
+	int64_t at_ms; /* monotonic: waiting since, or out until */
+	uint32_t attempt;
+	bool undo;
+};
+
+/* A queue of entries, oldest first. */
+struct line {
+	struct line_entry *ring;
+	size_t first, n, cap; /* cap is a power of two or 0 */
+};
+
+int line_push(struct line *l, struct line_entry entry); /* -ENOMEM */
+struct line_entry *line_at(struct line *l, size_t i);
+void line_drop(struct line *l, size_t n);
+void line_fini(struct line *l);
+
+struct stage_runtime {
+	struct instance *instance; /* NULL: its plugin could not be loaded, tasks wait */
+	struct pool *pool;
+	struct line waiting; /* [sequencer] */
+	struct line out;     /* [sequencer] by deadline; holds answered ones until they are swept */
+	/* written by the sequencer, read by any thread */
+	atomic_llong n_waiting, n_out, oldest_since_ms;
+	atomic_llong n_done, n_failed, n_retried, n_held, n_undone;
+};
+
+struct generation {
+	struct generation *next;
+	const struct pipeline *pipeline;
+	struct stage_runtime stages[];
+};
+
+/* Loads plugins, makes instances and pools, and subscribes them to the bus. With `is_strict` a stage that
+ * cannot be made is an error; without, its tasks wait, and the reason is logged. */
+int generation_create(const struct pipeline *p, const struct plugin_folders *folders,
+	struct bus *bus, bool is_strict, struct generation **ret, struct err *e);
+/* Ends the pools: running attempts end first. */
+void generation_stop(struct generation *g);
+void generation_free(struct generation *g);

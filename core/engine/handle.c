@@ -1,0 +1,223 @@
+/* One command, verdict or timer: find the order, decide, append, apply, and settle what follows. */
+#include <assert.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "engine/internal.h"
+#include "model/apply.h"
+
+static struct decide_env env_of(struct engine *en)
+{
+	struct decide_env env = {.now_us = clock_wall_us(),
+		.state_number = journal_state_number,
+		.arg = en->journal};
+
+	id_random(&env.random, sizeof env.random);
+	return env;
+}
+
+static void mark_dirty(struct batch *b, struct live_order *lo)
+{
+	if (lo->is_dirty)
+		return;
+	lo->is_dirty = true;
+	lo->dirty_next = b->dirty;
+	b->dirty = lo;
+}
+
+static int apply_list(struct live_order *lo, const struct event_list *list)
+{
+	for (const struct event *ev = list->first; ev; ev = ev->next) {
+		int r = apply(lo->order, ev);
+
+		assert(r != -EPROTO); /* decide and apply disagree */
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+int order_advance(struct engine *en, struct batch *b, struct live_order *lo,
+	struct event_list *list, struct err *e)
+{
+	struct event_list next = *list;
+	int r;
+
+	mark_dirty(b, lo);
+	do {
+		struct decide_env env = env_of(en);
+
+		r = batch_append(en, b, &next, e);
+		if (r < 0)
+			return r;
+		r = apply_list(lo, &next);
+		if (r < 0)
+			return err_set(e, r, "no memory for an order");
+		event_list_init(&next, &b->feed->arena);
+		r = decide_settle(&env, lo->order, &next);
+	} while (r > 0);
+	return r < 0 ? err_set(e, r, "cannot settle an order: %s", strerror(-r)) : 0;
+}
+
+/* --- commands --- */
+
+/* The order placed earlier with the same key: answers as then, or refuses another body. */
+static int repeat_order(struct engine *en, struct command *c, int64_t seq, struct err *e)
+{
+	_cleanup_(order_freep) struct order *committed = NULL;
+	struct live_order *lo = live_find(&en->live, seq);
+	const struct order *o = lo ? lo->order : NULL;
+
+	if (!lo || !lo->is_dirty) {
+		int r = reader_order(en->reader, seq, seq, &committed, NULL, e);
+
+		if (r < 0)
+			return r;
+		o = committed;
+	}
+	c->id = o->id;
+	c->created_us = o->created_us;
+	c->result = strcmp(o->body, c->body) == 0
+			    ? 0
+			    : err_set(&c->err, -EEXIST,
+				      "this Idempotency-Key was used for another order");
+	return 0;
+}
+
+static int place_order(struct engine *en, struct batch *b, struct command *c, struct err *e)
+{
+	const struct pipeline *p = en->current->pipeline;
+	struct decide_env env = env_of(en);
+	struct event_list list;
+	struct live_order *lo;
+	struct order *o;
+	int r;
+
+	event_list_init(&list, &b->feed->arena);
+	id_create(&c->id, env.now_us);
+	c->created_us = env.now_us;
+	r = decide_create(&env, &c->id, p, str_of(c->body), str_of(c->key), &list);
+	o = r == 0 ? order_new(p) : NULL;
+	if (!o)
+		return err_set(e, -ENOMEM, "no memory for an order");
+	r = batch_append(en, b, &list, e);
+	if (r == 0 && apply(o, list.first) < 0)
+		r = err_set(e, -ENOMEM, "no memory for an order");
+	if (r == 0 && live_add(&en->live, o, &lo) < 0)
+		r = err_set(e, -ENOMEM, "no memory for an order");
+	if (r < 0) {
+		order_free(o);
+		return r;
+	}
+	event_list_init(&list, &b->feed->arena);
+	return order_advance(en, b, lo, &list, e);
+}
+
+static int on_place(struct engine *en, struct batch *b, struct command *c, struct err *e)
+{
+	int64_t seq;
+	int r = c->key ? journal_find_key(en->journal, str_of(c->key), &seq) : -ENOENT;
+
+	if (r == 0)
+		return repeat_order(en, c, seq, e);
+	if (r != -ENOENT)
+		return err_set(e, r, "cannot look up an Idempotency-Key: %s", strerror(-r));
+	return place_order(en, b, c, e);
+}
+
+static int (*const on_command[])(
+	struct engine *, struct batch *, struct command *, struct err *) = {
+	[COMMAND_PLACE] = on_place,
+};
+
+int handle_command(struct engine *en, struct batch *b, struct command *c, struct err *e)
+{
+	return on_command[c->kind](en, b, c, e);
+}
+
+/* --- verdicts --- */
+
+static void count_verdict(struct engine *en, const struct order *o, const struct event *ev)
+{
+	struct generation *g = engine_generation(en, o->pipeline);
+	int i = pipeline_find(o->pipeline, ev->stage);
+	struct stage_runtime *rt = g && i >= 0 ? &g->stages[i] : NULL;
+	atomic_llong *counter = NULL;
+
+	if (!rt)
+		return;
+	if (ev->kind == EVENT_STAGE_DONE)
+		counter = &rt->n_done;
+	else if (ev->kind == EVENT_STAGE_FAILED)
+		counter = &rt->n_failed;
+	else if (ev->kind == EVENT_STAGE_RETRYING || ev->kind == EVENT_ATTEMPT_LOST)
+		counter = &rt->n_retried;
+	else if (ev->kind == EVENT_STAGE_HELD)
+		counter = &rt->n_held;
+	else if (ev->kind == EVENT_STAGE_UNDONE)
+		counter = &rt->n_undone;
+	if (counter)
+		atomic_fetch_add_explicit(counter, 1, memory_order_relaxed);
+}
+
+/* The attempt is not out any more, if it still counts as out. */
+static void come_back(struct engine *en, struct order *o, const struct task *t)
+{
+	struct generation *g = engine_generation(en, o->pipeline);
+	uint64_t bit = (uint64_t)1 << t->stage;
+
+	if (!(o->out & bit) || o->stages[t->stage].attempt != t->attempt ||
+		o->stages[t->stage].undo != t->undo)
+		return;
+	o->out &= ~bit;
+	if (g)
+		atomic_fetch_sub_explicit(&g->stages[t->stage].n_out, 1, memory_order_relaxed);
+}
+
+int handle_verdict(struct engine *en, struct batch *b, const struct task *t, struct err *e)
+{
+	struct decide_env env = env_of(en);
+	struct event_list list;
+	struct live_order *lo;
+	int r = live_get(&en->live, t->order_seq, &lo, e);
+
+	if (r == -ENOENT)
+		return 0; /* of an order that this journal does not have */
+	if (r < 0)
+		return r;
+	come_back(en, lo->order, t);
+	event_list_init(&list, &b->feed->arena);
+	r = decide_verdict(&env, lo->order, t, &list);
+	if (r == -EALREADY) {
+		log_debug("stage=%s attempt=%u a late verdict was dropped",
+			t->pipeline->stages[t->stage].name, t->attempt);
+		return 0;
+	}
+	if (r < 0)
+		return err_set(e, r, "cannot decide on a verdict: %s", strerror(-r));
+	count_verdict(en, lo->order, list.first);
+	return order_advance(en, b, lo, &list, e);
+}
+
+/* --- timers --- */
+
+int handle_timer(struct engine *en, struct batch *b, const struct timer *t, struct err *e)
+{
+	struct decide_env env = env_of(en);
+	struct event_list list;
+	struct live_order *lo;
+	int r;
+
+	if (t->kind == TIMER_RETRY)
+		return dispatch_due(en, t);
+	r = live_get(&en->live, t->order_seq, &lo, e);
+	if (r < 0)
+		return r == -ENOENT ? 0 : r;
+	if (lo->order->stages[t->stage].attempt != t->attempt)
+		return 0;
+	event_list_init(&list, &b->feed->arena);
+	r = decide_expired(&env, lo->order, t->stage, &list);
+	if (r < 0)
+		return r == -EALREADY ? 0 : r;
+	return order_advance(en, b, lo, &list, e);
+}

@@ -1,0 +1,50 @@
+/* The orders that are in memory: a bounded cache of folds, keyed by order. [sequencer]
+ *
+ * An unfinished order that nobody works on can be dropped at any time and is folded from the journal again
+ * when it is needed; so a slow stage costs a queue entry per order, not the order. */
+#pragma once
+
+#include "journal/reader.h"
+
+/* What the counts of orders distinguish. */
+enum order_class {
+	CLASS_NONE,
+	CLASS_OPEN,
+	CLASS_ON_HOLD,
+	CLASS_COMPLETED,
+	CLASS_FAILED,
+	CLASS_CANCELLED,
+	ORDER_CLASSES
+};
+
+enum order_class order_class_of(const struct order *o);
+
+struct live_order {
+	struct live_order *hash_next;
+	struct live_order *newer, *older; /* by last use */
+	struct live_order *dirty_next;
+	struct order *order;
+	int64_t seq;
+	enum order_class committed_class; /* as the last commit left it */
+	bool is_dirty;			  /* changed in the open batch */
+	uint32_t lined_up[]; /* per stage: the attempt that was put into its queue last */
+};
+
+struct live {
+	struct live_order **buckets;
+	size_t n_buckets, n, max;
+	struct live_order *newest, *oldest;
+	struct reader *reader; /* borrowed */
+};
+
+int live_init(struct live *l, size_t max, struct reader *reader);
+void live_fini(struct live *l);
+/* The order in memory, or NULL. Counts as a use. */
+struct live_order *live_find(struct live *l, int64_t seq);
+/* From memory or from the journal. -ENOENT, -ENOMEM, or what reading gave. */
+int live_get(struct live *l, int64_t seq, struct live_order **ret, struct err *e);
+/* Puts in an order that is not there; takes it. -ENOMEM: not taken. */
+int live_add(struct live *l, struct order *o, struct live_order **ret);
+void live_remove(struct live *l, struct live_order *lo);
+/* Drops the orders least recently used down to the limit; never one that is dirty or out with a worker. */
+void live_trim(struct live *l);

@@ -1,0 +1,181 @@
+/* Projections: one function per kind of row. Which events exist is the writer's and the rebuild's. */
+#include "journal/projection.h"
+
+#include <inttypes.h>
+
+#include "base/mem.h"
+
+static const char *const texts[PROJECTION_STATEMENTS] = {
+	[PUT_NEW_ORDER] = "INSERT INTO orders(seq, id, status, is_open, generation, email, body_seq,"
+			  " created_us, updated_us, total_minor, last_seq)"
+			  " VALUES(?1, ?2, 'pending', 1, ?3, ?4, ?1, ?5, ?5, ?6, ?1)",
+	[PUT_BODY] = "UPDATE orders SET email = ?2, total_minor = ?3, body_seq = ?4 WHERE seq = ?1",
+	[PUT_ORDER] = "UPDATE orders SET status = ?2, is_open = ?3, updated_us = ?4,"
+		      " completed_us = ?5, error = ?6, last_seq = ?7 WHERE seq = ?1",
+	[PUT_PRODUCT] = "INSERT INTO order_products VALUES(?1, ?2) ON CONFLICT DO NOTHING",
+	/* The first order with a key keeps it. */
+	[PUT_KEY] = "INSERT INTO idempotency VALUES(?1, ?2) ON CONFLICT DO NOTHING",
+	[PUT_GENERATION] = "INSERT INTO generations VALUES(?1, ?2, ?3)"
+			   " ON CONFLICT(digest) DO UPDATE SET seq = ?2",
+};
+
+int projection_init(struct projection *p, sqlite3 *db, struct err *e)
+{
+	int r;
+
+	*p = (struct projection){0};
+	r = state_init(&p->state, db, e);
+	if (r == 0)
+		r = sql_prepare_all(db, texts, PROJECTION_STATEMENTS, p->stmts, e);
+	return r;
+}
+
+void projection_fini(struct projection *p)
+{
+	sql_finalize_all(p->stmts, PROJECTION_STATEMENTS);
+	state_fini(&p->state);
+	buf_fini(&p->email);
+}
+
+void projection_email(struct str text, struct buf *out)
+{
+	char *p;
+
+	buf_clear(out);
+	p = buf_reserve(out, text.n);
+	for (size_t i = 0; p && i < text.n; i++)
+		p[i] = text.p[i] >= 'A' && text.p[i] <= 'Z' ? (char)(text.p[i] | 0x20) : text.p[i];
+	out->len += p ? text.n : 0;
+}
+
+static int put_products(
+	struct projection *p, int64_t order_seq, const cJSON *body, struct err *e)
+{
+	const cJSON *item, *items = cJSON_GetObjectItemCaseSensitive(body, "items");
+	sqlite3_stmt *s = p->stmts[PUT_PRODUCT];
+
+	cJSON_ArrayForEach (item, items) {
+		struct str product = json_member(item, "product_id");
+		int r;
+
+		if (!product.p)
+			continue;
+		r = sql_run(s, sql_bind_str(s, 1, product) | sql_bind_int(s, 2, order_seq), e);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+/* What lists and searches need to know of a body. */
+struct body_facts {
+	struct str email; /* lower case; in the projection's buffer */
+	bool has_total;
+	int64_t total_minor;
+};
+
+static int bind_total(sqlite3_stmt *s, int column, const struct body_facts *facts)
+{
+	return facts->has_total ? sql_bind_int(s, column, facts->total_minor)
+				: sqlite3_bind_null(s, column);
+}
+
+static int put_new_order(struct projection *p, const struct event *ev,
+	const struct body_facts *facts, struct err *e)
+{
+	sqlite3_stmt *s = p->stmts[PUT_NEW_ORDER];
+	int bad = sql_bind_int(s, 1, ev->seq) |
+		  sql_bind_blob(s, 2, ev->order_id.bytes, sizeof ev->order_id.bytes) |
+		  sql_bind_str(s, 3, ev->generation) | sql_bind_str(s, 4, facts->email) |
+		  sql_bind_int(s, 5, ev->time_us) | bind_total(s, 6, facts);
+
+	return sql_run(s, bad, e);
+}
+
+static int put_body(struct projection *p, const struct event *ev, const struct body_facts *facts,
+	struct err *e)
+{
+	sqlite3_stmt *s = p->stmts[PUT_BODY];
+	int bad = sql_bind_int(s, 1, ev->order_seq) | sql_bind_str(s, 2, facts->email) |
+		  bind_total(s, 3, facts) | sql_bind_int(s, 4, ev->seq);
+
+	return sql_run(s, bad, e);
+}
+
+/* A body that is no order at all gives a row without these facts, never an error. */
+static int on_body(struct projection *p, const struct event *ev, struct err *e)
+{
+	_cleanup_(json_freep) cJSON *body = NULL;
+	struct body_facts facts = {0};
+	int r = ev->body.n ? json_parse(ev->body, JSON_DEPTH_MAX, &body, NULL) : 0;
+
+	if (r == -ENOMEM)
+		return err_set(e, r, "out of memory");
+	facts.email = json_member(body, "customer_email");
+	if (facts.email.p) {
+		projection_email(facts.email, &p->email);
+		facts.email = buf_view(&p->email);
+		if (p->email.failed)
+			return err_set(e, -ENOMEM, "out of memory");
+	}
+	facts.has_total = json_to_money(
+		cJSON_GetObjectItemCaseSensitive(body, "total_amount"), &facts.total_minor);
+	r = ev->kind == EVENT_ORDER_CREATED ? put_new_order(p, ev, &facts, e)
+					    : put_body(p, ev, &facts, e);
+	return r < 0 ? r : put_products(p, ev->order_seq, body, e);
+}
+
+static int put_key(struct projection *p, const struct event *ev, struct err *e)
+{
+	sqlite3_stmt *s = p->stmts[PUT_KEY];
+
+	return sql_run(s, sql_bind_str(s, 1, ev->key) | sql_bind_int(s, 2, ev->order_seq), e);
+}
+
+static int put_generation(struct projection *p, const struct event *ev, struct err *e)
+{
+	sqlite3_stmt *s = p->stmts[PUT_GENERATION];
+	int bad = sql_bind_str(s, 1, ev->generation) | sql_bind_int(s, 2, ev->seq) |
+		  sql_bind_str(s, 3, ev->text);
+
+	return sql_run(s, bad, e);
+}
+
+int projection_event(struct projection *p, const struct event *ev, struct err *e)
+{
+	int r = 0;
+
+	if (ev->kind == EVENT_ORDER_CREATED || (ev->kind == EVENT_STAGE_RELEASED && ev->body.p))
+		r = on_body(p, ev, e);
+	if (r == 0 && ev->kind == EVENT_ORDER_CREATED && ev->key.p)
+		r = put_key(p, ev, e);
+	if (r == 0 && ev->kind == EVENT_PIPELINE_LOADED)
+		r = put_generation(p, ev, e);
+	for (size_t i = 0; r == 0 && i < ev->n_effects; i++)
+		r = state_apply(&p->state, &ev->effects[i], e);
+	return r;
+}
+
+int projection_order(struct projection *p, const struct order *o, struct err *e)
+{
+	sqlite3_stmt *s = p->stmts[PUT_ORDER];
+	int bad = sql_bind_int(s, 1, o->seq) | sql_bind_str(s, 2, str_of(order_status(o))) |
+		  sql_bind_int(s, 3, !order_is_terminal(o)) | sql_bind_int(s, 4, o->updated_us) |
+		  sql_bind_seq(s, 5, o->completed_us) | sql_bind_str(s, 6, str_of(order_error(o))) |
+		  sql_bind_int(s, 7, o->last_seq);
+	int r = sql_run(s, bad, e);
+
+	if (r == 0 && sqlite3_changes(sqlite3_db_handle(s)) != 1)
+		return err_set(e, -EPROTO, "order %" PRId64 " has no row", o->seq);
+	return r;
+}
+
+int projection_flush(struct projection *p, struct err *e)
+{
+	return state_flush(&p->state, e);
+}
+
+void projection_drop(struct projection *p)
+{
+	state_clear(&p->state);
+}

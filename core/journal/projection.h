@@ -1,0 +1,39 @@
+/* Projections: the rows that follow from events and from the orders folded of them. The writer and the
+ * rebuild use the same functions, so that a rebuild gives the same bytes (P3).
+ *
+ * Changes of the state are in memory until projection_flush(). */
+#pragma once
+
+#include "journal/state.h"
+#include "model/order.h"
+
+enum projection_statement {
+	PUT_NEW_ORDER,
+	PUT_BODY,
+	PUT_ORDER,
+	PUT_PRODUCT,
+	PUT_KEY,
+	PUT_GENERATION,
+	PROJECTION_STATEMENTS
+};
+
+struct projection {
+	sqlite3_stmt *stmts[PROJECTION_STATEMENTS];
+	struct state state;
+	struct buf email; /* being made lower case */
+};
+
+/* `db` has the tables and outlives the projection. */
+int projection_init(struct projection *p, sqlite3 *db, struct err *e);
+void projection_fini(struct projection *p);
+
+/* What follows from the event alone: state, key, generation, the fixed part of its order's row. */
+int projection_event(struct projection *p, const struct event *ev, struct err *e);
+/* The moving part of the order's row. */
+int projection_order(struct projection *p, const struct order *o, struct err *e);
+int projection_flush(struct projection *p, struct err *e);
+/* Forgets what is not flushed. */
+void projection_drop(struct projection *p);
+
+/* Lower case of ASCII letters, as e-mail addresses are kept for searching. */
+void projection_email(struct str text, struct buf *out);

@@ -1,0 +1,227 @@
+/* The reader: orders folded from their events, the events themselves, the state. Lists of orders are
+ * reader_list.c's. */
+#include "journal/reader.h"
+
+#include <inttypes.h>
+
+#include "base/mem.h"
+#include "journal/generation.h"
+#include "journal/reader_room.h"
+#include "journal/row.h"
+#include "journal/schema.h"
+#include "model/apply.h"
+
+static const char *const texts[READER_STATEMENTS] = {
+	[READER_BEGIN] = "BEGIN",
+	[READER_END] = "COMMIT",
+	[READER_LAST] = "SELECT seq FROM events ORDER BY seq DESC LIMIT 1",
+	[READER_FIND] = "SELECT seq FROM orders WHERE id = ?1",
+	[READER_ORDER] = "SELECT " ROW_COLUMNS
+			 " FROM events e WHERE e.order_seq = ?1 AND e.seq <= ?2 ORDER BY e.seq",
+	[READER_EVENTS] = "SELECT " ROW_COLUMNS
+			  " FROM events e WHERE e.seq > ?1 ORDER BY e.seq LIMIT ?2",
+	[READER_GENERATION] = "SELECT text FROM generations WHERE digest = ?1",
+	[READER_ROW] = "SELECT " ROW_COLUMNS ", o.seq, o.id, o.status, o.error, o.created_us,"
+		       " o.updated_us, o.completed_us FROM orders o JOIN events e ON e.seq = o.body_seq"
+		       " WHERE o.seq = ?1",
+	[READER_COUNTS] = "SELECT status, count(*) FROM orders GROUP BY status",
+	[READER_UNFINISHED] = "SELECT seq FROM orders INDEXED BY orders_open"
+			      " WHERE is_open = 1 AND seq > ?1 ORDER BY seq LIMIT ?2",
+	[READER_STATE] = "SELECT key, value FROM state WHERE key >= ?1 AND key < ?2 AND key > ?3"
+			 " ORDER BY key LIMIT ?4",
+};
+
+int reader_open(const char *path, struct pipeline_set *set, struct reader **ret, struct err *e)
+{
+	struct reader *r = calloc(1, sizeof *r);
+	int n;
+
+	if (!r)
+		return err_set(e, -ENOMEM, "out of memory");
+	r->set = set;
+	n = sql_open(path, SQL_READ, &r->db, e);
+	if (n == 0)
+		n = schema_check(r->db, e);
+	if (n == 0)
+		n = sql_prepare_all(r->db, texts, READER_STATEMENTS, r->stmts, e);
+	if (n < 0) {
+		reader_close(r);
+		return err_wrap(e, n, "journal '%s'", path);
+	}
+	*ret = r;
+	return 0;
+}
+
+void reader_close(struct reader *r)
+{
+	if (!r)
+		return;
+	sql_finalize_all(r->stmts, READER_STATEMENTS);
+	sqlite3_close(r->db);
+	free(r);
+}
+
+static int first_number(sqlite3_stmt *s, int bad, int64_t *ret, struct err *e)
+{
+	int n = sql_row(s, bad, e);
+
+	if (n <= 0)
+		return n;
+	*ret = sqlite3_column_int64(s, 0);
+	sqlite3_reset(s);
+	return 1;
+}
+
+int reader_begin(struct reader *r, int64_t *ret_last_seq, struct err *e)
+{
+	int64_t last = 0;
+	int n = sql_run(r->stmts[READER_BEGIN], 0, e);
+
+	if (n < 0)
+		return n;
+	n = first_number(r->stmts[READER_LAST], 0, &last, e);
+	if (n < 0) {
+		reader_end(r);
+		return n;
+	}
+	*ret_last_seq = last;
+	return 0;
+}
+
+void reader_end(struct reader *r)
+{
+	if (!sqlite3_get_autocommit(r->db))
+		sql_run(r->stmts[READER_END], 0, NULL);
+}
+
+int reader_find_order(struct reader *r, const struct id *id, int64_t *ret_seq)
+{
+	sqlite3_stmt *s = r->stmts[READER_FIND];
+	int n = first_number(s, sql_bind_blob(s, 1, id->bytes, sizeof id->bytes), ret_seq, NULL);
+
+	return n > 0 ? 0 : n < 0 ? n : -ENOENT;
+}
+
+/* --- folding --- */
+
+static int find_generation(
+	struct reader *r, struct str digest, const struct pipeline **ret, struct err *e)
+{
+	sqlite3_stmt *s = r->stmts[READER_GENERATION];
+	int n;
+
+	*ret = pipeline_set_find(r->set, digest);
+	if (*ret)
+		return 0;
+	n = sql_row(s, sql_bind_str(s, 1, digest), e);
+	if (n < 0)
+		return n;
+	if (n == 0)
+		return err_set(e, -EPROTO, "generation %.*s is not in the journal", (int)digest.n,
+			digest.p);
+	n = generation_add(r->set, digest, sql_str(s, 0), ret, e);
+	sqlite3_reset(s);
+	return n;
+}
+
+static int fold(struct reader *r, const struct event *ev, struct order **o, struct err *e)
+{
+	const struct pipeline *p;
+	int n;
+
+	if (!*o) {
+		if (ev->kind != EVENT_ORDER_CREATED)
+			return err_set(e, -EPROTO, "event %" PRId64 ": its order was never created",
+				ev->seq);
+		n = find_generation(r, ev->generation, &p, e);
+		if (n < 0)
+			return err_wrap(e, n, "event %" PRId64, ev->seq);
+		*o = order_new(p);
+		if (!*o)
+			return err_set(e, -ENOMEM, "out of memory");
+	}
+	n = apply(*o, ev);
+	if (n == -EPROTO)
+		return err_set(e, n, "event %" PRId64 " (%.*s) does not fit its order", ev->seq,
+			(int)ev->type.n, ev->type.p);
+	return n < 0 ? err_set(e, n, "out of memory") : 0;
+}
+
+static int fold_all(
+	struct reader *r, sqlite3_stmt *s, struct event_list *list, struct order **o, struct err *e)
+{
+	struct event *ev;
+	int n;
+
+	while ((n = sql_row(s, 0, e)) > 0) {
+		n = row_event(s, list, &ev, e);
+		if (n == 0)
+			n = fold(r, ev, o, e);
+		if (n < 0) {
+			sqlite3_reset(s);
+			return n;
+		}
+	}
+	return n;
+}
+
+int reader_order(struct reader *r, int64_t order_seq, int64_t at_seq, struct order **ret,
+	struct event_list *events, struct err *e)
+{
+	_cleanup_(order_freep) struct order *o = NULL;
+	_cleanup_(arena_fini) struct arena arena = {0};
+	sqlite3_stmt *s = r->stmts[READER_ORDER];
+	struct event_list own;
+	int n;
+
+	event_list_init(&own, &arena);
+	if (sql_bind_int(s, 1, order_seq) | sql_bind_int(s, 2, at_seq))
+		return err_set(e, -EIO, "a value cannot be bound");
+	n = fold_all(r, s, events ? events : &own, &o, e);
+	if (n < 0)
+		return n;
+	if (!o)
+		return err_set(e, -ENOENT, "no such order");
+	*ret = steal_ptr(o);
+	return 0;
+}
+
+int reader_events(
+	struct reader *r, int64_t after, size_t limit, struct event_list *list, struct err *e)
+{
+	sqlite3_stmt *s = r->stmts[READER_EVENTS];
+	int bad = sql_bind_int(s, 1, after) | sql_bind_int(s, 2, (int64_t)limit);
+	int n, n_events = 0;
+
+	while ((n = sql_row(s, bad, e)) > 0) {
+		n = row_event(s, list, NULL, e);
+		if (n < 0) {
+			sqlite3_reset(s);
+			return n;
+		}
+		n_events++;
+	}
+	return n < 0 ? n : n_events;
+}
+
+/* --- the state --- */
+
+int reader_state(struct reader *r, struct str prefix, struct str after, size_t limit,
+	int (*on_entry)(void *arg, struct str key, struct str json), void *arg, struct err *e)
+{
+	sqlite3_stmt *s = r->stmts[READER_STATE];
+	struct sql_range range;
+	int n, bad, n_entries = 0;
+
+	sql_range_of(prefix, &range);
+	bad = sql_bind_str(s, 1, prefix.p ? prefix : STR("")) | sql_bind_range_end(s, 2, &range) |
+	      sql_bind_str(s, 3, after.p ? after : STR("")) | sql_bind_int(s, 4, (int64_t)limit);
+	while ((n = sql_row(s, bad, e)) > 0) {
+		n_entries++;
+		if (on_entry(arg, sql_str(s, 0), sql_str(s, 1)) == 0)
+			continue;
+		sqlite3_reset(s);
+		break;
+	}
+	return n < 0 ? n : n_entries;
+}

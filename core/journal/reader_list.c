@@ -1,0 +1,298 @@
+/* The reader's lists of orders: found by the index that fits, newest first, shown from row and body. */
+#include <inttypes.h>
+
+#include "base/mem.h"
+#include "journal/projection.h"
+#include "journal/reader_room.h"
+#include "journal/row.h"
+
+enum {
+	LIST_MAX = 1000, /* rows of one list */
+	/* So many matches are sorted or tried without a thought; where there are more, going
+	 * through the orders from the newest on soon meets enough of them. */
+	FEW = 20000,
+};
+
+/* What narrows the list, and the index that is walked. */
+enum query_kind { QUERY_ALL, QUERY_ID, QUERY_EMAIL, QUERY_PRODUCT };
+enum status_kind { STATUS_ALL, STATUS_ONE, STATUS_OPEN };
+enum path { PATH_SEQ, PATH_STATUS, PATH_OPEN, PATH_ID, PATH_EMAIL, PATH_PRODUCT };
+
+struct search {
+	struct reader *r;
+	enum status_kind status;
+	const struct order_filter *filter;
+	struct id id;
+	struct str low; /* e-mail prefix or product */
+	struct sql_range range;
+	size_t limit;
+	int64_t *seqs; /* found, newest first */
+	size_t n;
+};
+
+static const char *const path_tables[] = {
+	[PATH_SEQ] = "orders o NOT INDEXED",
+	[PATH_STATUS] = "orders o INDEXED BY orders_status",
+	[PATH_OPEN] = "orders o INDEXED BY orders_open",
+	[PATH_ID] = "orders o",
+	[PATH_EMAIL] = "orders o INDEXED BY orders_email",
+	[PATH_PRODUCT] = "order_products p CROSS JOIN orders o ON o.seq = p.seq",
+};
+
+static const enum path status_paths[] = {
+	[STATUS_ALL] = PATH_SEQ,
+	[STATUS_ONE] = PATH_STATUS,
+	[STATUS_OPEN] = PATH_OPEN,
+};
+
+static const char *const status_conditions[] = {
+	[STATUS_ALL] = "",
+	[STATUS_ONE] = " AND o.status = :status",
+	[STATUS_OPEN] = " AND o.is_open = 1",
+};
+
+static const char *query_condition(enum query_kind query, enum path path)
+{
+	static const char *const conditions[] = {
+		[QUERY_ALL] = "",
+		[QUERY_ID] = " AND o.id = :id",
+		[QUERY_EMAIL] = " AND o.email >= :low AND o.email < :end",
+		[QUERY_PRODUCT] = " AND EXISTS(SELECT 1 FROM order_products p"
+				  " WHERE p.product = :low AND p.seq = o.seq)",
+	};
+
+	return path == PATH_PRODUCT ? " AND p.product = :low" : conditions[query];
+}
+
+static int bind_parameter(sqlite3_stmt *s, int i, const struct search *q)
+{
+	const char *name = sqlite3_bind_parameter_name(s, i);
+
+	if (strcmp(name, ":status") == 0)
+		return sql_bind_str(s, i, q->filter->status);
+	if (strcmp(name, ":id") == 0)
+		return sql_bind_blob(s, i, q->id.bytes, sizeof q->id.bytes);
+	if (strcmp(name, ":low") == 0)
+		return sql_bind_str(s, i, q->low);
+	if (strcmp(name, ":end") == 0)
+		return sql_bind_range_end(s, i, &q->range);
+	if (strcmp(name, ":before") == 0)
+		return sql_bind_int(s, i, q->filter->before > 0 ? q->filter->before : INT64_MAX);
+	return sql_bind_int(s, i, (int64_t)q->limit);
+}
+
+/* Whatever parameters the statement has. */
+static int bind_search(sqlite3_stmt *s, const struct search *q)
+{
+	int bad = 0;
+
+	for (int i = 1; i <= sqlite3_bind_parameter_count(s); i++)
+		bad |= bind_parameter(s, i, q);
+	return bad;
+}
+
+/* 1: at most FEW rows of `orders` match; 0: more; negative errno. */
+static int is_few(const struct search *q, const char *condition, struct err *e)
+{
+	_cleanup_(sql_finalizep) sqlite3_stmt *s = NULL;
+	char text[256];
+	int r;
+
+	sqlite3_snprintf(sizeof text, text,
+		"SELECT count(*) FROM (SELECT 1 FROM orders o WHERE 1%s LIMIT %d)", condition,
+		(int)FEW + 1);
+	r = sql_prepare(q->r->db, text, &s, e);
+	if (r == 0)
+		r = sql_row(s, bind_search(s, q), e);
+	return r < 0 ? r : sqlite3_column_int64(s, 0) <= FEW;
+}
+
+static int choose_path(const struct search *q, enum query_kind query, enum path *ret, struct err *e)
+{
+	int few;
+
+	*ret = status_paths[q->status];
+	if (query == QUERY_ID)
+		*ret = PATH_ID;
+	if (query == QUERY_ALL || query == QUERY_ID)
+		return 0;
+	if (query == QUERY_EMAIL) {
+		few = is_few(q, query_condition(query, PATH_EMAIL), e);
+		if (few > 0)
+			*ret = PATH_EMAIL;
+		return few < 0 ? few : 0;
+	}
+	few = q->status == STATUS_ALL ? 0 : is_few(q, status_conditions[q->status], e);
+	if (few == 0)
+		*ret = PATH_PRODUCT;
+	return few < 0 ? few : 0;
+}
+
+static void add_found(struct search *q, int64_t seq)
+{
+	size_t at = q->n;
+
+	while (at && q->seqs[at - 1] < seq)
+		at--;
+	if ((at && q->seqs[at - 1] == seq) || at == q->limit)
+		return;
+	if (q->n == q->limit)
+		q->n--;
+	memmove(q->seqs + at + 1, q->seqs + at, (q->n - at) * sizeof q->seqs[0]);
+	q->seqs[at] = seq;
+	q->n++;
+}
+
+/* Adds the newest matches to what is found already. */
+static int find_by(struct search *q, enum query_kind query, struct err *e)
+{
+	_cleanup_(sql_finalizep) sqlite3_stmt *s = NULL;
+	const char *seq;
+	enum path path;
+	char text[512];
+	int bad, r = choose_path(q, query, &path, e);
+
+	if (r < 0)
+		return r;
+	seq = path == PATH_PRODUCT ? "p.seq" : "o.seq";
+	sqlite3_snprintf(sizeof text, text,
+		"SELECT %s FROM %s WHERE %s < :before%s%s ORDER BY %s DESC LIMIT :limit", seq,
+		path_tables[path], seq, status_conditions[q->status], query_condition(query, path),
+		seq);
+	r = sql_prepare(q->r->db, text, &s, e);
+	if (r < 0)
+		return r;
+	bad = bind_search(s, q);
+	while ((r = sql_row(s, bad, e)) > 0)
+		add_found(q, sqlite3_column_int64(s, 0));
+	return r;
+}
+
+/* A query is an id, an e-mail address when it has an @, or else either the start of one or a product. */
+static int find(struct search *q, struct err *e)
+{
+	_cleanup_(buf_fini) struct buf email = {0};
+	struct str query = q->filter->query;
+	int r;
+
+	if (!query.n)
+		return find_by(q, QUERY_ALL, e);
+	if (id_parse(query, &q->id) == 0)
+		return find_by(q, QUERY_ID, e);
+	if (query.n >= SQL_PREFIX_MAX)
+		return 0;
+	projection_email(query, &email);
+	if (email.failed)
+		return err_set(e, -ENOMEM, "out of memory");
+	q->low = buf_view(&email);
+	sql_range_of(q->low, &q->range);
+	r = find_by(q, QUERY_EMAIL, e);
+	if (r < 0 || memchr(query.p, '@', query.n))
+		return r;
+	q->low = query;
+	return find_by(q, QUERY_PRODUCT, e);
+}
+
+/* --- showing what was found --- */
+
+struct shown {
+	int (*on_row)(void *arg, const struct order_row *row);
+	void *arg;
+};
+
+/* 1: go on; 0: enough. The body is in the event that row_event() has read. */
+static int show_row(sqlite3_stmt *s, struct event_list *list, const struct shown *shown, struct err *e)
+{
+	struct order_row row = {0};
+	struct event *ev;
+	struct str id = sql_str(s, ROW_N_COLUMNS + 1);
+	int r = row_event(s, list, &ev, e);
+
+	if (r < 0)
+		return r;
+	row.seq = sqlite3_column_int64(s, ROW_N_COLUMNS);
+	if (id.n == sizeof row.id.bytes)
+		memcpy(row.id.bytes, id.p, id.n);
+	row.status = sql_str(s, ROW_N_COLUMNS + 2);
+	row.body = ev->body;
+	row.error = sql_str(s, ROW_N_COLUMNS + 3);
+	row.created_us = sqlite3_column_int64(s, ROW_N_COLUMNS + 4);
+	row.updated_us = sqlite3_column_int64(s, ROW_N_COLUMNS + 5);
+	row.completed_us = sqlite3_column_int64(s, ROW_N_COLUMNS + 6);
+	return shown->on_row(shown->arg, &row) == 0;
+}
+
+static int show(struct reader *r, int64_t seq, const struct shown *shown, struct err *e)
+{
+	_cleanup_(arena_fini) struct arena arena = {0};
+	sqlite3_stmt *s = r->stmts[READER_ROW];
+	struct event_list list;
+	int n;
+
+	event_list_init(&list, &arena);
+	n = sql_row(s, sql_bind_int(s, 1, seq), e);
+	if (n < 0)
+		return n;
+	if (n == 0)
+		return err_set(e, -EPROTO, "order %" PRId64 " has no body", seq);
+	n = show_row(s, &list, shown, e);
+	sqlite3_reset(s);
+	return n;
+}
+
+static enum status_kind status_kind_of(struct str status)
+{
+	if (!status.n)
+		return STATUS_ALL;
+	return str_is(status, "open") ? STATUS_OPEN : STATUS_ONE;
+}
+
+int reader_orders(struct reader *r, const struct order_filter *f,
+	int (*on_row)(void *arg, const struct order_row *row), void *arg, struct err *e)
+{
+	size_t limit = f->limit < LIST_MAX ? f->limit : LIST_MAX;
+	_cleanup_(freep) int64_t *seqs = calloc(limit + 1, sizeof *seqs);
+	struct search q = {.r = r,
+		.status = status_kind_of(f->status),
+		.filter = f,
+		.limit = limit,
+		.seqs = seqs};
+	struct shown shown = {on_row, arg};
+	int n;
+
+	if (!seqs)
+		return err_set(e, -ENOMEM, "out of memory");
+	n = find(&q, e);
+	for (size_t i = 0; n >= 0 && i < q.n; i++) {
+		n = show(r, seqs[i], &shown, e);
+		if (n == 0)
+			return (int)i + 1;
+	}
+	return n < 0 ? n : (int)q.n;
+}
+
+int reader_counts(struct reader *r, int (*on_count)(void *arg, struct str status, int64_t n),
+	void *arg, struct err *e)
+{
+	sqlite3_stmt *s = r->stmts[READER_COUNTS];
+	int n;
+
+	while ((n = sql_row(s, 0, e)) > 0) {
+		if (on_count(arg, sql_str(s, 0), sqlite3_column_int64(s, 1)) == 0)
+			continue;
+		sqlite3_reset(s);
+		return 0;
+	}
+	return n;
+}
+
+int reader_unfinished(struct reader *r, int64_t after, int64_t *seqs, size_t limit, struct err *e)
+{
+	sqlite3_stmt *s = r->stmts[READER_UNFINISHED];
+	int bad = sql_bind_int(s, 1, after) | sql_bind_int(s, 2, (int64_t)limit);
+	int r_row, n = 0;
+
+	while ((r_row = sql_row(s, bad, e)) > 0)
+		seqs[n++] = sqlite3_column_int64(s, 0);
+	return r_row < 0 ? r_row : n;
+}

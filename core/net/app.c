@@ -1,0 +1,124 @@
+/* The application on the net loop: what the routes share, the way of answers back from the sequencer, and the
+ * end. */
+#include "net/app.h"
+
+#include "base/log.h"
+#include "base/mem.h"
+
+static void on_answers(evutil_socket_t fd, short events, void *arg)
+{
+	struct app *app = arg;
+	struct queue_node *n = queue_take(&app->answers, 0);
+
+	(void)fd, (void)events;
+	while (n) {
+		struct command *c = (struct command *)n;
+
+		n = n->next;
+		app->n_unanswered--;
+		orders_answer(app, c);
+	}
+}
+
+void app_on_answers(void *arg, struct command *first)
+{
+	struct app *app = arg;
+
+	queue_push_all(&app->answers, &first->node);
+}
+
+void app_on_commit(void *arg, struct feed_batch *batch)
+{
+	struct app *app = arg;
+
+	live_feed(app->live, batch);
+}
+
+int app_create(
+	struct event_base *base, const struct app_options *options, struct app **ret, struct err *e)
+{
+	struct app *app = calloc(1, sizeof *app);
+	int r;
+
+	if (!app)
+		return err_set(e, -ENOMEM, "no memory to start");
+	app->base = base;
+	app->limits = options->limits;
+	r = queue_init(&app->answers, true);
+	if (r < 0) {
+		free(app);
+		return err_set(e, r, "cannot make a queue: %s", strerror(-r));
+	}
+	app->on_answers =
+		event_new(base, app->answers.event_fd, EV_READ | EV_PERSIST, on_answers, app);
+	if (!app->on_answers || event_add(app->on_answers, NULL) < 0)
+		r = err_set(e, -ENOMEM, "no memory to start");
+	if (r == 0)
+		r = live_create(app, &app->live, e);
+	if (r == 0)
+		r = files_load(options->www, &app->files, e);
+	if (r == 0)
+		r = http_create(base, app_routes, app, &options->limits.http, &app->http, e);
+	if (r < 0) {
+		app_free(app);
+		return r;
+	}
+	*ret = app;
+	return 0;
+}
+
+int app_start(
+	struct app *app, struct engine *engine, const struct app_options *options, struct err *e)
+{
+	int r;
+
+	app->engine = engine;
+	r = reading_create(app->base, options->journal_path, options->set, &app->reading, e);
+	return r == 0 ? live_start(app->live, options->journal_path, options->set, e) : r;
+}
+
+void app_drain(struct app *app)
+{
+	app->is_draining = true;
+	live_close_all(app->live);
+	http_drain(app->http);
+}
+
+void app_free(struct app *app)
+{
+	if (!app)
+		return;
+	if (app->on_answers) {
+		on_answers(-1, 0, app);
+		event_free(app->on_answers);
+	}
+	reading_destroy(app->reading);
+	live_stop(app->live);
+	http_destroy(app->http);
+	live_free(app->live);
+	files_free(app->files);
+	queue_fini(&app->answers);
+	free(app);
+}
+
+bool app_query_int(struct http_request *req, const char *name, int64_t min, int64_t max,
+	int64_t fallback, int64_t *ret)
+{
+	struct str text = http_query(req, name);
+	char digits[24], *end;
+
+	*ret = fallback;
+	if (!text.p)
+		return true;
+	if (text.n && text.n < sizeof digits && text.p[0] >= '0' && text.p[0] <= '9') {
+		memcpy(digits, text.p, text.n);
+		digits[text.n] = '\0';
+		errno = 0;
+		*ret = strtoll(digits, &end, 10);
+		if (!errno && !*end && *ret >= min && *ret <= max)
+			return true;
+	}
+	http_problem(req, 400, "'%s' must be a whole number from %lld to %lld", name,
+		(long long)min, (long long)max);
+	return false;
+}

@@ -1,0 +1,83 @@
+/* The application on the net loop: routes, what they share, and the way from HTTP to the engine and back. */
+#pragma once
+
+#include "engine/engine.h"
+#include "net/files.h"
+#include "net/http.h"
+#include "net/reading.h"
+
+struct app_limits {
+	struct http_limits http;
+	int64_t unanswered; /* commands that wait for their commit: 503 above */
+	int64_t json_depth;
+};
+
+struct live_room;
+
+struct app {
+	struct event_base *base;
+	struct engine *engine;
+	struct http_server *http;
+	struct files *files;
+	struct reading *reading; /* orders, lists, state */
+	struct live_room *live;
+	struct app_limits limits;
+	struct queue answers; /* commands that came back */
+	struct event *on_answers;
+	int64_t n_unanswered;
+	bool is_draining;
+};
+
+struct app_options {
+	const char *journal_path, *www;
+	struct app_limits limits;
+	struct pipeline_set *set;
+};
+
+/* What the engine calls back with; `arg` is the app. [sequencer] */
+void app_on_answers(void *arg, struct command *first);
+void app_on_commit(void *arg, struct feed_batch *batch);
+
+/* In two steps, because the engine needs the app and the app the engine: create, then start. */
+int app_create(struct event_base *base, const struct app_options *options, struct app **ret,
+	struct err *e);
+int app_start(
+	struct app *app, struct engine *engine, const struct app_options *options, struct err *e);
+/* Nothing new is accepted; watchers are told to come back. */
+void app_drain(struct app *app);
+void app_free(struct app *app);
+
+/* --- the routes, by file --- */
+extern const struct http_route app_routes[];
+
+/* orders.c */
+void route_place_order(void *app, struct http_request *req);
+void route_get_order(void *app, struct http_request *req);
+void route_list_orders(void *app, struct http_request *req);
+void orders_answer(struct app *app, struct command *c);
+
+/* operations.c */
+void route_products(void *app, struct http_request *req);
+void route_stats(void *app, struct http_request *req);
+void route_health(void *app, struct http_request *req);
+void route_livez(void *app, struct http_request *req);
+void route_readyz(void *app, struct http_request *req);
+void route_pipeline(void *app, struct http_request *req);
+void route_state(void *app, struct http_request *req);
+
+/* live.c: in two steps like the app; stopped before the HTTP server goes, freed after it */
+int live_create(struct app *app, struct live_room **ret, struct err *e);
+int live_start(
+	struct live_room *room, const char *journal_path, struct pipeline_set *set, struct err *e);
+void live_close_all(struct live_room *room); /* says goodbye to every watcher */
+void live_stop(struct live_room *room);
+void live_free(struct live_room *room);
+void live_feed(struct live_room *room, struct feed_batch *batch); /* [sequencer] takes the batch */
+int64_t live_watchers(const struct live_room *room);
+void route_watch_order(void *app, struct http_request *req);
+void route_watch_events(void *app, struct http_request *req);
+void route_stream_events(void *app, struct http_request *req);
+
+/* For numbers in queries: absent gives `fallback`. False: answered with 400. */
+bool app_query_int(struct http_request *req, const char *name, int64_t min, int64_t max,
+	int64_t fallback, int64_t *ret);

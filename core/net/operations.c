@@ -1,0 +1,296 @@
+/* For operators and monitors: the pipeline with its live counts, state, statistics, health. */
+#include "base/log.h"
+#include "base/mem.h"
+#include "net/app.h"
+
+enum { STATE_DEFAULT = 200, STATE_MAX = 1000 };
+
+struct number {
+	const char *name;
+	int64_t value;
+};
+
+static void write_numbers(struct json_writer *w, const struct number *numbers, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		json_key(w, numbers[i].name);
+		json_int(w, numbers[i].value);
+	}
+}
+
+void route_products(void *arg, struct http_request *req)
+{
+	const struct pipeline *p = engine_pipeline(((struct app *)arg)->engine);
+	struct buf body = {0};
+	struct json_writer w = {&body, false};
+
+	json_open(&w, '{');
+	json_key(&w, "products");
+	json_raw(&w, p->catalog);
+	json_close(&w, '}');
+	http_reply_json(req, 200, &body);
+}
+
+void route_stats(void *arg, struct http_request *req)
+{
+	struct app *app = arg;
+	struct engine_stats s;
+	struct buf body = {0};
+	struct json_writer w = {&body, false};
+
+	engine_stats(app->engine, &s);
+	json_open(&w, '{');
+	write_numbers(&w,
+		(struct number[]){{"accepted", s.accepted}, {"completed", s.completed},
+			{"failed", s.failed}, {"cancelled", s.cancelled}, {"on_hold", s.on_hold},
+			{"in_flight", s.in_flight}, {"unanswered", app->n_unanswered},
+			{"last_seq", s.last_seq}, {"events_since_start", s.events},
+			{"commits_since_start", s.commits}, {"last_commit_us", s.commit_us},
+			{"connections", (int64_t)http_connections(app->http)},
+			{"watchers", live_watchers(app->live)}},
+		13);
+	json_close(&w, '}');
+	http_reply_json(req, 200, &body);
+}
+
+/* --- health --- */
+
+static const char *trouble_of(struct app *app, struct err *why)
+{
+	if (app->is_draining)
+		return "stopping";
+	return engine_is_accepting(app->engine, why) ? NULL : err_text(why);
+}
+
+void route_health(void *arg, struct http_request *req)
+{
+	struct app *app = arg;
+	struct engine_stats s;
+	struct err why;
+	const char *trouble = trouble_of(app, &why);
+	struct buf body = {0};
+	struct json_writer w = {&body, false};
+
+	engine_stats(app->engine, &s);
+	json_open(&w, '{');
+	json_key(&w, "status");
+	json_text(&w, trouble ? "unhealthy" : "healthy");
+	json_key(&w, "event_bus");
+	json_text(&w, "connected"); /* the memory bus cannot be otherwise */
+	json_key(&w, "active_orders");
+	json_int(&w, s.in_flight);
+	if (trouble) {
+		json_key(&w, "detail");
+		json_text(&w, trouble);
+	}
+	json_close(&w, '}');
+	http_reply_json(req, trouble ? 503 : 200, &body);
+}
+
+void route_livez(void *arg, struct http_request *req)
+{
+	struct buf body = {0};
+
+	(void)arg;
+	buf_text(&body, "ok\n");
+	http_reply(req, 200, "text/plain; charset=utf-8", &body);
+}
+
+void route_readyz(void *arg, struct http_request *req)
+{
+	struct err why;
+	const char *trouble = trouble_of(arg, &why);
+
+	if (trouble)
+		http_problem(req, 503, "no order can be accepted now: %s", trouble);
+	else
+		route_livez(arg, req);
+}
+
+/* --- the pipeline --- */
+
+static void write_policy(struct json_writer *w, const struct stage_spec *s)
+{
+	write_numbers(w,
+		(struct number[]){{"workers", s->workers}, {"in_flight", s->in_flight},
+			{"timeout_ms", s->timeout_ms}},
+		3);
+	json_key(w, "retry");
+	json_open(w, '{');
+	write_numbers(w,
+		(struct number[]){{"attempts", s->retry.attempts},
+			{"backoff_ms", s->retry.backoff_ms}, {"max_ms", s->retry.max_ms}},
+		3);
+	json_key(w, "factor");
+	json_double(w, s->retry.factor);
+	json_key(w, "jitter");
+	json_double(w, s->retry.jitter);
+	json_close(w, '}');
+	json_key(w, "irreversible");
+	json_bool(w, s->irreversible);
+}
+
+static void write_live(struct json_writer *w, const struct engine_stage_stats *s)
+{
+	json_key(w, "live");
+	json_open(w, '{');
+	write_numbers(w,
+		(struct number[]){{"waiting", s->waiting}, {"out", s->out},
+			{"oldest_ms", s->oldest_ms}, {"done", s->done}, {"failed", s->failed},
+			{"retried", s->retried}, {"held", s->held}, {"undone", s->undone},
+			{"threads", (int64_t)s->pool.threads},
+			{"running", (int64_t)s->pool.running}, {"queued", (int64_t)s->pool.waiting},
+			{"later", (int64_t)s->pool.later}},
+		12);
+	json_close(w, '}');
+}
+
+static void write_stage(struct app *app, struct json_writer *w, const struct pipeline *p, size_t i)
+{
+	const struct stage_spec *s = &p->stages[i];
+	struct engine_stage_stats stats;
+	const struct {
+		const char *name, *value;
+	} texts[] = {{"name", s->name}, {"plugin", s->plugin}, {"status", s->status},
+		{"event", s->event}, {"undo_event", s->undo_event}};
+
+	engine_stage_stats(app->engine, i, &stats);
+	json_open(w, '{');
+	for (size_t k = 0; k < ARRAY_LEN(texts); k++) {
+		json_key(w, texts[k].name);
+		json_text(w, texts[k].value);
+	}
+	json_key(w, "after");
+	json_open(w, '[');
+	for (size_t k = 0; k < p->n_stages; k++)
+		if (s->after & (uint64_t)1 << k)
+			json_text(w, p->stages[k].name);
+	json_close(w, ']');
+	write_policy(w, s);
+	write_live(w, &stats);
+	json_close(w, '}');
+}
+
+void route_pipeline(void *arg, struct http_request *req)
+{
+	struct app *app = arg;
+	const struct pipeline *p = engine_pipeline(app->engine);
+	struct buf body = {0};
+	struct json_writer w = {&body, false};
+
+	json_open(&w, '{');
+	json_key(&w, "name");
+	json_text(&w, p->name);
+	json_key(&w, "generation");
+	json_text(&w, p->digest);
+	json_key(&w, "stages");
+	json_open(&w, '[');
+	for (size_t i = 0; i < p->n_stages; i++)
+		write_stage(app, &w, p, i);
+	json_close(&w, ']');
+	json_close(&w, '}');
+	http_reply_json(req, 200, &body);
+}
+
+/* --- state --- */
+
+struct state_job {
+	struct read_job job;
+	struct http_request *req;
+	char prefix[257], after[257];
+	struct str prefix_str, after_str;
+	size_t limit;
+	int result;
+	struct err err;
+	struct buf body, last_key;
+	struct json_writer w;
+};
+
+static int on_entry(void *arg, struct str key, struct str json)
+{
+	struct state_job *s = arg;
+
+	json_key_str(&s->w, key);
+	json_raw(&s->w, json);
+	buf_clear(&s->last_key);
+	buf_str(&s->last_key, key);
+	return 0;
+}
+
+static void run_state(struct read_job *job, struct reader *r)
+{
+	struct state_job *s = CONTAINER_OF(job, struct state_job, job);
+	int64_t last;
+
+	s->w = (struct json_writer){&s->body, false};
+	json_open(&s->w, '{');
+	s->result = reader_begin(r, &last, &s->err);
+	if (s->result < 0)
+		return;
+	json_key(&s->w, "seq");
+	json_int(&s->w, last);
+	json_key(&s->w, "state");
+	json_open(&s->w, '{');
+	s->result = reader_state(r, s->prefix_str, s->after_str, s->limit, on_entry, s, &s->err);
+	reader_end(r);
+	json_close(&s->w, '}');
+}
+
+static void done_state(struct read_job *job)
+{
+	struct state_job *s = CONTAINER_OF(job, struct state_job, job);
+
+	if (s->result < 0) {
+		log_error("the state cannot be read: %s", err_text(&s->err));
+		http_problem(s->req, 503, "the state cannot be read: %s", err_text(&s->err));
+	} else {
+		json_key(&s->w, "next");
+		json_str(&s->w,
+			(size_t)s->result == s->limit ? buf_view(&s->last_key) : (struct str){0});
+		json_close(&s->w, '}');
+		http_reply_json(s->req, 200, &s->body);
+	}
+	buf_fini(&s->body);
+	buf_fini(&s->last_key);
+	free(s);
+}
+
+static bool take_key(struct http_request *req, const char *name, char out[257], struct str *ret)
+{
+	struct str text = http_query(req, name);
+
+	*ret = (struct str){0};
+	if (!text.p)
+		return true;
+	if (text.n > 256 || !utf8_valid(text)) {
+		http_problem(req, 400, "'%s' must be UTF-8 of at most 256 bytes", name);
+		return false;
+	}
+	memcpy(out, text.p, text.n);
+	*ret = (struct str){out, text.n};
+	return true;
+}
+
+void route_state(void *arg, struct http_request *req)
+{
+	struct app *app = arg;
+	struct state_job *s = calloc(1, sizeof *s);
+	int64_t limit;
+
+	if (!s) {
+		http_problem(req, 503, "no memory");
+		return;
+	}
+	s->job = (struct read_job){.run = run_state, .done = done_state};
+	s->req = req;
+	if (!take_key(req, "prefix", s->prefix, &s->prefix_str) ||
+		!take_key(req, "after", s->after, &s->after_str) ||
+		!app_query_int(req, "limit", 1, STATE_MAX, STATE_DEFAULT, &limit)) {
+		free(s);
+		return;
+	}
+	if (!s->prefix_str.p)
+		s->prefix_str = STR("");
+	s->limit = (size_t)limit;
+	reading_submit(app->reading, &s->job);
+}

@@ -1,0 +1,99 @@
+/* What a pipeline file can get wrong about its plugins, said at the place where it stands. */
+#include "stage/stage.h"
+
+#include "base/mem.h"
+#include "base/option.h"
+
+enum { SUGGESTIONS_MAX = 256 };
+
+struct names {
+	struct arena arena;
+	const char *list[SUGGESTIONS_MAX + 1]; /* ends in NULL */
+	size_t n;
+};
+
+static void on_name(void *arg, const char *name)
+{
+	struct names *names = arg;
+	char *copy = names->n < SUGGESTIONS_MAX ? arena_strdup(&names->arena, name) : NULL;
+
+	if (copy)
+		names->list[names->n++] = copy;
+}
+
+static const struct yaml_node *place_of(const struct stage_spec *spec, const char *key)
+{
+	const struct yaml_node *node = yaml_get(spec->node, key);
+
+	return node ? node : spec->node;
+}
+
+static void fault_plugin(const struct stage_spec *spec, const struct plugin_folders *folders, int r,
+	const struct err *e, struct yaml_faults *faults)
+{
+	const struct yaml_node *at = place_of(spec, "plugin");
+	struct names names = {0};
+	const char *suggestion = NULL;
+
+	if (r == -ENOENT) {
+		plugin_each_name(folders, on_name, &names);
+		suggestion = yaml_suggest(str_of(spec->plugin), names.list);
+	}
+	if (suggestion)
+		yaml_fault(faults, at, "%s (did you mean '%s'?)", err_text(e), suggestion);
+	else
+		yaml_fault(faults, at, "%s", err_text(e));
+	arena_fini(&names.arena);
+}
+
+static int check_config(
+	const struct stage_spec *spec, const struct sl_stage *stage, struct yaml_faults *faults)
+{
+	_cleanup_(freep) void *scratch = calloc(1, stage->config_size ? stage->config_size : 1);
+	_cleanup_(arena_fini) struct arena arena = {0};
+
+	if (!scratch)
+		return -ENOMEM;
+	return option_read(stage->options, stage->n_options, spec->config, NULL, scratch,
+		stage->config_size, &arena, faults);
+}
+
+/* The pipeline gives every stage a name for its undo; here counts what the file says. */
+static void check_undo(
+	const struct stage_spec *spec, const struct sl_stage *stage, struct yaml_faults *faults)
+{
+	const struct yaml_node *undo_event = yaml_get(spec->node, "undo_event");
+
+	if (undo_event && spec->irreversible)
+		yaml_fault_key(faults, place_of(spec, "irreversible"),
+			"stage '%s' has an undo_event, so it cannot be irreversible", spec->name);
+	else if (undo_event && !stage->undo)
+		yaml_fault_key(faults, undo_event, "plugin '%s' cannot undo: remove undo_event",
+			spec->plugin);
+	else if ((stage->flags & SL_STAGE_EFFECTS) && !undo_event && !spec->irreversible)
+		yaml_fault(faults, spec->node,
+			"stage '%s' changes the world: it needs %s'irreversible: true'", spec->name,
+			stage->undo ? "'undo_event: …' or " : "");
+}
+
+int stage_check(
+	const struct pipeline *p, const struct plugin_folders *folders, struct yaml_faults *faults)
+{
+	size_t n_before = faults->n;
+
+	for (size_t i = 0; i < p->n_stages; i++) {
+		const struct stage_spec *spec = &p->stages[i];
+		const struct plugin *plugin;
+		struct err e = {0};
+		int r = plugin_load(folders, spec->plugin, &plugin, &e);
+
+		if (r < 0) {
+			fault_plugin(spec, folders, r, &e, faults);
+			continue;
+		}
+		if (check_config(spec, plugin->stage, faults) == -ENOMEM)
+			return -ENOMEM;
+		check_undo(spec, plugin->stage, faults);
+	}
+	return faults->n > n_before ? -EINVAL : 0;
+}

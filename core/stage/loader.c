@@ -1,0 +1,373 @@
+/* Finding plugins in their folders, refusing what cannot be trusted, and reading their descriptors.
+ *
+ * Loading runs no function of the plugin: the descriptor is a data symbol. What dlopen() maps stays
+ * mapped, so the list of plugins only grows. */
+#include "stage/stage.h"
+
+#include <dirent.h>
+#include <dlfcn.h>
+#include <elf.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <link.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "base/option.h"
+
+enum {
+	NAME_MAX_BYTES = 64,
+	OPTIONS_MAX = 128,
+	CONFIG_SIZE_MAX = 64 * 1024,
+	STRUCT_SIZE_MAX = 4096
+};
+
+#define KNOWN_FLAGS (SL_STAGE_CONCURRENT | SL_STAGE_EFFECTS)
+
+/* What a descriptor and an option must at least reach to, whatever version they are from. */
+#define STAGE_SIZE_MIN	offsetof(struct sl_stage, undo)
+#define OPTION_SIZE_MIN offsetof(struct sl_option, min)
+
+struct loaded {
+	struct plugin plugin;
+	struct sl_stage stage;
+	struct sl_option *options;
+	dev_t device;
+	ino_t inode;
+	struct loaded *next;
+};
+
+/* The process has one list of mapped objects, kept by the dynamic linker; this is ours beside it. */
+static pthread_mutex_t loaded_lock = PTHREAD_MUTEX_INITIALIZER;
+static struct loaded *loaded_first;
+
+static bool name_is_valid(const char *name)
+{
+	static const char letters[] =
+		"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.";
+
+	return name[0] && name[0] != '.' && strlen(name) <= NAME_MAX_BYTES &&
+	       strspn(name, letters) == strlen(name);
+}
+
+static int check_trust(const struct stat *st, const char *path, struct err *e)
+{
+	if (st->st_uid != 0 && st->st_uid != geteuid())
+		return err_set(e, -EPERM, "'%s' belongs to user %u, neither to root nor to us",
+			path, (unsigned)st->st_uid);
+	if (st->st_mode & (S_IWGRP | S_IWOTH))
+		return err_set(e, -EPERM, "'%s' can be written by others (chmod go-w)", path);
+	return 0;
+}
+
+static int check_folder(const char *path, struct err *e)
+{
+	struct stat st;
+
+	if (stat(path, &st) < 0)
+		return err_set(e, -errno, "'%s': %s", path, strerror(errno));
+	return check_trust(&st, path, e);
+}
+
+/* The listed folder, the file behind all links, and the folder that one lies in. */
+static int check_file(const char *folder, const char *path, struct stat *ret, struct err *e)
+{
+	char parent[PATH_MAX];
+	char *slash;
+	int r;
+
+	if (stat(path, ret) < 0)
+		return err_set(e, -errno, "'%s': %s", path, strerror(errno));
+	if (!S_ISREG(ret->st_mode))
+		return err_set(e, -EINVAL, "'%s' is not a file", path);
+	r = check_trust(ret, path, e);
+	if (r < 0)
+		return r;
+	r = check_folder(folder, e);
+	if (r < 0)
+		return r;
+	snprintf(parent, sizeof parent, "%s", path);
+	slash = strrchr(parent, '/');
+	slash[slash == parent] = '\0';
+	return check_folder(parent, e);
+}
+
+static void describe_folders(const struct plugin_folders *folders, struct buf *out)
+{
+	for (size_t i = 0; i < folders->n; i++)
+		buf_fmt(out, "%s%s", i ? ", " : "", folders->paths[i]);
+	if (!folders->n)
+		buf_text(out, "no folder");
+}
+
+static int find_file(const struct plugin_folders *folders, const char *name,
+	const char **ret_folder, char real[PATH_MAX], struct err *e)
+{
+	_cleanup_(buf_fini) struct buf searched = {0};
+
+	for (size_t i = 0; i < folders->n; i++) {
+		char path[PATH_MAX];
+
+		if (snprintf(path, sizeof path, "%s/%s.so", folders->paths[i], name) >= PATH_MAX)
+			continue;
+		*ret_folder = folders->paths[i];
+		if (realpath(path, real))
+			return 0;
+		if (errno != ENOENT && errno != ENOTDIR)
+			return err_set(e, -errno, "'%s': %s", path, strerror(errno));
+	}
+	describe_folders(folders, &searched);
+	return err_set(e, -ENOENT, "no plugin '%s' in %s", name, buf_view(&searched).p);
+}
+
+static struct loaded *find_loaded(const struct stat *st)
+{
+	for (struct loaded *l = loaded_first; l; l = l->next)
+		if (l->device == st->st_dev && l->inode == st->st_ino)
+			return l;
+	return NULL;
+}
+
+/* The dynamic linker takes an equal path for the same object, also after the file was replaced. One "/."
+ * per object that came from this path makes it look at the file. */
+static int open_object(const char *real, void **ret, struct err *e)
+{
+	const char *slash = strrchr(real, '/');
+	_cleanup_(buf_fini) struct buf path = {0};
+
+	buf_add(&path, real, (size_t)(slash - real));
+	for (struct loaded *l = loaded_first; l; l = l->next)
+		if (strcmp(l->plugin.path, real) == 0)
+			buf_text(&path, "/.");
+	buf_text(&path, slash);
+	if (path.failed)
+		return -ENOMEM;
+	*ret = dlopen(path.data, RTLD_NOW | RTLD_LOCAL);
+	return *ret ? 0 : err_set(e, -EINVAL, "%s", dlerror());
+}
+
+/* The descriptor in the plugin's memory and the bytes that the symbol has there. */
+static int find_descriptor(void *object, const void **ret, size_t *ret_size, struct err *e)
+{
+	const ElfW(Sym) *symbol = NULL;
+	struct link_map *own = NULL, *owner = NULL;
+	Dl_info info;
+	void *p = dlsym(object, SL_STAGE_SYMBOL); /* also looks into what the object depends on */
+
+	if (!p || dlinfo(object, RTLD_DI_LINKMAP, &own) != 0 ||
+		!dladdr1(p, &info, (void **)&owner, RTLD_DL_LINKMAP) || own != owner)
+		return err_set(e, -EPROTO, "has no symbol '%s'", SL_STAGE_SYMBOL);
+	if (!dladdr1(p, &info, (void **)&symbol, RTLD_DL_SYMENT) || !symbol ||
+		ELF64_ST_TYPE(symbol->st_info) != STT_OBJECT)
+		return err_set(e, -EPROTO, "symbol '%s' is not data", SL_STAGE_SYMBOL);
+	*ret = p;
+	*ret_size = symbol->st_size;
+	return 0;
+}
+
+/* Copies a struct of the other side into ours of `ours` bytes. What lies beyond must not be in use. */
+static bool copy_known(void *dst, size_t ours, const void *src, size_t theirs)
+{
+	const unsigned char *bytes = src;
+
+	memset(dst, 0, ours);
+	memcpy(dst, src, theirs < ours ? theirs : ours);
+	for (size_t i = ours; i < theirs; i++)
+		if (bytes[i])
+			return false;
+	return true;
+}
+
+static int refuse_newer(uint32_t abi, const char *what, struct err *e)
+{
+	return err_set(e, -EPROTO,
+		"%s that this host does not know: it is for ABI %u.%u, this is %u.%u", what,
+		abi >> 16, abi & 0xffff, SL_ABI_MAJOR, SL_ABI_MINOR);
+}
+
+static int read_descriptor(const void *p, size_t symbol_size, struct sl_stage *ret, struct err *e)
+{
+	uint32_t head[2]; /* size, abi */
+
+	if (symbol_size < sizeof head)
+		return err_set(e, -EPROTO, "descriptor of %zu bytes", symbol_size);
+	memcpy(head, p, sizeof head);
+	if (head[1] >> 16 != SL_ABI_MAJOR)
+		return err_set(e, -EPROTO, "is for ABI %u.%u, this host is %u.%u", head[1] >> 16,
+			head[1] & 0xffff, SL_ABI_MAJOR, SL_ABI_MINOR);
+	if (head[0] < STAGE_SIZE_MIN || head[0] > symbol_size || head[0] > STRUCT_SIZE_MAX)
+		return err_set(e, -EPROTO, "descriptor says %u bytes, its symbol has %zu", head[0],
+			symbol_size);
+	if (!copy_known(ret, sizeof *ret, p, head[0]))
+		return refuse_newer(head[1], "uses a part of the descriptor", e);
+	if (ret->flags & ~KNOWN_FLAGS)
+		return refuse_newer(head[1], "sets a flag", e);
+	return 0;
+}
+
+static int check_descriptor(const struct sl_stage *s, const char *name, struct err *e)
+{
+	if (!s->name || !s->version || !s->summary)
+		return err_set(e, -EINVAL, "lacks name, version or summary");
+	if (strcmp(s->name, name) != 0)
+		return err_set(e, -EINVAL, "calls itself '%s'", s->name);
+	if (!s->create || !s->run)
+		return err_set(e, -EINVAL, "lacks create or run");
+	if (s->config_size > CONFIG_SIZE_MAX)
+		return err_set(e, -EINVAL, "config of %u bytes, at most %d", s->config_size,
+			CONFIG_SIZE_MAX);
+	if (s->n_options > OPTIONS_MAX || (s->n_options && !s->options))
+		return err_set(e, -EINVAL, "options: %u without a table, or more than %d",
+			s->n_options, OPTIONS_MAX);
+	return 0;
+}
+
+/* The option table, with the plugin's stride, as an array of our own. */
+static int read_options(struct sl_stage *s, struct sl_option **ret, struct err *e)
+{
+	_cleanup_(freep) struct sl_option *options = NULL;
+	int r;
+
+	if (!s->n_options)
+		return 0;
+	if (s->option_size < OPTION_SIZE_MIN || s->option_size > STRUCT_SIZE_MAX)
+		return err_set(e, -EPROTO, "options of %u bytes each", s->option_size);
+	options = calloc(s->n_options, sizeof *options);
+	if (!options)
+		return -ENOMEM;
+	for (size_t i = 0; i < s->n_options; i++)
+		if (!copy_known(&options[i], sizeof *options,
+			    (const char *)s->options + i * s->option_size, s->option_size))
+			return refuse_newer(s->abi, "uses a part of an option", e);
+	r = option_check_table(options, s->n_options, s->config_size, e);
+	if (r < 0)
+		return err_wrap(e, r, "option table");
+	s->options = options;
+	s->option_size = sizeof *options;
+	*ret = steal_ptr(options);
+	return 0;
+}
+
+static void loaded_freep(struct loaded **l)
+{
+	if (!*l)
+		return;
+	free((char *)(*l)->plugin.path);
+	free((*l)->options);
+	free(*l);
+}
+
+static int read_plugin(const char *real, const char *name, const struct stat *st,
+	struct loaded **ret, struct err *e)
+{
+	_cleanup_(loaded_freep) struct loaded *l = calloc(1, sizeof *l);
+	const void *descriptor = NULL;
+	void *object = NULL;
+	size_t size = 0;
+	int r;
+
+	if (!l || !(l->plugin.path = str_dup(str_of(real))))
+		return -ENOMEM;
+	l->plugin.stage = &l->stage;
+	l->device = st->st_dev;
+	l->inode = st->st_ino;
+	r = open_object(real, &object, e);
+	if (r == 0)
+		r = find_descriptor(object, &descriptor, &size, e);
+	if (r == 0)
+		r = read_descriptor(descriptor, size, &l->stage, e);
+	if (r == 0)
+		r = check_descriptor(&l->stage, name, e);
+	if (r == 0)
+		r = read_options(&l->stage, &l->options, e);
+	if (r < 0)
+		return err_wrap(e, r, "plugin '%s'", real);
+	*ret = steal_ptr(l);
+	return 0;
+}
+
+static int load_once(const char *real, const char *name, const struct stat *st,
+	const struct plugin **ret, struct err *e)
+{
+	struct loaded *l = find_loaded(st);
+	int r;
+
+	if (l && strcmp(l->stage.name, name) != 0)
+		return err_set(e, -EINVAL, "plugin '%s' calls itself '%s'", real, l->stage.name);
+	if (!l) {
+		r = read_plugin(real, name, st, &l, e);
+		if (r < 0)
+			return r;
+		l->next = loaded_first;
+		loaded_first = l;
+	}
+	*ret = &l->plugin;
+	return 0;
+}
+
+int plugin_load(const struct plugin_folders *folders, const char *name, const struct plugin **ret,
+	struct err *e)
+{
+	const char *folder = NULL;
+	char real[PATH_MAX];
+	struct stat st;
+	int r;
+
+	if (!name_is_valid(name))
+		return err_set(e, -EINVAL,
+			"'%s' cannot be a plugin's name: letters, digits, '-', '_' and '.' only",
+			name);
+	r = find_file(folders, name, &folder, real, e);
+	if (r < 0)
+		return r;
+	r = check_file(folder, real, &st, e);
+	if (r < 0)
+		return err_wrap(e, r, "plugin '%s' is refused", name);
+	pthread_mutex_lock(&loaded_lock);
+	r = load_once(real, name, &st, ret, e);
+	pthread_mutex_unlock(&loaded_lock);
+	return r;
+}
+
+static bool is_in_earlier_folder(const struct plugin_folders *folders, size_t n, const char *file)
+{
+	for (size_t i = 0; i < n; i++) {
+		char path[PATH_MAX];
+
+		if (snprintf(path, sizeof path, "%s/%s", folders->paths[i], file) < PATH_MAX &&
+			access(path, F_OK) == 0)
+			return true;
+	}
+	return false;
+}
+
+static int is_plugin_file(const struct dirent *entry)
+{
+	size_t n = strlen(entry->d_name);
+
+	return entry->d_name[0] != '.' && n > 3 && strcmp(entry->d_name + n - 3, ".so") == 0;
+}
+
+void plugin_each_name(
+	const struct plugin_folders *folders, void (*on_name)(void *, const char *name), void *arg)
+{
+	for (size_t i = 0; i < folders->n; i++) {
+		struct dirent **entries = NULL;
+		int n = scandir(folders->paths[i], &entries, is_plugin_file, alphasort);
+
+		for (int k = 0; k < n; k++) {
+			char *file = entries[k]->d_name;
+
+			if (!is_in_earlier_folder(folders, i, file)) {
+				file[strlen(file) - 3] = '\0';
+				if (name_is_valid(file))
+					on_name(arg, file);
+			}
+			free(entries[k]);
+		}
+		free(entries);
+	}
+}

@@ -1,0 +1,390 @@
+/* The threads of one instance: who runs which task when.
+ *
+ * Under one lock: the ready tasks in order, and a heap of those that answered SL_LATER by the time they go
+ * on. Idle threads wait for work; one of them, the keeper, also watches the top of the heap. A thread
+ * takes one task at a time and delivers its verdict at once: any call may block, and neither a task nor
+ * a verdict waits behind somebody else's call. */
+#include "stage/stage.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <time.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+
+enum { HEAP_FIRST = 64 };
+
+struct list {
+	struct task *first, *last;
+	size_t n;
+};
+
+struct pool {
+	struct instance *instance;
+	void (*on_verdicts)(void *arg, struct task *first);
+	void *arg;
+
+	pthread_mutex_t lock;
+	pthread_cond_t work;  /* idle threads but the keeper */
+	pthread_cond_t timer; /* the keeper */
+	bool has_keeper;
+	struct list ready;
+	struct task **heap; /* the earliest wake_ms() first */
+	size_t n_heap, heap_cap;
+	size_t n_starting, n_idle, n_running;
+	atomic_bool is_stopping;
+	size_t n_threads, max_threads;
+	pthread_t threads[];
+};
+
+static struct task *task_next(const struct task *t)
+{
+	return t->node.next ? CONTAINER_OF(t->node.next, struct task, node) : NULL;
+}
+
+static void list_add(struct list *l, struct task *t)
+{
+	t->node.next = NULL;
+	if (l->last)
+		l->last->node.next = &t->node;
+	else
+		l->first = t;
+	l->last = t;
+	l->n++;
+}
+
+static struct task *list_take(struct list *l)
+{
+	struct task *t = l->first;
+
+	if (!t)
+		return NULL;
+	l->first = task_next(t);
+	if (!l->first)
+		l->last = NULL;
+	l->n--;
+	return t;
+}
+
+static void list_free(struct list *l)
+{
+	struct task *t;
+
+	while ((t = list_take(l)))
+		task_free(t);
+}
+
+/* --- the heap --- */
+
+static int64_t deadline_ms(const struct pool *p, const struct task *t)
+{
+	int64_t timeout_ms = instance_spec(p->instance)->timeout_ms;
+
+	return timeout_ms > 0 ? t->started_us / 1000 + timeout_ms : INT64_MAX;
+}
+
+static int64_t wake_ms(const struct pool *p, const struct task *t)
+{
+	int64_t deadline = deadline_ms(p, t);
+
+	return t->due_ms < deadline ? t->due_ms : deadline;
+}
+
+static bool heap_less(const struct pool *p, size_t a, size_t b)
+{
+	return wake_ms(p, p->heap[a]) < wake_ms(p, p->heap[b]);
+}
+
+static void heap_swap(struct pool *p, size_t a, size_t b)
+{
+	struct task *t = p->heap[a];
+
+	p->heap[a] = p->heap[b];
+	p->heap[b] = t;
+}
+
+static bool heap_push(struct pool *p, struct task *t)
+{
+	size_t cap = p->heap_cap ? p->heap_cap * 2 : HEAP_FIRST;
+
+	if (p->n_heap == p->heap_cap) {
+		struct task **grown = realloc(p->heap, cap * sizeof(struct task *));
+
+		if (!grown)
+			return false;
+		p->heap = grown;
+		p->heap_cap = cap;
+	}
+	p->heap[p->n_heap] = t;
+	for (size_t i = p->n_heap++; i && heap_less(p, i, (i - 1) / 2); i = (i - 1) / 2)
+		heap_swap(p, i, (i - 1) / 2);
+	return true;
+}
+
+static struct task *heap_pop(struct pool *p)
+{
+	struct task *top = p->heap[0];
+	size_t i = 0;
+
+	p->heap[0] = p->heap[--p->n_heap];
+	for (;;) {
+		size_t least = i, left = 2 * i + 1;
+
+		if (left < p->n_heap && heap_less(p, left, least))
+			least = left;
+		if (left + 1 < p->n_heap && heap_less(p, left + 1, least))
+			least = left + 1;
+		if (least == i)
+			return top;
+		heap_swap(p, i, least);
+		i = least;
+	}
+}
+
+/* --- threads --- */
+
+static void *worker(void *arg);
+
+static int start_thread(struct pool *p)
+{
+	int r = -pthread_create(&p->threads[p->n_threads], NULL, worker, p);
+
+	if (r < 0) {
+		log_warn("stage=%s threads=%zu: no further thread: %s",
+			instance_spec(p->instance)->name, p->n_threads, strerror(-r));
+		return r;
+	}
+	p->n_threads++;
+	p->n_starting++;
+	return 0;
+}
+
+/* Wakes idle threads for the ready tasks and for the heap that nobody watches, and starts what is missing
+ * as far as the limit allows. */
+static void call_for_help(struct pool *p)
+{
+	size_t n = p->ready.n + (p->n_heap && !p->has_keeper);
+	size_t n_followers = p->n_idle - p->has_keeper;
+
+	n -= n < p->n_starting ? n : p->n_starting;
+	for (; n && n_followers; n--, n_followers--)
+		pthread_cond_signal(&p->work);
+	if (n && p->has_keeper) {
+		pthread_cond_signal(&p->timer);
+		n--;
+	}
+	for (; n && p->n_threads < p->max_threads; n--)
+		if (start_thread(p) < 0)
+			return;
+}
+
+static void time_out(struct pool *p, struct task *t)
+{
+	char text[64];
+
+	snprintf(text, sizeof text, "no answer within %lld ms",
+		(long long)instance_spec(p->instance)->timeout_ms);
+	free(t->message);
+	free(steal_ptr(t->result));
+	t->message = str_dup(str_of(text));
+	t->verdict = VERDICT_TIMEOUT;
+	t->delay_ms = -1;
+	t->duration_ms = (clock_mono_us() - t->started_us) / 1000;
+}
+
+/* Moves what is due from the heap: to the ready tasks, or to `finished` when its time is up. */
+static void take_due(struct pool *p, struct list *finished)
+{
+	int64_t now_ms = clock_mono_ms();
+
+	while (p->n_heap && wake_ms(p, p->heap[0]) <= now_ms) {
+		struct task *t = heap_pop(p);
+
+		if (deadline_ms(p, t) > now_ms) {
+			list_add(&p->ready, t);
+		} else {
+			time_out(p, t);
+			list_add(finished, t);
+		}
+	}
+}
+
+static void wait_as_keeper(struct pool *p)
+{
+	p->has_keeper = true;
+	if (p->n_heap) {
+		int64_t ms = wake_ms(p, p->heap[0]);
+		struct timespec until = {ms / 1000, ms % 1000 * 1000000};
+
+		pthread_cond_timedwait(&p->timer, &p->lock, &until);
+	} else {
+		pthread_cond_wait(&p->timer, &p->lock);
+	}
+	p->has_keeper = false;
+}
+
+static void wait_for_work(struct pool *p)
+{
+	p->n_idle++;
+	if (p->has_keeper)
+		pthread_cond_wait(&p->work, &p->lock);
+	else
+		wait_as_keeper(p);
+	p->n_idle--;
+}
+
+/* The answer is final, or the task goes on later. */
+static void take_answer(struct pool *p, struct task *t, struct list *finished)
+{
+	if (t->verdict != VERDICT_LATER) {
+		list_add(finished, t);
+	} else if (!heap_push(p, t)) {
+		t->verdict = VERDICT_RETRY;
+		list_add(finished, t);
+	} else if (p->heap[0] == t && p->has_keeper) {
+		pthread_cond_signal(&p->timer);
+	}
+}
+
+static void deliver(struct pool *p, struct list *finished)
+{
+	struct task *first = finished->first;
+
+	*finished = (struct list){0};
+	if (!first)
+		return;
+	pthread_mutex_unlock(&p->lock);
+	p->on_verdicts(p->arg, first);
+	pthread_mutex_lock(&p->lock);
+}
+
+/* One round with the lock held: what is late is answered, or a task is run, or the thread waits. */
+static void work(struct pool *p)
+{
+	struct list finished = {0};
+	struct task *t = NULL;
+
+	take_due(p, &finished);
+	if (!finished.n && !(t = list_take(&p->ready))) {
+		wait_for_work(p);
+		return;
+	}
+	call_for_help(p);
+	if (t) {
+		p->n_running++;
+		pthread_mutex_unlock(&p->lock);
+		instance_run(p->instance, t);
+		pthread_mutex_lock(&p->lock);
+		p->n_running--;
+		take_answer(p, t, &finished);
+	}
+	deliver(p, &finished);
+}
+
+static void *worker(void *arg)
+{
+	struct pool *p = arg;
+
+	pthread_mutex_lock(&p->lock);
+	p->n_starting--;
+	while (!atomic_load(&p->is_stopping))
+		work(p);
+	pthread_mutex_unlock(&p->lock);
+	return NULL;
+}
+
+static int init_locks(struct pool *p)
+{
+	pthread_condattr_t attr;
+	int r = pthread_condattr_init(&attr);
+
+	if (r)
+		return -r;
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	pthread_mutex_init(&p->lock, NULL);
+	pthread_cond_init(&p->work, NULL);
+	pthread_cond_init(&p->timer, &attr);
+	pthread_condattr_destroy(&attr);
+	return 0;
+}
+
+static void pool_free(struct pool *p)
+{
+	pthread_cond_destroy(&p->timer);
+	pthread_cond_destroy(&p->work);
+	pthread_mutex_destroy(&p->lock);
+	free(p->heap);
+	free(p);
+}
+
+int pool_create(struct instance *in, size_t workers,
+	void (*on_verdicts)(void *arg, struct task *first), void *arg, struct pool **ret)
+{
+	size_t n = workers && instance_is_concurrent(in) ? workers : 1;
+	struct pool *p = calloc(1, sizeof *p + n * sizeof p->threads[0]);
+	int r;
+
+	if (!p)
+		return -ENOMEM;
+	p->instance = in;
+	p->on_verdicts = on_verdicts;
+	p->arg = arg;
+	p->max_threads = n;
+	r = init_locks(p);
+	if (r < 0) {
+		free(p);
+		return r;
+	}
+	pthread_mutex_lock(&p->lock);
+	r = start_thread(p);
+	pthread_mutex_unlock(&p->lock);
+	if (r < 0) {
+		pool_free(p);
+		return r;
+	}
+	*ret = p;
+	return 0;
+}
+
+void pool_submit(struct pool *p, struct task *first)
+{
+	pthread_mutex_lock(&p->lock);
+	for (struct task *t = first, *next; t; t = next) {
+		next = task_next(t);
+		list_add(&p->ready, t);
+	}
+	call_for_help(p);
+	pthread_mutex_unlock(&p->lock);
+}
+
+void pool_destroy(struct pool *p)
+{
+	if (!p)
+		return;
+	pthread_mutex_lock(&p->lock);
+	atomic_store(&p->is_stopping, true);
+	pthread_cond_broadcast(&p->work);
+	pthread_cond_broadcast(&p->timer);
+	pthread_mutex_unlock(&p->lock);
+	for (size_t i = 0; i < p->n_threads; i++)
+		pthread_join(p->threads[i], NULL);
+	list_free(&p->ready);
+	for (size_t i = 0; i < p->n_heap; i++)
+		task_free(p->heap[i]);
+	pool_free(p);
+}
+
+void pool_counts(struct pool *p, struct pool_counts *ret)
+{
+	pthread_mutex_lock(&p->lock);
+	*ret = (struct pool_counts){
+		.threads = p->n_threads,
+		.running = p->n_running,
+		.waiting = p->ready.n,
+		.later = p->n_heap,
+	};
+	pthread_mutex_unlock(&p->lock);
+}

@@ -1,0 +1,105 @@
+# The `test` command: parts that run one after the other, whatever became of those before, and one sum.
+# Each part ends its output with a line `WORD: N passed, N failed`; a part without that line, or with a bad
+# exit and no failure counted, counts as one failure.
+# shellcheck shell=bash
+
+passed=0 failed=0 skipped=0
+report=() # one line per part
+
+# part NAME COMMAND…
+part() {
+	local name=$1 log status=0 start=$SECONDS p=0 f=0 s=0
+	shift
+	log=$(mktemp)
+	printf '\n=== %s\n' "$name"
+	# set -e does not reach into a command whose status is tested; the subshell gets it back.
+	set +e
+	(set -e; "$@") </dev/null 2>&1 | tee "$log"
+	status=${PIPESTATUS[0]}
+	set -e
+	if [[ $(grep -E '^[a-z0-9]+: [0-9]+ passed, [0-9]+ failed' "$log" | tail -1) =~ \
+		([0-9]+)\ passed,\ ([0-9]+)\ failed(,\ ([0-9]+)\ skipped)? ]]; then
+		p=${BASH_REMATCH[1]} f=${BASH_REMATCH[2]} s=${BASH_REMATCH[4]:-0}
+	else
+		f=1
+	fi
+	[ "$status" = 0 ] || [ "$f" -gt 0 ] || f=1
+	rm -f "$log"
+	passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + s))
+	report+=("$(printf '%-4s %-34s %4d passed %3d failed %3d skipped %5ds' \
+		"$([ "$f" = 0 ] && echo ok || echo FAIL)" "$name" "$p" "$f" "$s" $((SECONDS - start)))")
+}
+
+sum_up() {
+	printf '\n'
+	printf '%s\n' "${report[@]}"
+	printf '\n%d passed, %d failed%s\n' "$passed" "$failed" \
+		"$([ "$skipped" = 0 ] || printf ', %d skipped' "$skipped")"
+	[ "$failed" = 0 ]
+}
+
+# unit_tests DIR: all unit tests of one build. Meson shows the output of those that failed.
+unit_tests() {
+	local status=0
+	meson test -C "$1" --no-rebuild --suite unit --print-errorlogs --timeout-multiplier 4 || status=$?
+	node tests/lib/unit-count.mjs "$1/meson-logs/testlog.json" || status=$?
+	return "$status"
+}
+
+# node_tests BUILD FILE…
+node_tests() {
+	local dir=$1 files=() file
+	shift
+	for file; do
+		[ -e "$file" ] && files+=("$file")
+	done
+	[ ${#files[@]} -gt 0 ] || { echo "no test files in $*" >&2; return 1; }
+	STAGELINE_BUILD=$dir node --test --test-reporter="$root/tests/lib/report.mjs" "${files[@]}"
+}
+
+# The flow tests that measure; they need the build that people run.
+budget_tests=tests/flow/budget.test.mjs
+
+flow_files() {
+	local file
+	for file in tests/flow/*.test.mjs; do
+		[ "$file" = "$budget_tests" ] || echo "$file"
+	done
+}
+
+# build_part DIR: a build counts as one check, so that a failing one is seen in the sum.
+build_part() {
+	if "$1"; then
+		echo "build: 1 passed, 0 failed"
+	else
+		echo "build: 0 passed, 1 failed"
+		return 1
+	fi
+}
+
+run_tests() {
+	need_unit
+	need "for lint" "${lint_packages[@]}"
+	need "for the flow tests" "${flow_packages[@]}"
+	need "for the browser tests" "${e2e_packages[@]}"
+	need_node_modules
+
+	export ASAN_OPTIONS=detect_leaks=1:abort_on_error=0:exitcode=99
+	export UBSAN_OPTIONS=print_stacktrace=1
+	export TSAN_OPTIONS=halt_on_error=1:exitcode=99
+
+	part "build: plain" build_part compile_plain
+	part "build: ASan+UBSan" build_part compile_asan
+	part "build: TSan" build_part compile_tsan
+	part "lint" packaging/lint
+	part "lint: finds what it should" node_tests "$build" tests/lint/*.test.mjs
+	part "unit" unit_tests "$build"
+	part "unit: ASan+UBSan" unit_tests "$build-asan"
+	part "unit: TSan" unit_tests "$build-tsan"
+	# shellcheck disable=SC2046 # names without blanks
+	part "flow: ASan+UBSan" node_tests "$build-asan" $(flow_files)
+	part "flow: TSan" node_tests "$build-tsan" tests/flow/load.test.mjs
+	part "flow: memory and time" node_tests "$build" "$budget_tests"
+	part "browser" node_tests "$build" tests/e2e/*.test.mjs
+	sum_up
+}

@@ -1,0 +1,19 @@
+/* Makes the n-th allocation of the process fail, and counts what is not freed.
+ *
+ * A test program that links alloc_fault.c has its own malloc, calloc, realloc and free in front of libc's
+ * (or the sanitizer's), so allocations inside libraries count too. Allocations by posix_memalign() and
+ * its kin are not seen. Unarmed it does nothing. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* From now on the n-th allocation fails, n from 1, once. */
+void alloc_fault_at(size_t n);
+/* The n-th and all after it fail. */
+void alloc_fault_from(size_t n);
+/* Stops failing. Whether an allocation has failed since it was armed. */
+bool alloc_fault_end(void);
+/* Allocations that were not freed yet, since the process started. Always 0 under a sanitizer, whose own
+ * leak check tells then. */
+long alloc_fault_balance(void);

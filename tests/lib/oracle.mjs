@@ -1,0 +1,87 @@
+// What "reliable" means, in one place: whatever was done to the server, each order it said yes to exists
+// exactly once and ended; stock taken and left is the stock given; money captured less money refunded is the
+// totals of the completed orders; histories are whole; the file is sound.
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { allFinished, allOrders, isTerminal, look, money, state, terminal } from './orders.mjs';
+
+const successes = ['order_validated', 'payment_processed', 'inventory_reserved', 'shipment_created'];
+const undoing = { payment_processed: 'payment_refunded', inventory_reserved: 'inventory_released',
+  shipment_created: 'shipment_cancelled' };
+
+// `accepted`: Map of id → the order as it was placed. `given`: { PRODUCT: stock }.
+export async function checkOrders(s, accepted, given, { deadline = 60_000 } = {}) {
+  await allFinished(s, deadline);
+  const listed = await allOrders(s);
+  const seen = new Set(listed.map((o) => o.id));
+  assert.equal(seen.size, listed.length, 'an order is listed twice');
+  for (const id of accepted.keys())
+    assert.ok(seen.has(id), `order ${id} was accepted and is lost`);
+
+  const taken = {};
+  let completed = 0;
+  let captured = 0;
+  for (const { id } of listed) {
+    const whole = await look(s, id);
+    checkHistory(whole);
+    const types = whole.events.map((e) => e.event_type);
+    const total = money(whole.order.total_amount);
+    captured += total * (types.includes('payment_processed') - types.includes('payment_refunded'));
+    if (whole.order.status !== 'completed')
+      continue;
+    completed += total;
+    for (const { product_id: product, quantity } of whole.order.items)
+      taken[product] = (taken[product] ?? 0) + quantity;
+    if (accepted.has(id))
+      assert.equal(money(accepted.get(id).total_amount), total, `order ${id} is another one`);
+  }
+  assert.equal(captured, completed, 'captured less refunded is not the total of the completed orders');
+  const ledger = await state(s, 'payments/');
+  assert.equal((ledger['payments/captured'] ?? 0) - (ledger['payments/refunded'] ?? 0), completed, 'the ledger of payments');
+
+  const left = await state(s, 'stock/');
+  for (const [product, n] of Object.entries(given))
+    assert.equal(Number(left[`stock/${product}`]) + (taken[product] ?? 0), n, `stock of ${product}`);
+  return { orders: listed.length, completed: listed.filter((o) => o.status === 'completed').length };
+}
+
+// One order's events, oldest first: no step twice, one end, and nothing done that was not undone on failure.
+export function checkHistory({ order, events }) {
+  const types = events.map((e) => e.event_type);
+  const times = (type) => types.filter((t) => t === type).length;
+  const story = `order ${order.id}: ${types.join(', ')}`;
+
+  assert.ok(isTerminal({ order }), `${story}: ${order.status}`);
+  assert.equal(types[0], 'order_created', story);
+  assert.equal(times('order_created'), 1, story);
+  assert.equal(types.filter((t) => terminal.includes(t)).length, 1, `${story}: one terminal event`);
+  assert.equal(types.at(-1), `order_${order.status}`, `${story}: nothing comes after the end`);
+  for (const type of [...successes, ...Object.values(undoing)])
+    assert.ok(times(type) <= 1, `${story}: ${type} twice`);
+  if (order.status === 'completed')
+    assert.deepEqual(types.filter((t) => successes.includes(t)), successes, story);
+  else
+    for (const [done, undone] of Object.entries(undoing))
+      assert.equal(times(done), times(undone), `${story}: ${done} is not undone`);
+  for (let i = 1; i < events.length; i++)
+    assert.ok(events[i].seq > events[i - 1].seq, `${story}: seq`);
+}
+
+// The journal file of a server that is down.
+export function journalFile(s) {
+  const names = readdirSync(s.dataDir).filter((name) => /\.(db|sqlite3?)$/.test(name));
+  assert.equal(names.length, 1, `one database in ${s.dataDir}: ${names}`);
+  return join(s.dataDir, names[0]);
+}
+
+export function query(s, sql) {
+  const text = execFileSync('sqlite3', ['-json', '-readonly', journalFile(s), sql],
+    { encoding: 'utf8', maxBuffer: 1 << 28 });
+  return text.trim() ? JSON.parse(text) : [];
+}
+
+export function checkFile(s) {
+  assert.deepEqual(query(s, 'PRAGMA integrity_check'), [{ integrity_check: 'ok' }]);
+}

@@ -1,0 +1,162 @@
+/* The hash chain: its bytes as written down, and that no change of the file goes unseen. */
+#include "journal/chain.h"
+#include "journal/verify.h"
+#include "shop.h"
+#include "sqlite3.h"
+
+static void the_header_is_the_bytes_written_down(void)
+{
+	static const char want[] = "\0\0\0\0\0\0\1\2" /* seq */
+				   "\0\5\6\7\x08\x09\x0a\x0b"
+				   "\0\0\0\0\0\0\0\3"
+				   "\0\0\0\2" /* kind */
+				   "\0\0\0\7"
+				   "\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0"
+				   "\0\0\0\4paid"
+				   "\0\0\0\3pay";
+	_cleanup_(buf_fini) struct buf b = {0};
+	struct event ev = {.seq = 0x102,
+		.time_us = 0x05060708090a0b,
+		.order_seq = 3,
+		.order_id = {{1, 2, 3}},
+		.kind = EVENT_STAGE_DONE,
+		.type = STR("paid"),
+		.stage = STR("pay"),
+		.attempt = 7};
+
+	chain_header(&ev, &b);
+	CHECK_INT(b.len, sizeof want - 1);
+	CHECK(memcmp(b.data, want, sizeof want - 1) == 0);
+	ev.kind = EVENT_ORDER_CREATED;
+	buf_clear(&b);
+	chain_header(&ev, &b);
+	CHECK(memcmp(b.data + 32, "\1\2\3", 4) == 0);
+}
+
+/* Salt 00..0f, payload "{}", an event of zeros: SHA-256 by Python's hashlib. */
+static void digest_and_hash_are_those_of_another_implementation(void)
+{
+	struct event ev = {.seq = 1, .kind = EVENT_STATE_ADJUSTED, .type = STR("state_adjusted")};
+	uint8_t salt[CHAIN_SALT_SIZE], digest[CHAIN_HASH_SIZE], hash[CHAIN_HASH_SIZE] = {0};
+	char text[DIGEST_TEXT_SIZE];
+	struct chain c;
+
+	for (uint8_t i = 0; i < CHAIN_SALT_SIZE; i++)
+		salt[i] = i;
+	REQUIRE(chain_init(&c) == 0);
+	chain_digest(&c, salt, STR("{}"), digest);
+	digest_text(digest, text);
+	CHECK_TEXT(text, "b5c1f9361eb9fbedd3e628a72d1c8fef46544361fd79fa6781baf6d932b1c3f6");
+	CHECK_INT(chain_hash(&c, hash, &ev, digest, hash), 0);
+	digest_text(hash, text);
+	CHECK_TEXT(text, "057862ada11b4958fc6e8c5c6d63e34bb0ff3bd1d2013d3c13da1401a7bf25bc");
+	chain_fini(&c);
+}
+
+/* Changes the closed file by SQL; then verification must say `want`. */
+static void check_damage(const char *sql, const char *want)
+{
+	struct shop s;
+	sqlite3 *db;
+	int64_t last = -1;
+	int r;
+
+	shop_init(&s);
+	shop_sell(&s, "a@x.org", "A", 9);
+	shop_sell(&s, "b@x.org", "B", 9);
+	journal_close(steal_ptr(s.journal));
+	CHECK_INT(journal_verify(s.path, &last, &s.e), 0);
+	CHECK_INT(last, 12);
+	REQUIRE(sqlite3_open(s.path, &db) == SQLITE_OK);
+	r = sqlite3_exec(db, sql, NULL, NULL, NULL);
+	if (r != SQLITE_OK)
+		fprintf(stderr, "%s: %s\n", sql, sqlite3_errmsg(db));
+	CHECK_INT(r, SQLITE_OK);
+	sqlite3_close(db);
+	last = -1;
+	CHECK_INT(journal_verify(s.path, &last, &s.e), -EBADMSG);
+	CHECK_INT(last, -1);
+	if (!strstr(err_text(&s.e), want))
+		fprintf(stderr, "%s: %s\n", sql, err_text(&s.e));
+	CHECK(strstr(err_text(&s.e), want) != NULL);
+	shop_fini(&s);
+}
+
+static void a_changed_payload_is_named(void)
+{
+	check_damage("UPDATE events SET payload = replace(payload, '12.5', '99.5') WHERE seq = 3",
+		"event 3:");
+	check_damage("UPDATE events SET payload = NULL WHERE seq = 4", "event 4:");
+	check_damage("UPDATE events SET payload = payload || ' ' WHERE seq = 12", "event 12:");
+}
+
+static void a_changed_header_is_named(void)
+{
+	check_damage("UPDATE events SET time_us = time_us + 1 WHERE seq = 5", "event 5:");
+	check_damage("UPDATE events SET type = 'refunded' WHERE seq = 4", "event 4:");
+	check_damage("UPDATE events SET stage = NULL WHERE seq = 4", "event 4:");
+	check_damage("UPDATE events SET attempt = 2 WHERE seq = 4", "event 4:");
+	check_damage("UPDATE events SET kind = 7 WHERE seq = 4", "event 4:");
+	check_damage("UPDATE events SET kind = 99 WHERE seq = 4", "event 4:");
+	check_damage("UPDATE events SET order_seq = 3 WHERE seq = 9", "event 9:");
+	check_damage("UPDATE events SET order_seq = NULL WHERE seq = 9", "event 9:");
+	check_damage("UPDATE events SET id = zeroblob(16) WHERE seq = 8", "event 8:");
+	check_damage("UPDATE events SET salt = zeroblob(16) WHERE seq = 8", "event 8:");
+}
+
+static void changed_hashes_are_named(void)
+{
+	check_damage("UPDATE events SET digest = zeroblob(32) WHERE seq = 6", "event 6:");
+	check_damage("UPDATE events SET hash = zeroblob(32) WHERE seq = 12", "event 12:");
+	check_damage("UPDATE events SET hash = x'00' WHERE seq = 1", "event 1:");
+}
+
+static void deleted_swapped_and_inserted_events_are_named(void)
+{
+	check_damage("DELETE FROM events WHERE seq = 7", "event 7: missing");
+	check_damage("DELETE FROM events WHERE seq = 1", "event 1: missing");
+	check_damage("UPDATE events SET seq = -5 WHERE seq = 5;"
+		     "UPDATE events SET seq = 5 WHERE seq = 6;"
+		     "UPDATE events SET seq = 6 WHERE seq = -5",
+		"event 5:");
+	check_damage("INSERT INTO events SELECT 13, time_us, order_seq, kind, type, stage, attempt,"
+		     " id, salt, payload, digest, hash FROM events WHERE seq = 12",
+		"event 13:");
+}
+
+/* Changes the closed file by SQL; then the comparison must say `want`. */
+static void check_difference(const char *sql, const char *want)
+{
+	struct shop s;
+	sqlite3 *db;
+
+	shop_init(&s);
+	shop_sell(&s, "a@x.org", "A", 9);
+	shop_sell(&s, "b@x.org", "B", 1);
+	journal_close(steal_ptr(s.journal));
+	CHECK_INT(journal_compare(s.path, &s.set, &s.e), 0);
+	REQUIRE(sqlite3_open(s.path, &db) == SQLITE_OK);
+	CHECK_INT(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
+	sqlite3_close(db);
+	CHECK_INT(journal_compare(s.path, &s.set, &s.e), -EBADMSG);
+	CHECK_TEXT(err_text(&s.e), want);
+	shop_fini(&s);
+}
+
+static void a_wrong_projection_is_named(void)
+{
+	check_difference("UPDATE orders SET status = 'failed' WHERE seq = 3",
+		"orders, row 3: status is 'failed', the events give 'completed'");
+	check_difference("DELETE FROM orders WHERE seq = 8", "orders, row 8: missing");
+	check_difference("UPDATE state SET value = '7' WHERE key = 'stock/A'",
+		"state, row stock/A: value is '7', the events give '999999'");
+	check_difference("INSERT INTO state VALUES('z', '1')", "state, row z: no event gives it");
+	check_difference("DELETE FROM order_products WHERE seq = 8",
+		"order_products, row B: missing");
+	check_difference("DELETE FROM generations", "generations, row ff4e38965fbe58e1: missing");
+}
+
+UNIT_MAIN("chain", TEST(the_header_is_the_bytes_written_down),
+	TEST(digest_and_hash_are_those_of_another_implementation), TEST(a_changed_payload_is_named),
+	TEST(a_changed_header_is_named), TEST(changed_hashes_are_named),
+	TEST(deleted_swapped_and_inserted_events_are_named), TEST(a_wrong_projection_is_named))

@@ -1,0 +1,508 @@
+/* decide, apply and settle: single steps by name, then random commands that must keep the invariants.
+ *
+ * The random test takes its seed from STAGELINE_SEED or the clock, and prints it. */
+#include "model/apply.h"
+#include "model/decide.h"
+#include "unit.h"
+
+enum { A, B, C, D };
+
+/* A line a → b → d with c beside b: c and b run in parallel, d joins them. */
+static struct stage_spec specs[] = {
+	[A] = {.name = "a", .plugin = "p", .status = "in_a", .event = "a_done", .after = 0},
+	[B] = {.name = "b",
+		.plugin = "p",
+		.status = "in_b",
+		.event = "b_done",
+		.undo_event = "b_undone",
+		.after = 1 << A},
+	[C] = {.name = "c",
+		.plugin = "p",
+		.status = "in_c",
+		.event = "c_done",
+		.undo_event = "c_undone",
+		.after = 1 << A},
+	[D] = {.name = "d",
+		.plugin = "p",
+		.status = "in_d",
+		.event = "d_done",
+		.undo_event = "d_undone",
+		.after = 1 << B | 1 << C},
+};
+static struct pipeline diamond = {
+	.name = "diamond", .digest = "0123456789abcdef", .n_stages = 4, .stages = specs};
+
+struct world {
+	struct arena arena;
+	struct event_list log; /* all events so far */
+	struct order *order;
+	int64_t seq, now_us, stock, stock_given;
+	uint64_t random;
+	int64_t effects[4]; /* net number of runs minus undos that took effect */
+};
+
+static int stock_number(void *arg, struct str key, int64_t *ret)
+{
+	struct world *w = arg;
+
+	*ret = str_is(key, "stock") ? w->stock : 0;
+	return str_is(key, "text") ? -EINVAL : 0;
+}
+
+static struct decide_env env_of(struct world *w)
+{
+	return (struct decide_env){
+		.now_us = w->now_us, .random = w->random, .state_number = stock_number, .arg = w};
+}
+
+static void take(struct world *w, struct event_list *list)
+{
+	for (struct event *ev = list->first; ev; ev = ev->next) {
+		ev->seq = ++w->seq;
+		if (ev->kind == EVENT_ORDER_CREATED)
+			ev->order_seq = ev->seq;
+		REQUIRE(apply(w->order, ev) == 0);
+		for (size_t i = 0; i < ev->n_effects; i++)
+			w->stock += ev->effects[i].delta;
+		if (ev->kind == EVENT_STAGE_DONE && ev->n_effects)
+			w->effects[pipeline_find(&diamond, ev->stage)]++;
+		if (ev->kind == EVENT_STAGE_UNDONE && ev->n_effects)
+			w->effects[pipeline_find(&diamond, ev->stage)]--;
+	}
+	if (list->first) {
+		*w->log.last = list->first;
+		w->log.last = list->last;
+		w->log.n += list->n;
+	}
+}
+
+static void settle(struct world *w)
+{
+	int r;
+
+	do {
+		struct decide_env env = env_of(w);
+		struct event_list list;
+
+		event_list_init(&list, &w->arena);
+		r = decide_settle(&env, w->order, &list);
+		REQUIRE(r >= 0);
+		take(w, &list);
+	} while (r > 0);
+}
+
+static void world_init(struct world *w)
+{
+	struct decide_env env;
+	struct event_list list;
+	struct id id;
+
+	*w = (struct world){.now_us = 1000000, .stock = 10};
+	for (size_t i = 0; i < diamond.n_stages; i++)
+		specs[i].retry = (struct retry_policy){
+			.attempts = 3, .backoff_ms = 100, .factor = 2, .max_ms = 1000};
+	event_list_init(&w->log, &w->arena);
+	w->order = order_new(&diamond);
+	id_create(&id, w->now_us);
+	env = env_of(w);
+	event_list_init(&list, &w->arena);
+	REQUIRE(decide_create(&env, &id, &diamond, STR("{\"x\":1}"), STR("key"), &list) == 0);
+	take(w, &list);
+	settle(w);
+}
+
+static void world_fini(struct world *w)
+{
+	order_free(w->order);
+	arena_fini(&w->arena);
+}
+
+/* An answer to the current attempt. */
+static int answer(struct world *w, size_t stage, enum verdict verdict)
+{
+	struct decide_env env = env_of(w);
+	const struct stage_state *s = &w->order->stages[stage];
+	struct effect effect = {
+		.kind = EFFECT_ADD, .key = STR("stock"), .delta = s->undo ? 1 : -1, .floor = 0};
+	struct task t = {.pipeline = &diamond,
+		.stage = stage,
+		.attempt = s->attempt,
+		.undo = s->undo,
+		.verdict = verdict,
+		.message = (char *)"said so",
+		.delay_ms = -1,
+		.effects = &effect,
+		.n_effects = 1};
+	struct event_list list;
+	int r;
+
+	event_list_init(&list, &w->arena);
+	r = decide_verdict(&env, w->order, &t, &list);
+	w->order->out &= ~((uint64_t)1 << stage);
+	take(w, &list);
+	settle(w);
+	return r;
+}
+
+static enum stage_status status(struct world *w, size_t stage)
+{
+	return (enum stage_status)w->order->stages[stage].status;
+}
+
+static void an_order_runs_to_completion_through_parallel_branches(void)
+{
+	struct world w;
+
+	world_init(&w);
+	CHECK_TEXT(order_status(w.order), "in_a");
+	CHECK(status(&w, A) == STAGE_QUEUED && status(&w, B) == STAGE_IDLE);
+	answer(&w, A, VERDICT_DONE);
+	CHECK(status(&w, B) == STAGE_QUEUED && status(&w, C) == STAGE_QUEUED &&
+		status(&w, D) == STAGE_IDLE);
+	answer(&w, C, VERDICT_DONE);
+	CHECK(status(&w, D) == STAGE_IDLE);
+	answer(&w, B, VERDICT_DONE);
+	CHECK_TEXT(order_status(w.order), "in_d");
+	answer(&w, D, VERDICT_DONE);
+	CHECK_TEXT(order_status(w.order), "completed");
+	CHECK_INT(w.log.n, 6);
+	CHECK_INT(w.stock, 6);
+	world_fini(&w);
+}
+
+static void a_second_verdict_for_the_same_attempt_changes_nothing(void)
+{
+	struct world w;
+
+	world_init(&w);
+	CHECK_INT(answer(&w, A, VERDICT_DONE), 0);
+	CHECK_INT(answer(&w, A, VERDICT_DONE), -EALREADY);
+	CHECK_INT(answer(&w, A, VERDICT_FAIL), -EALREADY);
+	CHECK_INT(answer(&w, D, VERDICT_DONE), -EALREADY);
+	CHECK_INT(w.stock, 9);
+	world_fini(&w);
+}
+
+static void a_business_no_undoes_in_reverse_and_ends_in_failed(void)
+{
+	struct world w;
+
+	world_init(&w);
+	answer(&w, A, VERDICT_DONE);
+	answer(&w, B, VERDICT_DONE);
+	answer(&w, C, VERDICT_DONE);
+	answer(&w, D, VERDICT_FAIL);
+	CHECK_TEXT(order_status(w.order), "compensating");
+	CHECK_TEXT(order_error(w.order), "said so");
+	CHECK(w.order->stages[C].undo && !w.order->stages[B].undo);
+	answer(&w, C, VERDICT_DONE);
+	CHECK(status(&w, C) == STAGE_UNDONE && w.order->stages[B].undo);
+	answer(&w, B, VERDICT_DONE);
+	CHECK_TEXT(order_status(w.order), "failed");
+	CHECK_INT(w.stock, 9); /* a has nothing to undo */
+	world_fini(&w);
+}
+
+static void a_running_sibling_is_waited_for_and_then_undone(void)
+{
+	struct world w;
+
+	world_init(&w);
+	answer(&w, A, VERDICT_DONE);
+	w.order->out = 1 << B | 1 << C;
+	answer(&w, B, VERDICT_FAIL);
+	CHECK(status(&w, C) == STAGE_QUEUED && !w.order->stages[C].undo);
+	answer(&w, C, VERDICT_DONE);
+	CHECK(status(&w, C) == STAGE_QUEUED && w.order->stages[C].undo);
+	answer(&w, C, VERDICT_DONE);
+	CHECK_TEXT(order_status(w.order), "failed");
+	world_fini(&w);
+}
+
+static void a_sibling_that_never_started_does_not_start(void)
+{
+	struct world w;
+
+	world_init(&w);
+	answer(&w, A, VERDICT_DONE);
+	w.order->out = 1 << B;
+	answer(&w, B, VERDICT_FAIL);
+	CHECK(status(&w, C) == STAGE_IDLE);
+	CHECK_TEXT(order_status(w.order), "failed");
+	world_fini(&w);
+}
+
+static void an_attempt_without_an_answer_is_undone_too(void)
+{
+	struct world w;
+
+	world_init(&w);
+	answer(&w, A, VERDICT_DONE);
+	w.order->out = 1 << B | 1 << C;
+	answer(&w, B, VERDICT_FAIL);
+	answer(&w, C, VERDICT_TIMEOUT);
+	CHECK(w.order->stages[C].undo && status(&w, C) == STAGE_QUEUED);
+	answer(&w, C, VERDICT_DONE);
+	CHECK_TEXT(order_status(w.order), "failed");
+	world_fini(&w);
+}
+
+static void undoing_what_never_finished_takes_no_effect(void)
+{
+	struct world w;
+
+	world_init(&w);
+	answer(&w, A, VERDICT_DONE);
+	w.order->out = 1 << B | 1 << C;
+	answer(&w, B, VERDICT_FAIL);
+	answer(&w, C, VERDICT_TIMEOUT);
+	CHECK_INT(w.stock, 9);
+	answer(&w, C, VERDICT_DONE);
+	CHECK(status(&w, C) == STAGE_UNDONE);
+	CHECK_INT(w.stock, 9);
+	world_fini(&w);
+}
+
+static void retries_back_off_and_end_on_hold(void)
+{
+	struct world w;
+
+	world_init(&w);
+	answer(&w, A, VERDICT_RETRY);
+	CHECK(status(&w, A) == STAGE_RETRYING);
+	CHECK_INT(w.order->stages[A].due_us, w.now_us + 100000);
+	answer(&w, A, VERDICT_TIMEOUT);
+	CHECK_INT(w.order->stages[A].due_us, w.now_us + 200000);
+	CHECK_INT(w.order->stages[A].attempt, 3);
+	answer(&w, A, VERDICT_CRASH);
+	CHECK(status(&w, A) == STAGE_HELD);
+	CHECK_TEXT(order_status(w.order), "on_hold");
+	CHECK_TEXT(order_error(w.order), "said so");
+	world_fini(&w);
+}
+
+static void lost_attempts_count_until_the_order_is_held(void)
+{
+	struct world w;
+
+	world_init(&w);
+	for (int i = 0; i < 3; i++) {
+		struct decide_env env = env_of(&w);
+		struct event_list list;
+
+		event_list_init(&list, &w.arena);
+		CHECK_INT(decide_lost(&env, w.order, A, w.order->stages[A].attempt, &list), 0);
+		take(&w, &list);
+		settle(&w);
+	}
+	CHECK_TEXT(order_status(w.order), "on_hold");
+	world_fini(&w);
+}
+
+static void an_effect_below_its_floor_is_a_no(void)
+{
+	struct world w;
+
+	world_init(&w);
+	w.stock = 0;
+	answer(&w, A, VERDICT_DONE);
+	CHECK_TEXT(order_status(w.order), "failed");
+	CHECK_TEXT(order_error(w.order), "insufficient stock");
+	CHECK_INT(w.stock, 0);
+	world_fini(&w);
+}
+
+static void payload_survives_encoding(const struct event *ev)
+{
+	_cleanup_(buf_fini) struct buf first = {0}, second = {0};
+	_cleanup_(arena_fini) struct arena arena = {0};
+	struct event back = *ev;
+
+	back.message = back.metadata = back.body = back.generation = back.key = (struct str){0};
+	back.action = back.reason = back.text = (struct str){0};
+	back.undo = false;
+	back.effects = NULL;
+	back.n_effects = 0;
+	back.due_us = 0;
+	back.awaited = 0;
+	event_encode(ev, &first);
+	REQUIRE(event_decode(buf_view(&first), &back, &arena) == 0);
+	event_encode(&back, &second);
+	CHECK(str_eq(buf_view(&first), buf_view(&second)));
+}
+
+static void same_order(const struct order *a, const struct order *b)
+{
+	_cleanup_(buf_fini) struct buf x = {0}, y = {0};
+
+	order_json(a, &(struct json_writer){&x, false});
+	order_json(b, &(struct json_writer){&y, false});
+	CHECK(str_eq(buf_view(&x), buf_view(&y)));
+	for (size_t i = 0; i < diamond.n_stages; i++) {
+		CHECK_INT(a->stages[i].status, b->stages[i].status);
+		CHECK_INT(a->stages[i].attempt, b->stages[i].attempt);
+		CHECK_INT(a->stages[i].n_used, b->stages[i].n_used);
+		CHECK_INT(a->stages[i].unsure, b->stages[i].unsure);
+		CHECK_INT(a->stages[i].undo, b->stages[i].undo);
+	}
+}
+
+static void folding_again_gives_the_same(struct world *w)
+{
+	_cleanup_(order_freep) struct order *again = order_new(&diamond);
+
+	for (struct event *ev = w->log.first; ev; ev = ev->next) {
+		payload_survives_encoding(ev);
+		REQUIRE(apply(again, ev) == 0);
+	}
+	again->out = w->order->out;
+	same_order(again, w->order);
+}
+
+static uint64_t next_random(uint64_t *s)
+{
+	*s ^= *s << 13;
+	*s ^= *s >> 7;
+	*s ^= *s << 17;
+	return *s;
+}
+
+static void release(struct world *w, size_t stage, uint64_t pick)
+{
+	static const char *const actions[] = {"retry", "skip", "discard", "nonsense"};
+	struct decide_env env = env_of(w);
+	struct event_list list;
+
+	event_list_init(&list, &w->arena);
+	if (decide_release(&env, w->order, stage, str_of(actions[pick % 4]),
+		    pick & 8 ? STR("{\"x\":2}") : (struct str){0}, STR("because"), &list) == 0)
+		take(w, &list);
+	settle(w);
+}
+
+static void other_command(struct world *w, size_t stage, uint64_t pick)
+{
+	struct decide_env env = env_of(w);
+	struct event_list list;
+	int r;
+
+	event_list_init(&list, &w->arena);
+	if (pick % 5 == 0)
+		r = decide_cancel(&env, w->order, STR("changed my mind"), &list);
+	else if (pick % 5 == 1)
+		r = decide_lost(&env, w->order, stage, w->order->stages[stage].attempt, &list);
+	else if (pick % 5 == 2)
+		r = decide_signal(&env, w->order, stage, STR("{\"ok\":true}"), STR("k"), &list);
+	else if (pick % 5 == 3)
+		r = decide_expired(&env, w->order, stage, &list);
+	else {
+		release(w, stage, pick >> 8);
+		return;
+	}
+	if (pick % 5 == 1)
+		w->order->out &= ~((uint64_t)1 << stage);
+	if (r == 0)
+		take(w, &list);
+	settle(w);
+}
+
+static void invariants_hold(struct world *w)
+{
+	size_t terminal = 0;
+	int64_t taken = 0;
+
+	for (struct event *ev = w->log.first; ev; ev = ev->next)
+		terminal += event_kind_info(ev->kind)->is_terminal;
+	CHECK_INT(terminal, order_is_terminal(w->order));
+	for (size_t i = 0; i < diamond.n_stages; i++)
+		CHECK(w->effects[i] == 0 || w->effects[i] == 1);
+	for (size_t i = 0; i < diamond.n_stages; i++)
+		taken += w->effects[i];
+	CHECK_INT(w->stock + taken, w->stock_given);
+	if (w->order->phase == ORDER_FAILED || w->order->phase == ORDER_CANCELLED) {
+		for (size_t i = 0; i < diamond.n_stages; i++) {
+			const struct stage_state *s = &w->order->stages[i];
+
+			CHECK(!specs[i].undo_event || s->status != STAGE_DONE);
+			CHECK(!specs[i].undo_event || !s->unsure);
+		}
+	}
+	if (w->order->phase == ORDER_COMPLETED)
+		for (size_t i = 0; i < diamond.n_stages; i++)
+			CHECK(status(w, i) == STAGE_DONE || status(w, i) == STAGE_SKIPPED);
+	if (!order_is_terminal(w->order)) {
+		size_t live = 0;
+
+		for (size_t i = 0; i < diamond.n_stages; i++)
+			live += status(w, i) == STAGE_QUEUED || status(w, i) == STAGE_RETRYING ||
+				status(w, i) == STAGE_WAITING || status(w, i) == STAGE_HELD;
+		CHECK(live > 0); /* nothing hangs */
+	}
+}
+
+static void random_commands_keep_the_invariants(void)
+{
+	const char *given = getenv("STAGELINE_SEED");
+	uint64_t seed = given ? strtoull(given, NULL, 10) : (uint64_t)clock_wall_us();
+	uint64_t r = seed | 1;
+	size_t n_terminal = 0;
+
+	printf(" seed %llu", (unsigned long long)seed);
+	for (int run = 0; run < 1000; run++) {
+		struct world w;
+
+		world_init(&w);
+		w.stock = w.stock_given = (int64_t)(next_random(&r) % 6);
+		for (int step = 0; step < 60 && !order_is_terminal(w.order); step++) {
+			uint64_t pick = next_random(&r);
+			size_t stage = pick % 4;
+			uint8_t s = w.order->stages[stage].status;
+
+			w.random = next_random(&r);
+			w.now_us += (int64_t)(pick % 1000);
+			if ((s == STAGE_QUEUED || s == STAGE_RETRYING) && (pick & 64))
+				w.order->out |= (uint64_t)1 << stage;
+			else if (pick & 128)
+				answer(&w, stage,
+					(enum verdict[]){VERDICT_DONE, VERDICT_DONE, VERDICT_DONE,
+						VERDICT_FAIL, VERDICT_RETRY, VERDICT_TIMEOUT,
+						VERDICT_WAIT, VERDICT_CRASH}[pick >> 16 & 7]);
+			else if (pick & 256)
+				other_command(&w, stage, pick >> 20);
+			invariants_hold(&w);
+		}
+		folding_again_gives_the_same(&w);
+		n_terminal += order_is_terminal(w.order);
+		world_fini(&w);
+	}
+	CHECK(n_terminal > 300);
+}
+
+static void events_that_do_not_fit_are_refused_and_change_nothing(void)
+{
+	struct world w;
+	struct event ev = {.kind = EVENT_STAGE_DONE, .seq = 99, .stage = STR("d"), .order_seq = 1};
+
+	world_init(&w);
+	CHECK_INT(apply(w.order, &ev), -EPROTO);
+	ev.stage = STR("nobody");
+	CHECK_INT(apply(w.order, &ev), -EPROTO);
+	ev = (struct event){
+		.kind = EVENT_ORDER_CREATED, .seq = 99, .order_seq = 99, .body = STR("{}")};
+	CHECK_INT(apply(w.order, &ev), -EPROTO);
+	ev = (struct event){.kind = (enum event_kind)77, .seq = 99, .order_seq = 1};
+	CHECK_INT(apply(w.order, &ev), -EPROTO);
+	folding_again_gives_the_same(&w);
+	world_fini(&w);
+}
+
+UNIT_MAIN("model", TEST(an_order_runs_to_completion_through_parallel_branches),
+	TEST(a_second_verdict_for_the_same_attempt_changes_nothing),
+	TEST(a_business_no_undoes_in_reverse_and_ends_in_failed),
+	TEST(a_running_sibling_is_waited_for_and_then_undone),
+	TEST(a_sibling_that_never_started_does_not_start),
+	TEST(an_attempt_without_an_answer_is_undone_too),
+	TEST(undoing_what_never_finished_takes_no_effect), TEST(retries_back_off_and_end_on_hold),
+	TEST(lost_attempts_count_until_the_order_is_held), TEST(an_effect_below_its_floor_is_a_no),
+	TEST(events_that_do_not_fit_are_refused_and_change_nothing),
+	TEST(random_commands_keep_the_invariants))

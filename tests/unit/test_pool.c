@@ -1,0 +1,187 @@
+/* The pool: how many calls at once, who waits where, and that nothing is lost when it ends. */
+#include "base/clock.h"
+#include "stages.h"
+
+struct outcome {
+	struct queue queue; /* of finished tasks */
+	struct stage_fixture fx;
+	struct pool *pool;
+};
+
+static void on_verdicts(void *arg, struct task *first)
+{
+	struct outcome *o = arg;
+
+	while (first) {
+		struct queue_node *next = first->node.next;
+
+		queue_push(&o->queue, &first->node);
+		first = next ? CONTAINER_OF(next, struct task, node) : NULL;
+	}
+}
+
+static void start(struct outcome *o, const char *plugin, size_t workers, int64_t timeout_ms)
+{
+	*o = (struct outcome){0};
+	REQUIRE(queue_init(&o->queue, false) == 0);
+	REQUIRE(stage_fixture_init(&o->fx, "STAGELINE_TEST_MOCKS", plugin, NULL, NULL, NULL) == 0);
+	o->fx.spec.timeout_ms = timeout_ms;
+	REQUIRE(pool_create(o->fx.instance, workers, on_verdicts, o, &o->pool) == 0);
+}
+
+static void submit(struct outcome *o, size_t n, const char *order)
+{
+	struct task *first = NULL;
+
+	for (size_t i = 0; i < n; i++) {
+		struct task *t = stage_task(&o->fx, (uint32_t)i, order);
+
+		t->node.next = first ? &first->node : NULL;
+		first = t;
+	}
+	pool_submit(o->pool, first);
+}
+
+/* Waits for `n` verdicts and frees them; the last one's message goes to `message`. */
+static size_t take(struct outcome *o, size_t n, enum verdict verdict, char message[64])
+{
+	size_t n_right = 0;
+
+	while (n) {
+		struct queue_node *node = queue_take(&o->queue, clock_mono_ms() + 20000), *next;
+
+		REQUIRE(node != NULL);
+		for (; node; node = next, n--) {
+			struct task *t = CONTAINER_OF(node, struct task, node);
+
+			next = node->next;
+			n_right += t->verdict == verdict;
+			if (message)
+				snprintf(message, 64, "%s", t->message ? t->message : "");
+			task_free(t);
+		}
+	}
+	return n_right;
+}
+
+static void stop(struct outcome *o)
+{
+	struct queue_node *node, *next;
+
+	pool_destroy(o->pool);
+	for (node = queue_take(&o->queue, 0); node; node = next) {
+		next = node->next;
+		task_free(CONTAINER_OF(node, struct task, node));
+	}
+	queue_fini(&o->queue);
+	stage_fixture_fini(&o->fx);
+}
+
+static void a_task_that_waits_holds_no_thread(void)
+{
+	struct pool_counts counts;
+	struct outcome o;
+	int64_t start_ms;
+
+	start(&o, "probe", 1, 10000);
+	start_ms = clock_mono_ms();
+	submit(&o, 200, "{\"do\":\"later\"}");
+	CHECK_INT(take(&o, 200, VERDICT_DONE, NULL), 200);
+	CHECK(clock_mono_ms() - start_ms >= 100);
+	CHECK(clock_mono_ms() - start_ms < 1000);
+	pool_counts(o.pool, &counts);
+	CHECK_INT(counts.threads, 1);
+	CHECK(counts.waiting == 0 && counts.later == 0);
+	stop(&o);
+}
+
+static void as_many_calls_as_workers_run_at_once_and_no_more(void)
+{
+	struct pool_counts counts;
+	struct outcome o;
+	char most[64];
+
+	start(&o, "probe", 4, 10000);
+	submit(&o, 4, "{\"do\":\"meet\",\"n\":4}");
+	CHECK_INT(take(&o, 4, VERDICT_DONE, NULL), 4);
+	submit(&o, 500, "{\"do\":\"nothing\"}");
+	CHECK_INT(take(&o, 500, VERDICT_DONE, NULL), 500);
+	submit(&o, 1, "{\"do\":\"most\"}");
+	CHECK_INT(take(&o, 1, VERDICT_DONE, most), 1);
+	CHECK_TEXT(most, "4");
+	pool_counts(o.pool, &counts);
+	CHECK_INT(counts.threads, 4);
+	stop(&o);
+}
+
+static void nobody_waits_behind_a_call_that_blocks(void)
+{
+	struct outcome o;
+
+	start(&o, "probe", 2, 10000);
+	submit(&o, 1, "{\"do\":\"block\"}");
+	submit(&o, 100, "{\"do\":\"later\"}");
+	CHECK_INT(take(&o, 100, VERDICT_DONE, NULL), 100);
+	submit(&o, 1, "{\"do\":\"open\"}");
+	CHECK_INT(take(&o, 2, VERDICT_DONE, NULL), 2);
+	stop(&o);
+}
+
+static void an_exclusive_stage_gets_one_call_at_a_time(void)
+{
+	struct outcome o;
+	char most[64];
+
+	start(&o, "exclusive", 8, 10000);
+	submit(&o, 300, "{\"do\":\"later\"}");
+	submit(&o, 300, "{\"do\":\"nothing\"}");
+	CHECK_INT(take(&o, 600, VERDICT_DONE, NULL), 600);
+	submit(&o, 1, "{\"do\":\"most\"}");
+	CHECK_INT(take(&o, 1, VERDICT_DONE, most), 1);
+	CHECK_TEXT(most, "1");
+	stop(&o);
+}
+
+static void a_wait_ends_at_the_deadline(void)
+{
+	struct outcome o;
+	char message[64];
+	int64_t start_ms = clock_mono_ms();
+
+	start(&o, "probe", 2, 60);
+	submit(&o, 3, "{\"do\":\"next-week\"}");
+	CHECK_INT(take(&o, 3, VERDICT_TIMEOUT, message), 3);
+	CHECK(clock_mono_ms() - start_ms >= 60);
+	CHECK_TEXT(message, "no answer within 60 ms");
+	submit(&o, 3, "{\"do\":\"for-ever\"}");
+	CHECK_INT(take(&o, 3, VERDICT_TIMEOUT, NULL), 3);
+	stop(&o);
+}
+
+static void ending_frees_what_was_not_started(void)
+{
+	struct outcome o;
+
+	start(&o, "probe", 2, 10000);
+	submit(&o, 50, "{\"do\":\"next-week\"}");
+	submit(&o, 500, "{\"do\":\"later\"}");
+	stop(&o);
+	start(&o, "exclusive", 1, 10000);
+	stop(&o);
+}
+
+static void garbage_goes_back_as_a_retry(void)
+{
+	struct outcome o;
+
+	start(&o, "probe", 2, 10000);
+	submit(&o, 40, "{\"do\":\"garbage\"}");
+	CHECK_INT(take(&o, 40, VERDICT_RETRY, NULL), 40);
+	stop(&o);
+}
+
+UNIT_MAIN("pool", TEST(a_task_that_waits_holds_no_thread),
+	TEST(as_many_calls_as_workers_run_at_once_and_no_more),
+	TEST(nobody_waits_behind_a_call_that_blocks),
+	TEST(an_exclusive_stage_gets_one_call_at_a_time), TEST(a_wait_ends_at_the_deadline),
+	TEST(ending_frees_what_was_not_started), TEST(garbage_goes_back_as_a_retry))
