@@ -56,7 +56,8 @@ struct event {
 	uint32_t attempt; /* 0: not about an attempt */
 
 	/* payload; absent or zero where the kind has no use for it */
-	bool undo; /* about the undo direction */
+	bool undo;   /* about the undo direction */
+	bool unsure; /* STAGE_FAILED: no attempt had an answer, so it may have happened */
 	struct str message;
 	struct str metadata; /* JSON object: the stage's result */
 	int64_t duration_ms; /* of the attempt; -1: none */
