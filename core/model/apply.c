@@ -12,13 +12,13 @@ static const unsigned may_become_from[STAGE_STATUSES] = {
 	[STAGE_IDLE] =
 		BIT(STAGE_QUEUED) | BIT(STAGE_RETRYING) | BIT(STAGE_WAITING) | BIT(STAGE_HELD),
 	[STAGE_QUEUED] = BIT(STAGE_IDLE) | BIT(STAGE_QUEUED) | BIT(STAGE_RETRYING) |
-			 BIT(STAGE_WAITING) | BIT(STAGE_HELD) | BIT(STAGE_DONE),
+			 BIT(STAGE_WAITING) | BIT(STAGE_HELD) | BIT(STAGE_DONE) | BIT(STAGE_FAILED),
 	[STAGE_RETRYING] = BIT(STAGE_QUEUED) | BIT(STAGE_RETRYING) | BIT(STAGE_WAITING),
 	[STAGE_WAITING] = BIT(STAGE_QUEUED) | BIT(STAGE_RETRYING),
 	[STAGE_HELD] = BIT(STAGE_QUEUED) | BIT(STAGE_RETRYING) | BIT(STAGE_WAITING),
 	[STAGE_DONE] = BIT(STAGE_QUEUED) | BIT(STAGE_RETRYING),
 	[STAGE_SKIPPED] = BIT(STAGE_IDLE) | BIT(STAGE_HELD),
-	[STAGE_FAILED] = BIT(STAGE_QUEUED) | BIT(STAGE_RETRYING),
+	[STAGE_FAILED] = BIT(STAGE_QUEUED) | BIT(STAGE_RETRYING) | BIT(STAGE_WAITING),
 	[STAGE_UNDONE] = BIT(STAGE_QUEUED) | BIT(STAGE_RETRYING) | BIT(STAGE_HELD),
 };
 
@@ -109,7 +109,7 @@ static struct stage_state *next_undo(struct order *o)
 
 		if (!o->pipeline->stages[i].undo_event)
 			continue;
-		if (s->status == STAGE_IDLE && s->unsure)
+		if (s->unsure && (s->status == STAGE_IDLE || s->status == STAGE_FAILED))
 			return s;
 		if (s->status == STAGE_DONE && (!best || s->done_seq > best->done_seq))
 			best = s;
@@ -197,7 +197,7 @@ static void on_failed(
 	struct order *o, struct stage_state *s, const struct event *ev, struct kept *k)
 {
 	move(s, STAGE_FAILED);
-	s->unsure = false;
+	s->unsure = ev->unsure;
 	if (o->phase == ORDER_RUNNING) {
 		replace(&o->error, &k->reason);
 		turn_round(o, ev->awaited);
@@ -272,7 +272,7 @@ static const struct stage_rule {
 	[EVENT_STAGE_SKIPPED] = {BIT(STAGE_IDLE), RUN, on_skipped},
 	[EVENT_STAGE_RETRYING] = {OUT | BIT(STAGE_WAITING), RUN | UNDO, on_retrying},
 	[EVENT_ATTEMPT_LOST] = {OUT, RUN | UNDO, on_lost},
-	[EVENT_STAGE_FAILED] = {OUT, RUN, on_failed},
+	[EVENT_STAGE_FAILED] = {OUT | BIT(STAGE_WAITING), RUN, on_failed},
 	[EVENT_STAGE_HELD] = {OUT | BIT(STAGE_WAITING), RUN | UNDO, on_held},
 	[EVENT_STAGE_RELEASED] = {BIT(STAGE_HELD), RUN | UNDO, on_released},
 	[EVENT_STAGE_WAITING] = {OUT, RUN | UNDO, on_waiting},

@@ -201,6 +201,23 @@ static int decide_finished(const struct decide_env *env, const struct order *o,
 	return decide_hold(env, o, t, out, why);
 }
 
+/* The attempts are used up, and whether one of them took effect is not known. */
+static int decide_exhausted(const struct decide_env *env, const struct order *o,
+	const struct task *t, struct event_list *out, const char *why)
+{
+	struct event *ev;
+
+	if (t->undo || o->pipeline->stages[t->stage].on_exhausted == EXHAUSTED_HOLD)
+		return decide_hold(env, o, t, out, why);
+	ev = add_stage(env, o, t->stage, out, EVENT_STAGE_FAILED);
+	if (!ev)
+		return -ENOMEM;
+	ev->unsure = true;
+	ev->duration_ms = t->duration_ms;
+	ev->awaited = o->out & ~((uint64_t)1 << t->stage);
+	return set_message(out, ev, "%s", why);
+}
+
 static int64_t backoff_ms(
 	const struct decide_env *env, const struct retry_policy *p, uint32_t n_used)
 {
@@ -232,7 +249,7 @@ static int decide_again(const struct decide_env *env, const struct order *o, con
 	if (o->phase == ORDER_COMPENSATING && !t->undo)
 		return decide_lost_of(env, o, t->stage, out, why);
 	if (s->n_used + 1 >= p->attempts)
-		return decide_hold(env, o, t, out, why);
+		return decide_exhausted(env, o, t, out, why);
 	ev = add_stage(env, o, t->stage, out, EVENT_STAGE_RETRYING);
 	if (!ev)
 		return -ENOMEM;
@@ -390,6 +407,15 @@ static bool is_used_up(const struct order *o, size_t i)
 	       o->stages[i].n_used >= o->pipeline->stages[i].retry.attempts;
 }
 
+static int decide_used_up(
+	const struct decide_env *env, const struct order *o, size_t i, struct event_list *out)
+{
+	struct task t = {.stage = i, .undo = o->stages[i].undo, .duration_ms = -1};
+	const char *error = o->stages[i].error;
+
+	return decide_exhausted(env, o, &t, out, error ? error : "attempts used up");
+}
+
 static bool is_over(const struct order *o, size_t i)
 {
 	uint8_t s = o->stages[i].status;
@@ -421,22 +447,13 @@ int decide_settle(const struct decide_env *env, const struct order *o, struct ev
 	if (order_is_terminal(o))
 		return 0;
 	for (size_t i = 0; i < o->pipeline->n_stages; i++) {
-		struct event *ev;
-
 		if (is_stranded(o, i))
 			return decide_lost_of(
 				       env, o, i, out, "the attempt was left without an answer") < 0
 				       ? -ENOMEM
 				       : 1;
-		if (!is_used_up(o, i))
-			continue;
-		ev = add_stage(env, o, i, out, EVENT_STAGE_HELD);
-		if (!ev)
-			return -ENOMEM;
-		return set_message(out, ev, "%s",
-			       o->stages[i].error ? o->stages[i].error : "attempts used up") < 0
-			       ? -ENOMEM
-			       : 1;
+		if (is_used_up(o, i))
+			return decide_used_up(env, o, i, out) < 0 ? -ENOMEM : 1;
 	}
 	for (size_t i = 0; i < o->pipeline->n_stages; i++)
 		if (!is_over(o, i))

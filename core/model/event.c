@@ -81,6 +81,7 @@ struct field {
 static const struct field fields[] = {
 	FIELD("undo", FIELD_FLAG, undo, 0),
 	FIELD("suspect", FIELD_FLAG, suspect, 0),
+	FIELD("unsure", FIELD_FLAG, unsure, 0),
 	FIELD("message", FIELD_TEXT, message, 0),
 	FIELD("metadata", FIELD_RAW, metadata, 0),
 	FIELD("duration_ms", FIELD_INT, duration_ms, -1),

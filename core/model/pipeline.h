@@ -20,16 +20,24 @@ struct retry_policy {
 	double jitter; /* ± this part of the wait, 0 to 1 */
 };
 
-/* After `failures` attempts without an answer within `window_ms` the stage rests for `open_for_ms`, then
- * `probes` attempts decide. */
+/* After that many attempts in the window ended in retry, timeout or crash, no more start for a while; then
+ * that many probes decide. */
 struct breaker_policy {
 	int64_t failures; /* 0: no breaker */
-	int64_t window_ms, open_for_ms, probes;
+	int64_t window_ms, open_for_ms;
+	int64_t probes;
 };
 
+/* At most `n` attempts start in `per_ms`. */
 struct rate_policy {
-	int64_t n; /* attempts per `per_ms`; 0: no limit */
+	int64_t n; /* 0: no limit */
 	int64_t per_ms;
+};
+
+/* What becomes of an order when a stage's attempts are used up. */
+enum on_exhausted {
+	EXHAUSTED_HOLD, /* it waits for an operator */
+	EXHAUSTED_FAIL, /* it fails and is undone, that stage included: its outcome is unknown */
 };
 
 struct stage_spec {
@@ -44,6 +52,7 @@ struct stage_spec {
 	struct retry_policy retry;
 	struct breaker_policy breaker;
 	struct rate_policy rate;
+	int64_t on_exhausted; /* enum on_exhausted; of the run: an undo is always held */
 	bool irreversible;
 	const struct yaml_node *config; /* the plugin's own options; may be NULL */
 	const struct yaml_node *node;	/* the whole entry, for placed errors */

@@ -98,9 +98,11 @@ static void world_init(struct world *w)
 	struct id id;
 
 	*w = (struct world){.now_us = 1000000, .stock = 10};
-	for (size_t i = 0; i < diamond.n_stages; i++)
+	for (size_t i = 0; i < diamond.n_stages; i++) {
 		specs[i].retry = (struct retry_policy){
 			.attempts = 3, .backoff_ms = 100, .factor = 2, .max_ms = 1000};
+		specs[i].on_exhausted = EXHAUSTED_HOLD;
+	}
 	event_list_init(&w->log, &w->arena);
 	w->order = order_new(&diamond);
 	id_create(&id, w->now_us);
@@ -144,9 +146,78 @@ static int answer(struct world *w, size_t stage, enum verdict verdict)
 	return r;
 }
 
+static void lose(struct world *w, size_t stage)
+{
+	struct decide_env env = env_of(w);
+	struct event_list list;
+
+	event_list_init(&list, &w->arena);
+	CHECK_INT(decide_lost(&env, w->order, stage, w->order->stages[stage].attempt, true, &list), 0);
+	take(w, &list);
+	settle(w);
+}
+
+static void expire(struct world *w, size_t stage)
+{
+	struct decide_env env = env_of(w);
+	struct event_list list;
+
+	event_list_init(&list, &w->arena);
+	CHECK_INT(decide_expired(&env, w->order, stage, &list), 0);
+	take(w, &list);
+	settle(w);
+}
+
 static enum stage_status status(struct world *w, size_t stage)
 {
 	return (enum stage_status)w->order->stages[stage].status;
+}
+
+static void payload_survives_encoding(const struct event *ev)
+{
+	_cleanup_(buf_fini) struct buf first = {0}, second = {0};
+	_cleanup_(arena_fini) struct arena arena = {0};
+	struct event back = *ev;
+
+	back.message = back.metadata = back.body = back.generation = back.key = (struct str){0};
+	back.action = back.reason = back.text = (struct str){0};
+	back.undo = back.unsure = false;
+	back.effects = NULL;
+	back.n_effects = 0;
+	back.due_us = 0;
+	back.awaited = 0;
+	event_encode(ev, &first);
+	REQUIRE(event_decode(buf_view(&first), &back, &arena) == 0);
+	event_encode(&back, &second);
+	CHECK(str_eq(buf_view(&first), buf_view(&second)));
+}
+
+static void same_order(const struct order *a, const struct order *b)
+{
+	_cleanup_(buf_fini) struct buf x = {0}, y = {0};
+
+	order_json(a, &(struct json_writer){&x, false});
+	order_json(b, &(struct json_writer){&y, false});
+	CHECK(str_eq(buf_view(&x), buf_view(&y)));
+	for (size_t i = 0; i < diamond.n_stages; i++) {
+		CHECK_INT(a->stages[i].status, b->stages[i].status);
+		CHECK_INT(a->stages[i].attempt, b->stages[i].attempt);
+		CHECK_INT(a->stages[i].n_used, b->stages[i].n_used);
+		CHECK_INT(a->stages[i].unsure, b->stages[i].unsure);
+		CHECK_INT(a->stages[i].undo, b->stages[i].undo);
+	}
+}
+
+static void folding_again_gives_the_same(struct world *w)
+{
+	_cleanup_(order_freep) struct order *again = order_new(&diamond);
+
+	for (struct event *ev = w->log.first; ev; ev = ev->next) {
+		payload_survives_encoding(ev);
+		REQUIRE(apply(again, ev) == 0);
+	}
+	again->out = w->order->out;
+	same_order(again, w->order);
 }
 
 static void an_order_runs_to_completion_through_parallel_branches(void)
@@ -286,16 +357,93 @@ static void lost_attempts_count_until_the_order_is_held(void)
 	struct world w;
 
 	world_init(&w);
-	for (int i = 0; i < 3; i++) {
-		struct decide_env env = env_of(&w);
-		struct event_list list;
-
-		event_list_init(&list, &w.arena);
-		CHECK_INT(decide_lost(&env, w.order, A, w.order->stages[A].attempt, true, &list), 0);
-		take(&w, &list);
-		settle(&w);
-	}
+	for (int i = 0; i < 3; i++)
+		lose(&w, A);
 	CHECK_TEXT(order_status(w.order), "on_hold");
+	world_fini(&w);
+}
+
+static void a_stage_that_may_not_be_held_fails_and_is_undone(void)
+{
+	struct world w;
+
+	world_init(&w);
+	specs[B].on_exhausted = EXHAUSTED_FAIL;
+	answer(&w, A, VERDICT_DONE);
+	answer(&w, C, VERDICT_DONE);
+	for (int i = 0; i < 3; i++)
+		answer(&w, B, VERDICT_TIMEOUT);
+	CHECK_TEXT(order_status(w.order), "compensating");
+	CHECK(w.order->stages[B].undo && status(&w, B) == STAGE_QUEUED);
+	CHECK(!w.order->stages[C].undo);
+	answer(&w, B, VERDICT_DONE);
+	CHECK(status(&w, B) == STAGE_UNDONE && w.order->stages[C].undo);
+	answer(&w, C, VERDICT_DONE);
+	CHECK_TEXT(order_status(w.order), "failed");
+	CHECK_TEXT(order_error(w.order), "said so");
+	CHECK_INT(w.stock, 9); /* a has nothing to undo; b took no effect */
+	folding_again_gives_the_same(&w);
+	world_fini(&w);
+}
+
+static void a_stage_with_nothing_to_undo_just_fails(void)
+{
+	struct world w;
+
+	world_init(&w);
+	specs[A].on_exhausted = EXHAUSTED_FAIL;
+	for (int i = 0; i < 3; i++)
+		lose(&w, A);
+	CHECK_TEXT(order_status(w.order), "failed");
+	CHECK_TEXT(order_error(w.order), "the worker died during the attempt");
+	CHECK(status(&w, A) == STAGE_FAILED);
+	world_fini(&w);
+}
+
+static void a_wait_that_ends_the_last_attempt_fails_too(void)
+{
+	struct world w;
+
+	world_init(&w);
+	specs[B].on_exhausted = EXHAUSTED_FAIL;
+	specs[B].retry.attempts = 1;
+	answer(&w, A, VERDICT_DONE);
+	answer(&w, B, VERDICT_WAIT);
+	expire(&w, B);
+	CHECK_TEXT(order_status(w.order), "compensating");
+	CHECK(w.order->stages[B].undo && status(&w, B) == STAGE_QUEUED);
+	world_fini(&w);
+}
+
+static void an_undo_without_attempts_left_is_held_all_the_same(void)
+{
+	struct world w;
+
+	world_init(&w);
+	specs[B].on_exhausted = EXHAUSTED_FAIL;
+	answer(&w, A, VERDICT_DONE);
+	for (int i = 0; i < 6; i++)
+		answer(&w, B, VERDICT_CRASH);
+	CHECK(status(&w, B) == STAGE_HELD && w.order->stages[B].undo);
+	CHECK_TEXT(order_status(w.order), "on_hold");
+	world_fini(&w);
+}
+
+static void an_exhausted_stage_waits_for_its_running_sibling(void)
+{
+	struct world w;
+
+	world_init(&w);
+	specs[B].on_exhausted = EXHAUSTED_FAIL;
+	specs[B].retry.attempts = 1;
+	answer(&w, A, VERDICT_DONE);
+	w.order->out = 1 << B | 1 << C;
+	answer(&w, B, VERDICT_TIMEOUT);
+	CHECK(status(&w, B) == STAGE_FAILED && status(&w, C) == STAGE_QUEUED);
+	answer(&w, C, VERDICT_FAIL);
+	CHECK(status(&w, C) == STAGE_FAILED && w.order->stages[B].undo);
+	answer(&w, B, VERDICT_DONE);
+	CHECK_TEXT(order_status(w.order), "failed");
 	world_fini(&w);
 }
 
@@ -310,53 +458,6 @@ static void an_effect_below_its_floor_is_a_no(void)
 	CHECK_TEXT(order_error(w.order), "insufficient stock");
 	CHECK_INT(w.stock, 0);
 	world_fini(&w);
-}
-
-static void payload_survives_encoding(const struct event *ev)
-{
-	_cleanup_(buf_fini) struct buf first = {0}, second = {0};
-	_cleanup_(arena_fini) struct arena arena = {0};
-	struct event back = *ev;
-
-	back.message = back.metadata = back.body = back.generation = back.key = (struct str){0};
-	back.action = back.reason = back.text = (struct str){0};
-	back.undo = false;
-	back.effects = NULL;
-	back.n_effects = 0;
-	back.due_us = 0;
-	back.awaited = 0;
-	event_encode(ev, &first);
-	REQUIRE(event_decode(buf_view(&first), &back, &arena) == 0);
-	event_encode(&back, &second);
-	CHECK(str_eq(buf_view(&first), buf_view(&second)));
-}
-
-static void same_order(const struct order *a, const struct order *b)
-{
-	_cleanup_(buf_fini) struct buf x = {0}, y = {0};
-
-	order_json(a, &(struct json_writer){&x, false});
-	order_json(b, &(struct json_writer){&y, false});
-	CHECK(str_eq(buf_view(&x), buf_view(&y)));
-	for (size_t i = 0; i < diamond.n_stages; i++) {
-		CHECK_INT(a->stages[i].status, b->stages[i].status);
-		CHECK_INT(a->stages[i].attempt, b->stages[i].attempt);
-		CHECK_INT(a->stages[i].n_used, b->stages[i].n_used);
-		CHECK_INT(a->stages[i].unsure, b->stages[i].unsure);
-		CHECK_INT(a->stages[i].undo, b->stages[i].undo);
-	}
-}
-
-static void folding_again_gives_the_same(struct world *w)
-{
-	_cleanup_(order_freep) struct order *again = order_new(&diamond);
-
-	for (struct event *ev = w->log.first; ev; ev = ev->next) {
-		payload_survives_encoding(ev);
-		REQUIRE(apply(again, ev) == 0);
-	}
-	again->out = w->order->out;
-	same_order(again, w->order);
 }
 
 static uint64_t next_random(uint64_t *s)
@@ -452,6 +553,8 @@ static void random_commands_keep_the_invariants(void)
 		struct world w;
 
 		world_init(&w);
+		for (size_t i = 0; i < diamond.n_stages; i++)
+			specs[i].on_exhausted = (int64_t)(next_random(&r) % 2);
 		w.stock = w.stock_given = (int64_t)(next_random(&r) % 6);
 		for (int step = 0; step < 60 && !order_is_terminal(w.order); step++) {
 			uint64_t pick = next_random(&r);
@@ -504,5 +607,10 @@ UNIT_MAIN("model", TEST(an_order_runs_to_completion_through_parallel_branches),
 	TEST(an_attempt_without_an_answer_is_undone_too),
 	TEST(undoing_what_never_finished_takes_no_effect), TEST(retries_back_off_and_end_on_hold),
 	TEST(lost_attempts_count_until_the_order_is_held), TEST(an_effect_below_its_floor_is_a_no),
+	TEST(a_stage_that_may_not_be_held_fails_and_is_undone),
+	TEST(a_stage_with_nothing_to_undo_just_fails),
+	TEST(a_wait_that_ends_the_last_attempt_fails_too),
+	TEST(an_undo_without_attempts_left_is_held_all_the_same),
+	TEST(an_exhausted_stage_waits_for_its_running_sibling),
 	TEST(events_that_do_not_fit_are_refused_and_change_nothing),
 	TEST(random_commands_keep_the_invariants))
