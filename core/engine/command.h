@@ -18,7 +18,9 @@ enum command_kind {
 struct command {
 	struct queue_node node;
 	enum command_kind kind;
-	void *context; /* the sender's */
+	void *owner, *context; /* the sender's */
+	void (*on_answer)(
+		struct command *c); /* the sender's: takes the command; nobody here calls it */
 
 	/* the question: owned strings, NULL where the kind has no use for them */
 	char *body; /* canonical JSON */

@@ -45,6 +45,14 @@ const char *order_error(const struct order *o)
 	return o->error;
 }
 
+const char *order_held_stage(const struct order *o)
+{
+	for (size_t i = 0; !order_is_terminal(o) && i < o->pipeline->n_stages; i++)
+		if (o->stages[i].status == STAGE_HELD)
+			return o->pipeline->stages[i].name;
+	return NULL;
+}
+
 static const char *current_label(const struct order *o)
 {
 	for (size_t i = 0; i < o->pipeline->n_stages; i++) {

@@ -74,6 +74,8 @@ bool order_is_on_hold(const struct order *o);
 const char *order_status(const struct order *o);
 /* Why it failed or is on hold; NULL when it is neither. Borrowed. */
 const char *order_error(const struct order *o);
+/* The first stage that holds it; NULL when none does. Borrowed. */
+const char *order_held_stage(const struct order *o);
 /* The word for one stage. A queued stage that is `out` is "running". */
 const char *order_stage_word(const struct order *o, size_t stage);
 
