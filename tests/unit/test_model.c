@@ -152,7 +152,8 @@ static void lose(struct world *w, size_t stage)
 	struct event_list list;
 
 	event_list_init(&list, &w->arena);
-	CHECK_INT(decide_lost(&env, w->order, stage, w->order->stages[stage].attempt, true, &list), 0);
+	CHECK_INT(decide_lost(&env, w->order, stage, w->order->stages[stage].attempt, true, &list),
+		0);
 	take(w, &list);
 	settle(w);
 }
@@ -491,7 +492,8 @@ static void other_command(struct world *w, size_t stage, uint64_t pick)
 	if (pick % 5 == 0)
 		r = decide_cancel(&env, w->order, STR("changed my mind"), &list);
 	else if (pick % 5 == 1)
-		r = decide_lost(&env, w->order, stage, w->order->stages[stage].attempt, pick & 512, &list);
+		r = decide_lost(
+			&env, w->order, stage, w->order->stages[stage].attempt, pick & 512, &list);
 	else if (pick % 5 == 2)
 		r = decide_signal(&env, w->order, stage, STR("{\"ok\":true}"), STR("k"), &list);
 	else if (pick % 5 == 3)
