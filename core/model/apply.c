@@ -4,6 +4,7 @@
 #include <assert.h>
 
 #include "base/mem.h"
+#include "model/ready.h"
 
 #define BIT(status) (1u << (status))
 
@@ -86,16 +87,12 @@ static void queue_stage(struct stage_state *s, bool undo)
 	s->attempt++;
 }
 
-static void queue_ready(struct order *o)
+/* A stage that is next and not wanted stays idle: decide_settle() skips it. */
+static void queue_ready(struct order *o, const struct sight *sight)
 {
-	uint64_t finished = 0;
-
 	for (size_t i = 0; i < o->pipeline->n_stages; i++)
-		if (o->stages[i].status == STAGE_DONE || o->stages[i].status == STAGE_SKIPPED)
-			finished |= (uint64_t)1 << i;
-	for (size_t i = 0; i < o->pipeline->n_stages; i++)
-		if (o->stages[i].status == STAGE_IDLE &&
-			!(o->pipeline->stages[i].after & ~finished))
+		if (o->stages[i].status == STAGE_IDLE && stage_is_next(o, i) &&
+			stage_is_wanted(o, i, sight))
 			queue_stage(&o->stages[i], false);
 }
 
@@ -129,10 +126,10 @@ static void queue_undo(struct order *o)
 		queue_stage(s, true);
 }
 
-static void schedule(struct order *o)
+static void schedule(struct order *o, const struct sight *sight)
 {
 	if (o->phase == ORDER_RUNNING)
-		queue_ready(o);
+		queue_ready(o, sight);
 	else if (o->phase == ORDER_COMPENSATING)
 		queue_undo(o);
 }
@@ -326,6 +323,7 @@ static int apply_order(struct order *o, const struct event *ev)
 int apply(struct order *o, const struct event *ev)
 {
 	_cleanup_(kept_fini) struct kept k = {0};
+	_cleanup_(sight_fini) struct sight sight = {0};
 	bool is_creation = ev->kind == EVENT_ORDER_CREATED;
 	int r;
 
@@ -333,6 +331,8 @@ int apply(struct order *o, const struct event *ev)
 		(is_creation ? !ev->body.p : o->seq != ev->order_seq) || order_is_terminal(o))
 		return -EPROTO;
 	r = keep(ev, &k);
+	if (r == 0)
+		r = sight_after(o, ev, &sight);
 	if (r < 0)
 		return r;
 	if (is_creation)
@@ -343,6 +343,6 @@ int apply(struct order *o, const struct event *ev)
 		return r;
 	o->last_seq = ev->seq;
 	o->updated_us = ev->time_us;
-	schedule(o);
+	schedule(o, &sight);
 	return 0;
 }

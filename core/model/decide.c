@@ -1,11 +1,14 @@
 /* Decisions: which event follows from a command, and what follows by itself after it. */
 #include "model/decide.h"
 
+#include <assert.h>
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 
 #include "base/mem.h"
+#include "model/condition.h"
+#include "model/ready.h"
 
 static struct event *add(const struct decide_env *env, const struct order *o,
 	struct event_list *out, enum event_kind kind)
@@ -416,6 +419,24 @@ static int decide_used_up(
 	return decide_exhausted(env, o, &t, out, error ? error : "attempts used up");
 }
 
+/* It is a stage's turn, and apply() did not queue it: its condition does not hold. */
+static bool is_declined(const struct order *o, size_t i)
+{
+	return o->phase == ORDER_RUNNING && o->stages[i].status == STAGE_IDLE &&
+	       stage_is_next(o, i);
+}
+
+static int decide_skip(
+	const struct decide_env *env, const struct order *o, size_t i, struct event_list *out)
+{
+	_cleanup_(buf_fini) struct buf why = {0};
+	struct event *ev = add_stage(env, o, i, out, EVENT_STAGE_SKIPPED);
+
+	assert(o->pipeline->stages[i].when);
+	condition_why_not(o->pipeline->stages[i].when, &why);
+	return ev && !why.failed ? set_message(out, ev, "skipped: %s", why.data) : -ENOMEM;
+}
+
 static bool is_over(const struct order *o, size_t i)
 {
 	uint8_t s = o->stages[i].status;
@@ -455,6 +476,9 @@ int decide_settle(const struct decide_env *env, const struct order *o, struct ev
 		if (is_used_up(o, i))
 			return decide_used_up(env, o, i, out) < 0 ? -ENOMEM : 1;
 	}
+	for (size_t i = 0; i < o->pipeline->n_stages; i++)
+		if (is_declined(o, i))
+			return decide_skip(env, o, i, out) < 0 ? -ENOMEM : 1;
 	for (size_t i = 0; i < o->pipeline->n_stages; i++)
 		if (!is_over(o, i))
 			return 0;

@@ -3,6 +3,7 @@
 
 #include "base/digest.h"
 #include "base/mem.h"
+#include "model/condition.h"
 #include "model/pipeline_keys.h"
 
 static int set_digest(struct pipeline *p, struct str text)
@@ -21,7 +22,7 @@ static int set_digest(struct pipeline *p, struct str text)
 static int read_stage(const struct yaml_node *node, const struct stage_spec *defaults,
 	struct stage_spec *ret, struct arena *arena, struct yaml_faults *faults)
 {
-	const struct yaml_node *config = yaml_get(node, "config");
+	const struct yaml_node *config = yaml_get(node, "config"), *when = yaml_get(node, "when");
 	struct stage_entry entry = {.spec = *defaults};
 	int r;
 
@@ -34,6 +35,8 @@ static int read_stage(const struct yaml_node *node, const struct stage_spec *def
 	else if (config && config->type == YAML_MAP)
 		entry.spec.config = config;
 	policies_complete(&entry.spec, defaults, faults);
+	if (when && condition_read(when, arena, &entry.spec.when, faults) < 0)
+		return -ENOMEM;
 	*ret = entry.spec;
 	return 0;
 }

@@ -7,6 +7,8 @@
 #include "base/json.h"
 #include "base/yaml.h"
 
+struct condition;
+
 enum {
 	PIPELINE_STAGES_MAX = 64,  /* a set of stages fits one uint64_t */
 	PIPELINE_DIGEST_SIZE = 17, /* 16 hex digits of SHA-256 and a NUL */
@@ -52,7 +54,8 @@ struct stage_spec {
 	struct retry_policy retry;
 	struct breaker_policy breaker;
 	struct rate_policy rate;
-	int64_t on_exhausted; /* enum on_exhausted; of the run: an undo is always held */
+	int64_t on_exhausted;	      /* enum on_exhausted; of the run: an undo is always held */
+	const struct condition *when; /* the stage is skipped when it does not hold; may be NULL */
 	bool irreversible;
 	const struct yaml_node *config; /* the plugin's own options; may be NULL */
 	const struct yaml_node *node;	/* the whole entry, for placed errors */

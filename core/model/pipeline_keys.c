@@ -2,6 +2,7 @@
 #include "model/pipeline_keys.h"
 
 #include "base/mem.h"
+#include "model/condition.h"
 
 #define SPEC(field)    offsetof(struct stage_spec, field)
 #define RETRY(field)   offsetof(struct retry_policy, field)
@@ -107,7 +108,18 @@ static void rate_schema(struct json_writer *w)
 	json_text(w, "^[1-9][0-9]{0,6}/[smh]$");
 }
 
+#define CONDITION_REF "#/$defs/condition"
+
+static void when_schema(struct json_writer *w)
+{
+	json_key(w, "$ref");
+	json_text(w, CONDITION_REF);
+}
+
 static const struct option_key stage_keys[] = {
+	{.name = "when",
+		.summary = "the condition without which the stage is skipped",
+		.schema = when_schema},
 	{.name = "rate",
 		.summary = "attempts that start at most in a second, minute or hour, such as 200/s",
 		.schema = rate_schema},
@@ -237,5 +249,12 @@ void pipeline_schema(struct json_writer *w)
 	json_key(w, "title");
 	json_text(w, "Stageline pipeline");
 	option_map_schema(&pipeline_map, w);
+	json_key(w, "$defs");
+	json_open(w, '{');
+	json_key(w, "condition");
+	json_open(w, '{');
+	condition_schema(w, CONDITION_REF);
+	json_close(w, '}');
+	json_close(w, '}');
 	json_close(w, '}');
 }

@@ -1,8 +1,11 @@
 /* decide, apply and settle: single steps by name, then random commands that must keep the invariants.
  *
  * The random test takes its seed from STAGELINE_SEED or the clock, and prints it. */
+#include "alloc_fault.h"
 #include "model/apply.h"
+#include "model/condition.h"
 #include "model/decide.h"
+#include "model/ready.h"
 #include "unit.h"
 
 enum { A, B, C, D };
@@ -31,6 +34,32 @@ static struct stage_spec specs[] = {
 };
 static struct pipeline diamond = {
 	.name = "diamond", .digest = "0123456789abcdef", .n_stages = 4, .stages = specs};
+
+/* Conditions that stages may have in a test, with the tree that they point into. */
+struct conditions {
+	struct arena arena;
+	struct yaml *document;
+};
+
+static void conditions_fini(struct conditions *c)
+{
+	for (size_t i = 0; i < diamond.n_stages; i++)
+		specs[i].when = NULL;
+	yaml_destroy(c->document);
+	arena_fini(&c->arena);
+}
+
+/* Sets what a map of stages and their conditions says. */
+static void conditions_init(struct conditions *c, const char *text)
+{
+	*c = (struct conditions){0};
+	REQUIRE(yaml_parse(str_of(text), &c->document, NULL) == 0);
+	for (const struct yaml_node *m = c->document->root->first; m; m = m->next) {
+		int i = pipeline_find(&diamond, m->key);
+
+		REQUIRE(i >= 0 && condition_read(m, &c->arena, &specs[i].when, NULL) == 0);
+	}
+}
 
 struct world {
 	struct arena arena;
@@ -91,7 +120,8 @@ static void settle(struct world *w)
 	} while (r > 0);
 }
 
-static void world_init(struct world *w)
+/* An order with that body. */
+static void world_begin(struct world *w, struct str body)
 {
 	struct decide_env env;
 	struct event_list list;
@@ -108,9 +138,14 @@ static void world_init(struct world *w)
 	id_create(&id, w->now_us);
 	env = env_of(w);
 	event_list_init(&list, &w->arena);
-	REQUIRE(decide_create(&env, &id, &diamond, STR("{\"x\":1}"), STR("key"), &list) == 0);
+	REQUIRE(decide_create(&env, &id, &diamond, body, STR("key"), &list) == 0);
 	take(w, &list);
 	settle(w);
+}
+
+static void world_init(struct world *w)
+{
+	world_begin(w, STR("{\"x\":1}"));
 }
 
 static void world_fini(struct world *w)
@@ -132,6 +167,7 @@ static int answer(struct world *w, size_t stage, enum verdict verdict)
 		.undo = s->undo,
 		.verdict = verdict,
 		.message = (char *)"said so",
+		.result = (char *)"{\"score\":7}",
 		.delay_ms = -1,
 		.effects = &effect,
 		.n_effects = 1};
@@ -448,6 +484,129 @@ static void an_exhausted_stage_waits_for_its_running_sibling(void)
 	world_fini(&w);
 }
 
+static const struct event *last_event(const struct world *w, enum event_kind kind)
+{
+	const struct event *found = NULL;
+
+	for (const struct event *ev = w->log.first; ev; ev = ev->next)
+		if (ev->kind == kind)
+			found = ev;
+	return found;
+}
+
+static void a_stage_whose_condition_does_not_hold_is_skipped(void)
+{
+	_cleanup_(conditions_fini) struct conditions c;
+	const struct event *skipped;
+	struct world w;
+
+	conditions_init(&c, "b: {field: x, above: 1}");
+	world_init(&w);
+	answer(&w, A, VERDICT_DONE);
+	CHECK(status(&w, B) == STAGE_SKIPPED && status(&w, C) == STAGE_QUEUED);
+	skipped = last_event(&w, EVENT_STAGE_SKIPPED);
+	REQUIRE(skipped != NULL);
+	CHECK(str_is(skipped->message, "skipped: x is not above 1"));
+	CHECK(str_is(skipped->stage, "b"));
+	answer(&w, C, VERDICT_DONE);
+	CHECK_TEXT(order_status(w.order), "in_d");
+	answer(&w, D, VERDICT_FAIL);
+	CHECK(!w.order->stages[B].undo && w.order->stages[C].undo);
+	folding_again_gives_the_same(&w);
+	world_fini(&w);
+}
+
+static void a_stage_whose_condition_holds_runs(void)
+{
+	_cleanup_(conditions_fini) struct conditions c;
+	struct world w;
+
+	conditions_init(&c, "{b: {field: x, above: 1}, c: {field: results.a.score, equals: 7}}");
+	world_begin(&w, STR("{\"x\":2}"));
+	answer(&w, A, VERDICT_DONE);
+	CHECK(status(&w, B) == STAGE_QUEUED && status(&w, C) == STAGE_QUEUED);
+	CHECK(last_event(&w, EVENT_STAGE_SKIPPED) == NULL);
+	folding_again_gives_the_same(&w);
+	world_fini(&w);
+}
+
+static void skipping_goes_on_to_the_end(void)
+{
+	_cleanup_(conditions_fini) struct conditions c;
+	struct world w;
+
+	conditions_init(&c, "{a: &no {field: x, exists: false}, b: *no, c: *no, d: *no}");
+	world_init(&w);
+	CHECK_TEXT(order_status(w.order), "completed");
+	CHECK_INT(w.log.n, 6);
+	CHECK_INT(w.order->stages[A].attempt, 0);
+	folding_again_gives_the_same(&w);
+	world_fini(&w);
+}
+
+static void a_condition_is_asked_when_the_stage_is_next(void)
+{
+	_cleanup_(conditions_fini) struct conditions c;
+	struct decide_env env;
+	struct event_list list;
+	struct world w;
+
+	conditions_init(
+		&c, "d: {all: [{field: x, at_least: 2}, {field: results.c, exists: false}]}");
+	world_init(&w);
+	answer(&w, A, VERDICT_DONE);
+	answer(&w, B, VERDICT_DONE);
+	for (int i = 0; i < 3; i++)
+		answer(&w, C, VERDICT_RETRY);
+	env = env_of(&w);
+	event_list_init(&list, &w.arena);
+	REQUIRE(decide_release(
+			&env, w.order, C, STR("skip"), STR("{\"x\":2}"), STR("why"), &list) == 0);
+	take(&w, &list);
+	settle(&w);
+	CHECK(status(&w, C) == STAGE_SKIPPED && status(&w, D) == STAGE_QUEUED);
+	folding_again_gives_the_same(&w);
+	world_fini(&w);
+}
+
+/* Applies the event with the n-th allocation failing. Returns whether it got that far. */
+static bool apply_without_memory(struct order *o, const struct event *ev, size_t n)
+{
+	_cleanup_(buf_fini) struct buf before = {0}, after = {0};
+	bool failed;
+	int r;
+
+	order_json(o, &(struct json_writer){&before, false});
+	alloc_fault_at(n);
+	r = apply(o, ev);
+	failed = alloc_fault_end();
+	CHECK_INT(r, failed ? -ENOMEM : 0);
+	order_json(o, &(struct json_writer){&after, false});
+	CHECK(!failed || str_eq(buf_view(&before), buf_view(&after)));
+	return failed;
+}
+
+static void without_memory_for_a_condition_nothing_changes(void)
+{
+	_cleanup_(conditions_fini) struct conditions c;
+	_cleanup_(order_freep) struct order *again = order_new(&diamond);
+	struct world w;
+
+	conditions_init(&c,
+		"{a: {field: x, equals: 1}, b: {field: results.a.score, above: 7}, c: {not: "
+		"{field: y, exists: true}}}");
+	world_init(&w);
+	answer(&w, A, VERDICT_DONE);
+	answer(&w, C, VERDICT_DONE);
+	answer(&w, D, VERDICT_DONE);
+	CHECK_TEXT(order_status(w.order), "completed");
+	for (struct event *ev = w.log.first; ev; ev = ev->next)
+		for (size_t n = 1; apply_without_memory(again, ev, n); n++)
+			;
+	same_order(again, w.order);
+	world_fini(&w);
+}
+
 static void an_effect_below_its_floor_is_a_no(void)
 {
 	struct world w;
@@ -533,6 +692,8 @@ static void invariants_hold(struct world *w)
 	if (w->order->phase == ORDER_COMPLETED)
 		for (size_t i = 0; i < diamond.n_stages; i++)
 			CHECK(status(w, i) == STAGE_DONE || status(w, i) == STAGE_SKIPPED);
+	for (size_t i = 0; i < diamond.n_stages && w->order->phase == ORDER_RUNNING; i++)
+		CHECK(status(w, i) != STAGE_IDLE || !stage_is_next(w->order, i));
 	if (!order_is_terminal(w->order)) {
 		size_t live = 0;
 
@@ -545,6 +706,9 @@ static void invariants_hold(struct world *w)
 
 static void random_commands_keep_the_invariants(void)
 {
+	static const char *const variants[] = {"{}", "{b: {field: x, above: 1}}",
+		"{c: {field: x, above: 1}, d: {field: results.c.score, exists: true}}",
+		"{a: {field: x, below: 2}, b: {not: {field: results.a, exists: true}}}"};
 	const char *given = getenv("STAGELINE_SEED");
 	uint64_t seed = given ? strtoull(given, NULL, 10) : (uint64_t)clock_wall_us();
 	uint64_t r = seed | 1;
@@ -552,9 +716,11 @@ static void random_commands_keep_the_invariants(void)
 
 	printf(" seed %llu", (unsigned long long)seed);
 	for (int run = 0; run < 1000; run++) {
+		_cleanup_(conditions_fini) struct conditions c;
 		struct world w;
 
-		world_init(&w);
+		conditions_init(&c, variants[next_random(&r) % ARRAY_LEN(variants)]);
+		world_begin(&w, next_random(&r) % 2 ? STR("{\"x\":1}") : STR("{\"x\":2}"));
 		for (size_t i = 0; i < diamond.n_stages; i++)
 			specs[i].on_exhausted = (int64_t)(next_random(&r) % 2);
 		w.stock = w.stock_given = (int64_t)(next_random(&r) % 6);
@@ -609,6 +775,10 @@ UNIT_MAIN("model", TEST(an_order_runs_to_completion_through_parallel_branches),
 	TEST(an_attempt_without_an_answer_is_undone_too),
 	TEST(undoing_what_never_finished_takes_no_effect), TEST(retries_back_off_and_end_on_hold),
 	TEST(lost_attempts_count_until_the_order_is_held), TEST(an_effect_below_its_floor_is_a_no),
+	TEST(a_stage_whose_condition_does_not_hold_is_skipped),
+	TEST(a_stage_whose_condition_holds_runs), TEST(skipping_goes_on_to_the_end),
+	TEST(a_condition_is_asked_when_the_stage_is_next),
+	TEST(without_memory_for_a_condition_nothing_changes),
 	TEST(a_stage_that_may_not_be_held_fails_and_is_undone),
 	TEST(a_stage_with_nothing_to_undo_just_fails),
 	TEST(a_wait_that_ends_the_last_attempt_fails_too),
