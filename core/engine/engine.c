@@ -192,6 +192,8 @@ void engine_stop(struct engine *en)
 	queue_poke(&en->commands);
 	pthread_join(en->thread, NULL);
 	en->has_thread = false;
+	/* A stop in good order charges nobody: what had begun goes on with the same attempt. */
+	attempts_clear(&en->attempts);
 }
 
 static void free_verdicts(struct engine *en)
