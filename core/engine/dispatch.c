@@ -2,6 +2,8 @@
 #include "base/log.h"
 #include "engine/internal.h"
 
+enum { NO_MEMORY_MS = 100 };
+
 static struct stage_runtime *runtime_of(struct engine *en, const struct order *o, size_t stage)
 {
 	struct generation *g = engine_generation(en, o->pipeline);
@@ -252,27 +254,45 @@ static struct task *timeout_of(const struct order *o, size_t stage)
 	return t;
 }
 
+/* The first entry of a stage's out line is due: its verdict, or NULL when there is none to be had of it. */
+static struct task *take_overdue(
+	struct engine *en, struct stage_runtime *rt, size_t stage, int64_t now_ms)
+{
+	const struct line_entry *entry = line_at(&rt->out, 0);
+	struct task *t = NULL;
+	int64_t again_ms = 0;
+
+	if (is_out(en, stage, entry)) {
+		again_ms =
+			pool_ask(rt->pool, entry->order_seq, entry->attempt, entry->undo, now_ms);
+		if (!again_ms &&
+			!(t = timeout_of(live_find(&en->live, entry->order_seq)->order, stage)))
+			again_ms = now_ms + NO_MEMORY_MS;
+	}
+	if (again_ms)
+		line_postpone(&rt->out, again_ms);
+	else
+		line_drop(&rt->out, 1);
+	return t;
+}
+
 struct task *dispatch_timeouts(struct engine *en, int64_t now_ms)
 {
 	struct queue_node *first = NULL, **last = &first;
 
+	if (atomic_load(&en->is_stopping)) /* the pools are going */
+		return NULL;
 	for (struct generation *g = en->generations; g; g = g->next)
 		for (size_t i = 0; i < g->pipeline->n_stages; i++) {
 			struct line *out = &g->stages[i].out;
 
 			while (out->n && line_at(out, 0)->at_ms <= now_ms) {
-				struct live_order *lo =
-					live_find(&en->live, line_at(out, 0)->order_seq);
-				struct task *t = NULL;
+				struct task *t = take_overdue(en, &g->stages[i], i, now_ms);
 
-				if (is_out(en, i, line_at(out, 0)) &&
-					!(t = timeout_of(lo->order, i)))
-					break; /* no memory: again at the next turn */
-				line_drop(out, 1);
-				if (t) {
-					*last = &t->node;
-					last = &t->node.next;
-				}
+				if (!t)
+					continue;
+				*last = &t->node;
+				last = &t->node.next;
 			}
 		}
 	return (struct task *)first;
@@ -282,6 +302,8 @@ int64_t dispatch_next_deadline(struct engine *en)
 {
 	int64_t next = INT64_MAX;
 
+	if (atomic_load(&en->is_stopping))
+		return next;
 	for (struct generation *g = en->generations; g; g = g->next)
 		for (size_t i = 0; i < g->pipeline->n_stages; i++)
 			if (g->stages[i].out.n && line_at(&g->stages[i].out, 0)->at_ms < next)
