@@ -303,7 +303,8 @@ void engine_stage_stats(struct engine *en, size_t stage, struct engine_stage_sta
 		.held = load_count(&s->n_held),
 		.undone = load_count(&s->n_undone),
 	};
-	pool_counts(s->pool, &ret->pool);
+	if (s->pool) /* not any more at the end */
+		pool_counts(s->pool, &ret->pool);
 }
 
 bool engine_is_accepting(struct engine *en, struct err *why)
