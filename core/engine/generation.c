@@ -37,6 +37,18 @@ void line_drop(struct line *l, size_t n)
 		line_fini(l);
 }
 
+void line_postpone(struct line *l, int64_t at_ms)
+{
+	struct line_entry entry = *line_at(l, 0);
+	size_t i = l->n - 1;
+
+	entry.at_ms = at_ms;
+	l->first++; /* its place is now the last one */
+	for (; i && line_at(l, i - 1)->at_ms > at_ms; i--)
+		*line_at(l, i) = *line_at(l, i - 1);
+	*line_at(l, i) = entry;
+}
+
 void line_fini(struct line *l)
 {
 	free(l->ring);

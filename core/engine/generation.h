@@ -25,6 +25,8 @@ struct line {
 int line_push(struct line *l, struct line_entry entry); /* -ENOMEM */
 struct line_entry *line_at(struct line *l, size_t i);
 void line_drop(struct line *l, size_t n);
+/* The first entry gets a later time and moves behind those that are earlier. */
+void line_postpone(struct line *l, int64_t at_ms);
 void line_fini(struct line *l);
 
 struct stage_runtime {

@@ -1,6 +1,8 @@
 /* What is out with workers: the tasks that go, what comes back, and what has been out too long. */
 #include "engine/internal.h"
 
+enum { NO_MEMORY_MS = 100 };
+
 struct task *out_make_task(const struct order *o, size_t stage)
 {
 	const struct stage_state *s = &o->stages[stage];
@@ -99,20 +101,34 @@ static struct task *timeout_of(const struct order *o, size_t stage)
 	return t;
 }
 
+/* The first entry of a stage's out line is due: its verdict, or NULL when there is none to be had of it. */
+static struct task *take_overdue(struct engine *en, struct stage_runtime *rt, int64_t now_ms)
+{
+	const struct line_entry *entry = line_at(&rt->out, 0);
+	struct task *t = NULL;
+	int64_t again_ms = 0;
+
+	if (out_has(en, entry)) {
+		again_ms =
+			pool_ask(rt->pool, entry->order_seq, entry->attempt, entry->undo, now_ms);
+		if (!again_ms && !(t = timeout_of(live_find(&en->live, entry->order_seq)->order,
+					   entry->stage)))
+			again_ms = now_ms + NO_MEMORY_MS;
+	}
+	if (again_ms)
+		line_postpone(&rt->out, again_ms);
+	else
+		line_drop(&rt->out, 1);
+	return t;
+}
+
 /* Adds the verdicts of one stage to the list that ends at `last`; returns its new end. */
 static struct queue_node **stage_timeouts(
-	struct engine *en, struct line *out, int64_t now_ms, struct queue_node **last)
+	struct engine *en, struct stage_runtime *rt, int64_t now_ms, struct queue_node **last)
 {
-	while (out->n && line_at(out, 0)->at_ms <= now_ms) {
-		const struct line_entry *entry = line_at(out, 0);
-		bool is_out = out_has(en, entry);
-		struct task *t = is_out ? timeout_of(live_find(&en->live, entry->order_seq)->order,
-						  entry->stage)
-					: NULL;
+	while (rt->out.n && line_at(&rt->out, 0)->at_ms <= now_ms) {
+		struct task *t = take_overdue(en, rt, now_ms);
 
-		if (is_out && !t)
-			break; /* no memory: again at the next turn */
-		line_drop(out, 1);
 		if (!t)
 			continue;
 		*last = &t->node;
@@ -125,9 +141,11 @@ struct task *out_timeouts(struct engine *en, int64_t now_ms)
 {
 	struct queue_node *first = NULL, **last = &first;
 
+	if (atomic_load(&en->is_stopping)) /* the pools are going */
+		return NULL;
 	for (struct generation *g = en->generations; g; g = g->next)
 		for (size_t i = 0; i < g->pipeline->n_stages; i++)
-			last = stage_timeouts(en, &g->stages[i].out, now_ms, last);
+			last = stage_timeouts(en, &g->stages[i], now_ms, last);
 	return (struct task *)first;
 }
 
@@ -135,6 +153,8 @@ int64_t out_next_deadline(struct engine *en)
 {
 	int64_t next = INT64_MAX;
 
+	if (atomic_load(&en->is_stopping))
+		return next;
 	for (struct generation *g = en->generations; g; g = g->next)
 		for (size_t i = 0; i < g->pipeline->n_stages; i++)
 			if (g->stages[i].out.n && line_at(&g->stages[i].out, 0)->at_ms < next)
