@@ -1,4 +1,5 @@
 /* Dispatch: which attempts wait, and which of them may go out now. */
+#include "base/crash_point.h"
 #include "base/log.h"
 #include "engine/internal.h"
 
@@ -20,7 +21,7 @@ struct generation *engine_generation(struct engine *en, const struct pipeline *p
 		g = g->next;
 	if (g)
 		return g;
-	if (generation_create(p, &en->options.folders, en->bus, false, &g, &e) < 0) {
+	if (generation_create(p, &en->options, en->bus, false, &g, &e) < 0) {
 		log_error("generation=%s %s", p->digest, err_text(&e));
 		return NULL;
 	}
@@ -70,7 +71,7 @@ int dispatch_line_up(struct engine *en, struct live_order *lo)
 {
 	for (size_t i = 0; i < lo->order->pipeline->n_stages; i++) {
 		const struct stage_state *s = &lo->order->stages[i];
-		uint32_t mark = s->attempt << 1 | s->undo;
+		uint32_t mark = s->attempt << 5 | (uint32_t)s->status << 1 | s->undo;
 		int r = 0;
 
 		if (lo->lined_up[i] == mark || (lo->order->out & (uint64_t)1 << i))
@@ -192,8 +193,11 @@ static void stage_dispatch(struct engine *en, struct generation *g, size_t stage
 		n++;
 	}
 	gate_out(&rt->gate, n);
-	if (first)
+	if (first) {
+		CRASH_POINT("dispatch");
 		bus_publish(en->bus, (struct task *)first);
+		CRASH_POINT("dispatched");
+	}
 	out_sweep(en, rt);
 	show(rt);
 }

@@ -2,6 +2,7 @@
  * ending in an order in which nothing that was done is lost. */
 #include "engine/engine.h"
 
+#include "base/crash_point.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "engine/internal.h"
@@ -69,7 +70,10 @@ static int append_generation(
 	int r = append_loaded(en, b, e);
 
 	(void)none, (void)n;
-	return r == 0 ? append_initial_state(en, b, e) : r;
+	if (r == 0)
+		r = append_initial_state(en, b, e);
+	CRASH_POINT("make-current");
+	return r;
 }
 
 /* Journals the generation and its initial state, unless it is the current one already. */
@@ -142,11 +146,19 @@ static int engine_open(struct engine *en, const struct pipeline *p, struct err *
 			      bus_create(on_verdicts, en, &en->bus) < 0))
 		r = err_set(e, -ENOMEM, "no memory to start");
 	if (r == 0)
-		r = generation_create(p, &o->folders, en->bus, true, &en->current, e);
+		r = generation_create(p, o, en->bus, true, &en->current, e);
 	if (r < 0)
 		return r;
 	en->generations = en->current;
 	return load(en, e);
+}
+
+static int start_thread(struct engine *en, struct err *e)
+{
+	int r = -pthread_create(&en->thread, NULL, sequencer_run, en);
+
+	en->has_thread = r == 0;
+	return r < 0 ? err_set(e, r, "cannot start the sequencer's thread") : 0;
 }
 
 int engine_start(const struct engine_options *options, struct pipeline_set *set,
@@ -159,9 +171,8 @@ int engine_start(const struct engine_options *options, struct pipeline_set *set,
 	if (!en)
 		return err_set(e, -ENOMEM, "no memory to start");
 	r = engine_open(en, p, e);
-	if (r == 0 && pthread_create(&en->thread, NULL, sequencer_run, en) != 0)
-		r = err_set(e, -EAGAIN, "cannot start the sequencer's thread");
-	en->has_thread = r == 0;
+	if (r == 0 && !options->workers)
+		r = start_thread(en, e);
 	if (r < 0) {
 		engine_stop(en);
 		engine_free(en);
@@ -186,20 +197,20 @@ void engine_stop(struct engine *en)
 	}
 	for (struct generation *g = en->generations; g; g = g->next)
 		generation_stop(g);
+	CRASH_POINT("drained");
 	atomic_store(&en->is_ending, true);
 	if (!en->has_thread)
 		return;
 	queue_poke(&en->commands);
 	pthread_join(en->thread, NULL);
+	CRASH_POINT("stopped");
 	en->has_thread = false;
 	/* A stop in good order charges nobody: what had begun goes on with the same attempt. */
 	attempts_clear(&en->attempts);
 }
 
-static void free_verdicts(struct engine *en)
+static void free_tasks(struct queue_node *n)
 {
-	struct queue_node *n = queue_take(&en->verdicts, 0);
-
 	while (n) {
 		struct queue_node *next = n->next;
 
@@ -218,7 +229,8 @@ void engine_free(struct engine *en)
 		generation_free(en->generations);
 		en->generations = next;
 	}
-	free_verdicts(en);
+	free_tasks(queue_take(&en->verdicts, 0));
+	free_tasks(en->backlog.verdicts);
 	if (en->live.buckets)
 		live_fini(&en->live);
 	timers_fini(&en->timers);

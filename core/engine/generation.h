@@ -7,6 +7,8 @@
 #include "engine/gate.h"
 #include "stage/stage.h"
 
+struct engine_options;
+
 /* One attempt that waits for room, or is out. */
 struct line_entry {
 	int64_t order_seq;
@@ -48,9 +50,10 @@ struct generation {
 	struct stage_runtime stages[];
 };
 
-/* Loads plugins, makes instances and pools, and subscribes them to the bus. With `is_strict` a stage that
- * cannot be made is an error; without, its tasks wait, and the reason is logged. */
-int generation_create(const struct pipeline *p, const struct plugin_folders *folders,
+/* Loads plugins, makes instances and pools, and subscribes them to the bus; or has `workers` subscribe, when
+ * the options name some. With `is_strict` a stage that cannot be made is an error; without, its tasks wait,
+ * and the reason is logged. */
+int generation_create(const struct pipeline *p, const struct engine_options *options,
 	struct bus *bus, bool is_strict, struct generation **ret, struct err *e);
 /* Ends the pools: running attempts end first. */
 void generation_stop(struct generation *g);

@@ -1,6 +1,7 @@
 /* One command, verdict or timer: find the order, decide, append, apply, and settle what follows. */
 #include <assert.h>
 
+#include "base/crash_point.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "engine/internal.h"
@@ -101,6 +102,7 @@ static int place_order(struct engine *en, struct batch *b, struct command *c, st
 	if (!o)
 		return err_set(e, -ENOMEM, "no memory for an order");
 	r = batch_append(en, b, &list, e);
+	CRASH_POINT("place");
 	if (r == 0 && apply(o, list.first) < 0)
 		r = err_set(e, -ENOMEM, "no memory for an order");
 	if (r == 0 && live_add(&en->live, o, &lo) < 0)
@@ -188,6 +190,9 @@ int handle_verdict(struct engine *en, struct batch *b, const struct task *t, str
 	if (r < 0)
 		return err_set(e, r, "cannot decide on a verdict: %s", strerror(-r));
 	count_verdict(en, lo->order, list.first);
+	CRASH_POINT("verdict");
+	if (t->undo)
+		CRASH_POINT("undo-verdict");
 	return order_advance(en, b, lo, &list, e);
 }
 
@@ -200,6 +205,7 @@ int handle_timer(struct engine *en, struct batch *b, const struct timer *t, stru
 	struct live_order *lo;
 	int r;
 
+	CRASH_POINT("timer");
 	if (t->kind == TIMER_RETRY)
 		return dispatch_due(en, t);
 	r = live_get(&en->live, t->order_seq, &lo, e);

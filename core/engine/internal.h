@@ -13,6 +13,11 @@
 
 enum { BATCH_MAX = 512 }; /* commands and verdicts of one commit */
 
+/* What has arrived and is not in a batch yet. [sequencer] */
+struct backlog {
+	struct queue_node *commands, *verdicts;
+};
+
 struct engine {
 	struct engine_options options;
 	struct pipeline_set *set;
@@ -28,6 +33,8 @@ struct engine {
 	struct generation *current;
 
 	struct queue commands, verdicts; /* a push of verdicts pokes `commands` */
+	struct backlog backlog;
+	int64_t again_ms; /* [sequencer] when the last dispatch wants to be called again */
 	pthread_t thread;
 	bool has_thread;
 	atomic_bool is_stopping; /* no more dispatching */

@@ -109,8 +109,9 @@ static struct task *take_overdue(struct engine *en, struct stage_runtime *rt, in
 	int64_t again_ms = 0;
 
 	if (out_has(en, entry)) {
-		again_ms =
-			pool_ask(rt->pool, entry->order_seq, entry->attempt, entry->undo, now_ms);
+		again_ms = rt->pool ? pool_ask(rt->pool, entry->order_seq, entry->attempt,
+					      entry->undo, now_ms)
+				    : 0;
 		if (!again_ms && !(t = timeout_of(live_find(&en->live, entry->order_seq)->order,
 					   entry->stage)))
 			again_ms = now_ms + NO_MEMORY_MS;

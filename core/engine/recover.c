@@ -1,5 +1,6 @@
 /* Recovery at start: attempts that died with the process are journaled as lost, orders that were turning round
  * go on doing so, and everything unfinished is lined up again. */
+#include "base/crash_point.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "engine/internal.h"
@@ -74,6 +75,7 @@ static int load_step(struct engine *en, struct batch *b, const int64_t *seqs, in
 			return r;
 		if (!lo->is_dirty && dispatch_line_up(en, lo) < 0)
 			return err_set(e, -ENOMEM, "no memory for the unfinished orders");
+		CRASH_POINT("load-unfinished");
 	}
 	return 0;
 }
@@ -112,6 +114,7 @@ int recover(struct engine *en, struct err *e)
 {
 	int r = batch_do(en, lose_all, NULL, 0, e);
 
+	CRASH_POINT("attempts-lost");
 	if (r < 0)
 		return err_wrap(e, r, "counting the attempts that died with the last process");
 	attempts_clear(&en->attempts);

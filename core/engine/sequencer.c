@@ -2,6 +2,7 @@
  * and releases answers, tasks and updates after the commit. */
 #include <assert.h>
 
+#include "base/crash_point.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "engine/internal.h"
@@ -107,10 +108,12 @@ static void free_tasks(struct engine *en, struct task *first)
 
 static void batch_release(struct engine *en, struct batch *b)
 {
+	CRASH_POINT("release");
 	release_orders(en, b);
 	if (b->has_pauses)
 		people_apply_pauses(en);
 	answer_all(en, b);
+	CRASH_POINT("answered");
 	free_tasks(en, steal_ptr(b->tasks));
 	if (b->feed->events.n)
 		en->options.on_commit(en->options.arg, steal_ptr(b->feed));
@@ -268,12 +271,12 @@ static void batch_run(struct engine *en, struct batch *b)
 	b->feed = NULL;
 }
 
-static int64_t next_wake(struct engine *en, int64_t again_ms)
+static int64_t next_wake(struct engine *en)
 {
 	int64_t timer_ms = timers_next(&en->timers), deadline_ms = out_next_deadline(en);
 	int64_t next_ms = timer_ms < deadline_ms ? timer_ms : deadline_ms;
 
-	return next_ms < again_ms ? next_ms : again_ms;
+	return next_ms < en->again_ms ? next_ms : en->again_ms;
 }
 
 static void append_tasks(struct task **list, struct task *more)
@@ -282,10 +285,6 @@ static void append_tasks(struct task **list, struct task *more)
 		list = (struct task **)&(*list)->node.next;
 	*list = more;
 }
-
-struct backlog {
-	struct queue_node *commands, *verdicts;
-};
 
 /* What the next batch handles: at most BATCH_MAX of each; the rest stays in the backlog. */
 static struct batch batch_take(struct engine *en, struct backlog *backlog)
@@ -317,23 +316,26 @@ static void refuse_commands(struct engine *en, struct backlog *backlog)
 	answer_all(en, &b);
 }
 
-/* Waits for work, unless there is some already or the end has come. */
-static void wait_for_work(
-	struct engine *en, struct backlog *backlog, int64_t again_ms, bool is_last)
+/* When the next turn is, if nothing arrives before; 0: at once. */
+static int64_t next_turn(struct engine *en)
 {
-	bool has_more = backlog->commands || backlog->verdicts;
-	int64_t until_ms = 0;
-
-	if (!is_last && en->try_again_ms)
-		until_ms = en->try_again_ms;
-	else if (!is_last && !has_more)
-		until_ms = next_wake(en, again_ms);
-	if (!backlog->commands)
-		backlog->commands = queue_take(&en->commands, until_ms);
+	if (en->try_again_ms)
+		return en->try_again_ms;
+	if (en->backlog.commands || en->backlog.verdicts)
+		return 0;
+	return next_wake(en);
 }
 
-static void turn(struct engine *en, struct backlog *backlog, int64_t *again_ms)
+/* Waits for work until then. */
+static void wait_for_work(struct engine *en, int64_t until_ms)
 {
+	if (!en->backlog.commands)
+		en->backlog.commands = queue_take(&en->commands, until_ms);
+}
+
+static void turn(struct engine *en)
+{
+	struct backlog *backlog = &en->backlog;
 	struct batch b;
 
 	if (en->try_again_ms && clock_mono_ms() < en->try_again_ms) {
@@ -343,26 +345,30 @@ static void turn(struct engine *en, struct backlog *backlog, int64_t *again_ms)
 	b = batch_take(en, backlog);
 	batch_run(en, &b);
 	if (!atomic_load(&en->is_stopping))
-		*again_ms = dispatch_run(en);
+		en->again_ms = dispatch_run(en);
+}
+
+int64_t engine_step(struct engine *en)
+{
+	wait_for_work(en, 0);
+	turn(en);
+	return next_turn(en);
 }
 
 void *sequencer_run(void *engine)
 {
 	struct engine *en = engine;
-	struct backlog backlog = {0};
-	int64_t again_ms = 0; /* the first turn looks at what was loaded */
 	bool is_last = false, has_stopped = false;
 
-	while (!is_last || (!en->try_again_ms && (backlog.commands || backlog.verdicts))) {
+	while (!is_last || (!en->try_again_ms && (en->backlog.commands || en->backlog.verdicts))) {
 		/* Looked at before taking: what came before the end is still handled. */
 		is_last = is_last || atomic_load(&en->is_ending);
-		wait_for_work(en, &backlog, again_ms, is_last);
-		turn(en, &backlog, &again_ms);
+		wait_for_work(en, is_last ? 0 : next_turn(en));
+		turn(en);
 		if (atomic_load(&en->is_stopping) && !has_stopped) {
 			has_stopped = true;
 			sem_post(&en->stopped);
 		}
 	}
-	free_tasks(en, (struct task *)backlog.verdicts);
 	return NULL;
 }
