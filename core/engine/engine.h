@@ -18,6 +18,7 @@ struct worker_source {
 
 struct engine_options {
 	const char *journal_path;
+	const char *attempts_path; /* which attempts are out, for the next start after a crash */
 	struct plugin_folders folders; /* borrowed for the engine's life */
 	size_t orders_in_memory; /* more unfinished orders than this are read again when needed */
 	/* NULL: plugins and pools. Else the engine has no thread either: engine_step() is it. Borrowed. */
@@ -62,6 +63,8 @@ struct engine_stage_stats {
 	int64_t waiting, out;
 	int64_t oldest_ms; /* how long the oldest waiting task has waited */
 	int64_t done, failed, retried, held, undone; /* since start */
+	const char *breaker;			     /* "closed", "open", "half_open" */
+	bool is_paused;
 	struct pool_counts pool;
 };
 /* Of the current generation. */

@@ -38,6 +38,18 @@ void line_drop(struct line *l, size_t n)
 		line_fini(l);
 }
 
+void line_postpone(struct line *l, int64_t at_ms)
+{
+	struct line_entry entry = *line_at(l, 0);
+	size_t i = l->n - 1;
+
+	entry.at_ms = at_ms;
+	l->first++; /* its place is now the last one */
+	for (; i && line_at(l, i - 1)->at_ms > at_ms; i--)
+		*line_at(l, i) = *line_at(l, i - 1);
+	*line_at(l, i) = entry;
+}
+
 void line_fini(struct line *l)
 {
 	free(l->ring);
@@ -63,7 +75,6 @@ static int stage_start(struct generation *g, size_t i, const struct plugin_folde
 	struct stage_runtime *s = &g->stages[i];
 	const struct plugin *plugin;
 	int r = plugin_load(folders, spec->plugin, &plugin, e);
-
 	if (r < 0)
 		return err_wrap(e, r, "stage '%s'", spec->name);
 	r = instance_create(g->pipeline, i, plugin, &s->instance, e);
@@ -80,7 +91,10 @@ static int stage_create(struct generation *g, size_t i, const struct engine_opti
 	struct bus *bus, struct err *e)
 {
 	const struct worker_source *workers = options->workers;
+	const struct stage_spec *spec = &g->pipeline->stages[i];
 
+	if (gate_init(&g->stages[i].gate, spec, clock_mono_ms()) < 0)
+		return err_set(e, -ENOMEM, "stage '%s': no memory", spec->name);
 	if (!workers)
 		return stage_start(g, i, &options->folders, bus, e);
 	return workers->subscribe(workers->arg, bus, g->pipeline, i);
@@ -128,6 +142,7 @@ void generation_free(struct generation *g)
 
 		if (s->instance)
 			instance_destroy(s->instance);
+		gate_fini(&s->gate);
 		line_fini(&s->waiting);
 		line_fini(&s->out);
 	}

@@ -4,6 +4,7 @@
 #include <stdatomic.h>
 
 #include "bus/bus.h"
+#include "engine/gate.h"
 #include "stage/stage.h"
 
 struct engine_options;
@@ -13,6 +14,7 @@ struct line_entry {
 	int64_t order_seq;
 	int64_t at_ms; /* monotonic: waiting since, or out until */
 	uint32_t attempt;
+	uint16_t stage;
 	bool undo;
 };
 
@@ -25,16 +27,21 @@ struct line {
 int line_push(struct line *l, struct line_entry entry); /* -ENOMEM */
 struct line_entry *line_at(struct line *l, size_t i);
 void line_drop(struct line *l, size_t n);
+/* The first entry gets a later time and moves behind those that are earlier. */
+void line_postpone(struct line *l, int64_t at_ms);
 void line_fini(struct line *l);
 
 struct stage_runtime {
 	struct instance *instance; /* NULL: its plugin could not be loaded, tasks wait */
 	struct pool *pool;
+	struct gate gate;    /* [sequencer] */
 	struct line waiting; /* [sequencer] */
 	struct line out;     /* [sequencer] by deadline; holds answered ones until they are swept */
 	/* written by the sequencer, read by any thread */
 	atomic_llong n_waiting, n_out, oldest_since_ms;
 	atomic_llong n_done, n_failed, n_retried, n_held, n_undone;
+	atomic_int breaker; /* enum breaker_state */
+	atomic_bool is_paused;
 };
 
 struct generation {

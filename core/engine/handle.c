@@ -7,7 +7,7 @@
 #include "engine/internal.h"
 #include "model/apply.h"
 
-static struct decide_env env_of(struct engine *en)
+struct decide_env engine_env(struct engine *en)
 {
 	struct decide_env env = {.now_us = clock_wall_us(),
 		.state_number = journal_state_number,
@@ -46,7 +46,7 @@ int order_advance(struct engine *en, struct batch *b, struct live_order *lo,
 
 	mark_dirty(b, lo);
 	do {
-		struct decide_env env = env_of(en);
+		struct decide_env env = engine_env(en);
 
 		r = batch_append(en, b, &next, e);
 		if (r < 0)
@@ -88,7 +88,7 @@ static int repeat_order(struct engine *en, struct command *c, int64_t seq, struc
 static int place_order(struct engine *en, struct batch *b, struct command *c, struct err *e)
 {
 	const struct pipeline *p = en->current->pipeline;
-	struct decide_env env = env_of(en);
+	struct decide_env env = engine_env(en);
 	struct event_list list;
 	struct live_order *lo;
 	struct order *o;
@@ -127,9 +127,15 @@ static int on_place(struct engine *en, struct batch *b, struct command *c, struc
 	return place_order(en, b, c, e);
 }
 
-static int (*const on_command[])(
+static int (*const on_command[COMMAND_KINDS])(
 	struct engine *, struct batch *, struct command *, struct err *) = {
 	[COMMAND_PLACE] = on_place,
+	[COMMAND_CANCEL] = people_cancel,
+	[COMMAND_RELEASE] = people_release,
+	[COMMAND_SIGNAL] = people_signal,
+	[COMMAND_PAUSE] = people_pause,
+	[COMMAND_RESUME] = people_resume,
+	[COMMAND_ADJUST] = people_adjust,
 };
 
 int handle_command(struct engine *en, struct batch *b, struct command *c, struct err *e)
@@ -162,23 +168,9 @@ static void count_verdict(struct engine *en, const struct order *o, const struct
 		atomic_fetch_add_explicit(counter, 1, memory_order_relaxed);
 }
 
-/* The attempt is not out any more, if it still counts as out. */
-static void come_back(struct engine *en, struct order *o, const struct task *t)
-{
-	struct generation *g = engine_generation(en, o->pipeline);
-	uint64_t bit = (uint64_t)1 << t->stage;
-
-	if (!(o->out & bit) || o->stages[t->stage].attempt != t->attempt ||
-		o->stages[t->stage].undo != t->undo)
-		return;
-	o->out &= ~bit;
-	if (g)
-		atomic_fetch_sub_explicit(&g->stages[t->stage].n_out, 1, memory_order_relaxed);
-}
-
 int handle_verdict(struct engine *en, struct batch *b, const struct task *t, struct err *e)
 {
-	struct decide_env env = env_of(en);
+	struct decide_env env = engine_env(en);
 	struct event_list list;
 	struct live_order *lo;
 	int r = live_get(&en->live, t->order_seq, &lo, e);
@@ -187,7 +179,7 @@ int handle_verdict(struct engine *en, struct batch *b, const struct task *t, str
 		return 0; /* of an order that this journal does not have */
 	if (r < 0)
 		return r;
-	come_back(en, lo->order, t);
+	out_back(en, lo->order, t);
 	event_list_init(&list, &b->feed->arena);
 	r = decide_verdict(&env, lo->order, t, &list);
 	if (r == -EALREADY) {
@@ -208,7 +200,7 @@ int handle_verdict(struct engine *en, struct batch *b, const struct task *t, str
 
 int handle_timer(struct engine *en, struct batch *b, const struct timer *t, struct err *e)
 {
-	struct decide_env env = env_of(en);
+	struct decide_env env = engine_env(en);
 	struct event_list list;
 	struct live_order *lo;
 	int r;

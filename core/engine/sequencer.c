@@ -95,11 +95,12 @@ static void answer_all(struct engine *en, struct batch *b)
 		en->options.on_answers(en->options.arg, steal_ptr(b->commands));
 }
 
-static void free_tasks(struct task *first)
+static void free_tasks(struct engine *en, struct task *first)
 {
 	while (first) {
 		struct task *next = (struct task *)first->node.next;
 
+		attempts_give_back(&en->attempts, first);
 		task_free(first);
 		first = next;
 	}
@@ -109,9 +110,11 @@ static void batch_release(struct engine *en, struct batch *b)
 {
 	CRASH_POINT("release");
 	release_orders(en, b);
+	if (b->has_pauses)
+		people_apply_pauses(en);
 	answer_all(en, b);
 	CRASH_POINT("answered");
-	free_tasks(steal_ptr(b->tasks));
+	free_tasks(en, steal_ptr(b->tasks));
 	if (b->feed->events.n)
 		en->options.on_commit(en->options.arg, steal_ptr(b->feed));
 }
@@ -173,20 +176,8 @@ static void forget_changes(struct engine *en, struct batch *b)
 /* The verdicts come again, so their attempts are out again. */
 static void keep_verdicts(struct engine *en, struct batch *b)
 {
-	struct task *t = b->tasks;
-
-	for (; t; t = (struct task *)t->node.next) {
-		struct live_order *lo = live_find(&en->live, t->order_seq);
-
-		if (!lo || lo->order->stages[t->stage].attempt != t->attempt ||
-			lo->order->stages[t->stage].undo != t->undo ||
-			(lo->order->out & (uint64_t)1 << t->stage))
-			continue;
-		lo->order->out |= (uint64_t)1 << t->stage;
-		atomic_fetch_add_explicit(
-			&engine_generation(en, lo->order->pipeline)->stages[t->stage].n_out, 1,
-			memory_order_relaxed);
-	}
+	for (struct task *t = b->tasks; t; t = (struct task *)t->node.next)
+		out_again(en, t);
 	if (b->tasks)
 		queue_push_all(&en->verdicts, &steal_ptr(b->tasks)->node);
 }
@@ -207,6 +198,23 @@ static void batch_abort(struct engine *en, struct batch *b, const struct err *wh
 	}
 	answer_all(en, b);
 	set_trouble(en, why);
+}
+
+int batch_do(struct engine *en,
+	int (*work)(struct engine *en, struct batch *b, const int64_t *seqs, int n, struct err *e),
+	const int64_t *seqs, int n, struct err *e)
+{
+	struct batch b = {.feed = feed_batch_new()};
+	int r = b.feed ? work(en, &b, seqs, n, e) : -ENOMEM;
+
+	if (r == 0)
+		r = batch_commit(en, &b, e);
+	if (r < 0)
+		journal_rollback(en->journal);
+	else
+		release_orders(en, &b);
+	feed_batch_free(b.feed);
+	return r;
 }
 
 /* --- the loop --- */
@@ -263,13 +271,12 @@ static void batch_run(struct engine *en, struct batch *b)
 	b->feed = NULL;
 }
 
-static int64_t next_wake(struct engine *en, bool is_fine)
+static int64_t next_wake(struct engine *en)
 {
-	int64_t timer = timers_next(&en->timers), deadline = dispatch_next_deadline(en);
-	int64_t next = timer < deadline ? timer : deadline;
-	int64_t soon = clock_mono_ms() + TRY_AGAIN_MS;
+	int64_t timer_ms = timers_next(&en->timers), deadline_ms = out_next_deadline(en);
+	int64_t next_ms = timer_ms < deadline_ms ? timer_ms : deadline_ms;
 
-	return !is_fine && soon < next ? soon : next;
+	return next_ms < en->again_ms ? next_ms : en->again_ms;
 }
 
 static void append_tasks(struct task **list, struct task *more)
@@ -290,7 +297,7 @@ static struct batch batch_take(struct engine *en, struct backlog *backlog)
 	rest = cut(backlog->verdicts, BATCH_MAX);
 	b.tasks = (struct task *)backlog->verdicts;
 	backlog->verdicts = rest;
-	append_tasks(&b.tasks, dispatch_timeouts(en, clock_mono_ms()));
+	append_tasks(&b.tasks, out_timeouts(en, clock_mono_ms()));
 	rest = cut(backlog->commands, BATCH_MAX);
 	b.commands = (struct command *)backlog->commands;
 	backlog->commands = rest;
@@ -316,7 +323,7 @@ static int64_t next_turn(struct engine *en)
 		return en->try_again_ms;
 	if (en->backlog.commands || en->backlog.verdicts)
 		return 0;
-	return next_wake(en, !en->has_left_off);
+	return next_wake(en);
 }
 
 /* Waits for work until then. */
@@ -338,7 +345,7 @@ static void turn(struct engine *en)
 	b = batch_take(en, backlog);
 	batch_run(en, &b);
 	if (!atomic_load(&en->is_stopping))
-		en->has_left_off = !dispatch_run(en);
+		en->again_ms = dispatch_run(en);
 }
 
 int64_t engine_step(struct engine *en)

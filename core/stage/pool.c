@@ -3,7 +3,8 @@
  * Under one lock: the ready tasks in order, and a heap of those that answered SL_LATER by the time they go
  * on. Idle threads wait for work; one of them, the keeper, also watches the top of the heap. A thread
  * takes one task at a time and delivers its verdict at once: any call may block, and neither a task nor
- * a verdict waits behind somebody else's call. */
+ * a verdict waits behind somebody else's call. A thread cannot be stopped: one whose call does not come
+ * back in time is counted as lost and another takes its place, until the call returns after all. */
 #include "stage/stage.h"
 
 #include <pthread.h>
@@ -15,11 +16,23 @@
 #include "base/log.h"
 #include "base/mem.h"
 
-enum { HEAP_FIRST = 64 };
+enum { HEAP_FIRST = 64, LOST_MAX = 64 };
 
 struct list {
 	struct task *first, *last;
 	size_t n;
+};
+
+/* One call that is going on; on its thread's stack. */
+struct call {
+	struct call *next;
+	const struct task *task;
+	bool is_lost;
+};
+
+struct thread {
+	pthread_t id;
+	bool is_used, is_over; /* over: to be joined */
 };
 
 struct pool {
@@ -34,10 +47,11 @@ struct pool {
 	struct list ready;
 	struct task **heap; /* the earliest wake_ms() first */
 	size_t n_heap, heap_cap;
-	size_t n_starting, n_idle, n_running;
+	struct call *calls;
+	size_t n_starting, n_idle, n_running, n_lost;
 	atomic_bool is_stopping;
-	size_t n_threads, max_threads;
-	pthread_t threads[];
+	size_t n_threads, max_threads, n_slots;
+	struct thread slots[];
 };
 
 static struct task *task_next(const struct task *t)
@@ -148,15 +162,37 @@ static struct task *heap_pop(struct pool *p)
 
 static void *worker(void *arg);
 
+static struct thread *free_slot(struct pool *p)
+{
+	for (size_t i = 0; i < p->n_slots; i++) {
+		struct thread *t = &p->slots[i];
+
+		if (t->is_over)
+			pthread_join(t->id, NULL); /* it has nothing left to do */
+		else if (t->is_used)
+			continue;
+		*t = (struct thread){0};
+		return t;
+	}
+	return NULL;
+}
+
+static bool may_start_thread(const struct pool *p)
+{
+	return p->n_threads < p->max_threads + p->n_lost && p->n_threads < p->n_slots;
+}
+
 static int start_thread(struct pool *p)
 {
-	int r = -pthread_create(&p->threads[p->n_threads], NULL, worker, p);
+	struct thread *slot = free_slot(p);
+	int r = slot ? -pthread_create(&slot->id, NULL, worker, p) : -EAGAIN;
 
 	if (r < 0) {
 		log_warn("stage=%s threads=%zu: no further thread: %s",
 			instance_spec(p->instance)->name, p->n_threads, strerror(-r));
 		return r;
 	}
+	slot->is_used = true;
 	p->n_threads++;
 	p->n_starting++;
 	return 0;
@@ -176,7 +212,7 @@ static void call_for_help(struct pool *p)
 		pthread_cond_signal(&p->timer);
 		n--;
 	}
-	for (; n && p->n_threads < p->max_threads; n--)
+	for (; n && may_start_thread(p); n--)
 		if (start_thread(p) < 0)
 			return;
 }
@@ -261,11 +297,38 @@ static void deliver(struct pool *p, struct list *finished)
 	pthread_mutex_lock(&p->lock);
 }
 
+static void set_mark(struct task *t, enum task_mark mark)
+{
+	if (t->mark)
+		atomic_store_explicit(t->mark, (unsigned char)mark, memory_order_relaxed);
+}
+
+static void call_begin(struct pool *p, struct call *c, struct task *t)
+{
+	if (!t->started_us) /* here and not in the call: read under the lock */
+		t->started_us = clock_mono_us();
+	*c = (struct call){.next = p->calls, .task = t};
+	p->calls = c;
+	p->n_running++;
+}
+
+static void call_end(struct pool *p, struct call *c)
+{
+	struct call **at = &p->calls;
+
+	while (*at != c)
+		at = &(*at)->next;
+	*at = c->next;
+	p->n_running--;
+	p->n_lost -= c->is_lost;
+}
+
 /* One round with the lock held: what is late is answered, or a task is run, or the thread waits. */
 static void work(struct pool *p)
 {
 	struct list finished = {0};
 	struct task *t = NULL;
+	struct call call;
 
 	take_due(p, &finished);
 	if (!finished.n && !(t = list_take(&p->ready))) {
@@ -274,14 +337,26 @@ static void work(struct pool *p)
 	}
 	call_for_help(p);
 	if (t) {
-		p->n_running++;
+		call_begin(p, &call, t);
 		pthread_mutex_unlock(&p->lock);
+		set_mark(t, TASK_MARK_RUNNING);
 		instance_run(p->instance, t);
+		set_mark(t, TASK_MARK_LATER);
 		pthread_mutex_lock(&p->lock);
-		p->n_running--;
+		call_end(p, &call);
 		take_answer(p, t, &finished);
 	}
 	deliver(p, &finished);
+}
+
+/* A lost call came back: there is a thread too many. */
+static void leave(struct pool *p)
+{
+	for (size_t i = 0; i < p->n_slots; i++)
+		if (p->slots[i].is_used && pthread_equal(p->slots[i].id, pthread_self()))
+			p->slots[i].is_over = true;
+	p->n_threads--;
+	call_for_help(p);
 }
 
 static void *worker(void *arg)
@@ -290,8 +365,10 @@ static void *worker(void *arg)
 
 	pthread_mutex_lock(&p->lock);
 	p->n_starting--;
-	while (!atomic_load(&p->is_stopping))
+	while (!atomic_load(&p->is_stopping) && p->n_threads <= p->max_threads + p->n_lost)
 		work(p);
+	if (!atomic_load(&p->is_stopping))
+		leave(p);
 	pthread_mutex_unlock(&p->lock);
 	return NULL;
 }
@@ -324,7 +401,9 @@ int pool_create(struct instance *in, size_t workers,
 	void (*on_verdicts)(void *arg, struct task *first), void *arg, struct pool **ret)
 {
 	size_t n = workers && instance_is_concurrent(in) ? workers : 1;
-	struct pool *p = calloc(1, sizeof *p + n * sizeof p->threads[0]);
+	/* A stage that takes one call at a time cannot have another thread beside a lost one. */
+	size_t n_slots = instance_is_concurrent(in) ? n + LOST_MAX : n;
+	struct pool *p = calloc(1, sizeof *p + n_slots * sizeof p->slots[0]);
 	int r;
 
 	if (!p)
@@ -333,6 +412,7 @@ int pool_create(struct instance *in, size_t workers,
 	p->on_verdicts = on_verdicts;
 	p->arg = arg;
 	p->max_threads = n;
+	p->n_slots = n_slots;
 	r = init_locks(p);
 	if (r < 0) {
 		free(p);
@@ -360,6 +440,39 @@ void pool_submit(struct pool *p, struct task *first)
 	pthread_mutex_unlock(&p->lock);
 }
 
+static struct call *call_find(struct pool *p, int64_t order_seq, uint32_t attempt, bool undo)
+{
+	struct call *c = p->calls;
+
+	while (c && (c->task->order_seq != order_seq || c->task->attempt != attempt ||
+			    c->task->undo != undo))
+		c = c->next;
+	return c;
+}
+
+int64_t pool_ask(struct pool *p, int64_t order_seq, uint32_t attempt, bool undo, int64_t now_ms)
+{
+	int64_t again_ms = 0;
+	struct call *c;
+
+	pthread_mutex_lock(&p->lock);
+	c = call_find(p, order_seq, attempt, undo);
+	if (c) {
+		int64_t deadline = deadline_ms(p, c->task);
+
+		again_ms = deadline > now_ms ? deadline : 0;
+		if (!again_ms && !c->is_lost) {
+			c->is_lost = true;
+			p->n_lost++;
+			call_for_help(p);
+		}
+	} else if (p->n_lost < p->n_threads || may_start_thread(p)) {
+		again_ms = now_ms + instance_spec(p->instance)->timeout_ms;
+	}
+	pthread_mutex_unlock(&p->lock);
+	return again_ms;
+}
+
 void pool_destroy(struct pool *p)
 {
 	if (!p)
@@ -369,8 +482,9 @@ void pool_destroy(struct pool *p)
 	pthread_cond_broadcast(&p->work);
 	pthread_cond_broadcast(&p->timer);
 	pthread_mutex_unlock(&p->lock);
-	for (size_t i = 0; i < p->n_threads; i++)
-		pthread_join(p->threads[i], NULL);
+	for (size_t i = 0; i < p->n_slots; i++)
+		if (p->slots[i].is_used)
+			pthread_join(p->slots[i].id, NULL);
 	list_free(&p->ready);
 	for (size_t i = 0; i < p->n_heap; i++)
 		task_free(p->heap[i]);

@@ -338,6 +338,7 @@ static int start(struct world *w, struct err *e)
 {
 	_cleanup_(yaml_faults_fini) struct yaml_faults faults = {0};
 	struct engine_options options = {.journal_path = w->path,
+		.attempts_path = w->attempts_path,
 		.orders_in_memory = w->seed % 3 ? 3 : 1000,
 		.workers = &w->workers,
 		.on_answers = on_answers,
@@ -497,6 +498,7 @@ void world_init(struct world *w, uint64_t seed, const char *folder)
 		.wall_ahead_us = INT64_C(1700000000000000)};
 	w->workers = (struct worker_source){subscribe, w};
 	snprintf(w->path, sizeof w->path, "%s/journal.sqlite", folder);
+	snprintf(w->attempts_path, sizeof w->attempts_path, "%s/attempts", folder);
 	the_world = w;
 	clock_set_source(&clocks);
 	id_set_random(random_bytes);
@@ -519,6 +521,7 @@ void world_fini(struct world *w)
 		snprintf(name, sizeof name, "%s%s", w->path, ends[i]);
 		remove(name);
 	}
+	remove(w->attempts_path);
 	clock_set_source(NULL);
 	id_set_random(NULL);
 }

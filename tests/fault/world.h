@@ -38,7 +38,7 @@ struct outside {
 struct world {
 	uint64_t seed, random;
 	int64_t mono_us, wall_ahead_us;
-	char path[128];
+	char path[128], attempts_path[144];
 	struct worker_source workers;
 	struct pipeline_set set;
 	struct engine *engine;

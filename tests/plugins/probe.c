@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "mock.h"
 
@@ -176,6 +177,14 @@ static int32_t do_block(struct probe *p, struct sl_task *task)
 	return SL_DONE;
 }
 
+static int32_t do_nap(struct probe *p, struct sl_task *task)
+{
+	(void)p;
+	(void)task;
+	usleep(50000);
+	return SL_DONE;
+}
+
 static int32_t do_open(struct probe *p, struct sl_task *task)
 {
 	(void)task;
@@ -223,6 +232,7 @@ static const struct {
 	{"tell", do_tell},
 	{"meet", do_meet},
 	{"block", do_block},
+	{"nap", do_nap},
 	{"open", do_open},
 	{"garbage", do_garbage},
 	{"negative", do_negative},

@@ -158,6 +158,38 @@ static void a_wait_ends_at_the_deadline(void)
 	stop(&o);
 }
 
+static size_t threads_of(struct outcome *o)
+{
+	struct pool_counts counts;
+
+	pool_counts(o->pool, &counts);
+	return counts.threads;
+}
+
+static void a_lost_call_is_replaced_until_it_returns(void)
+{
+	int64_t now_ms = clock_mono_ms(), until_ms = now_ms + 10000;
+	struct outcome o;
+
+	start(&o, "probe", 1, 50);
+	submit(&o, 1, "{\"do\":\"block\"}");
+	while (pool_ask(o.pool, 0, 1, false, clock_mono_ms()) && clock_mono_ms() < until_ms)
+		;
+	CHECK(clock_mono_ms() - now_ms >= 50);
+	CHECK_INT(pool_ask(o.pool, 0, 1, false, clock_mono_ms()), 0);
+	submit(&o, 20, "{\"do\":\"nothing\"}");
+	CHECK_INT(take(&o, 20, VERDICT_DONE, NULL), 20);
+	CHECK_INT(threads_of(&o), 2);
+	submit(&o, 1, "{\"do\":\"open\"}");
+	CHECK_INT(take(&o, 2, VERDICT_DONE, NULL), 2);
+	while (threads_of(&o) > 1 && clock_mono_ms() < until_ms)
+		;
+	CHECK_INT(threads_of(&o), 1);
+	submit(&o, 20, "{\"do\":\"later\"}");
+	CHECK(take(&o, 20, VERDICT_TIMEOUT, NULL) == 20);
+	stop(&o);
+}
+
 static void ending_frees_what_was_not_started(void)
 {
 	struct outcome o;
@@ -184,4 +216,5 @@ UNIT_MAIN("pool", TEST(a_task_that_waits_holds_no_thread),
 	TEST(as_many_calls_as_workers_run_at_once_and_no_more),
 	TEST(nobody_waits_behind_a_call_that_blocks),
 	TEST(an_exclusive_stage_gets_one_call_at_a_time), TEST(a_wait_ends_at_the_deadline),
-	TEST(ending_frees_what_was_not_started), TEST(garbage_goes_back_as_a_retry))
+	TEST(a_lost_call_is_replaced_until_it_returns), TEST(ending_frees_what_was_not_started),
+	TEST(garbage_goes_back_as_a_retry))

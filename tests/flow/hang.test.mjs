@@ -1,0 +1,52 @@
+// A stage that does not come back: its order is held in the end, the others go on, and a stop is a stop.
+import assert from 'node:assert/strict';
+import { join } from 'node:path';
+import test from 'node:test';
+import { getJson, look, order, place } from '../lib/orders.mjs';
+import { hostFile, pipelineFile } from '../lib/pipeline.mjs';
+import { build, startStageline } from '../lib/stageline.mjs';
+import { until } from '../lib/until.mjs';
+
+const flags = ['--plugins', join(build, 'tests/plugins')];
+const told = (word, more = {}) => order({ 'PROD-002': 1 }, { do: word, ...more });
+
+const start = ({ plugin = 'probe', workers = 4, timeout = '300ms', attempts = 5, config } = {}) => startStageline({ flags, config,
+  env: { TSAN_OPTIONS: 'report_thread_leaks=0' }, // a thread that hangs is left behind
+  pipeline: pipelineFile(`pipeline: orders\ndefaults: {workers: ${workers}, timeout: ${timeout}, retry: {attempts: ${attempts}, backoff: 10ms, max: 50ms}}\n`
+    + `stages:\n  - {name: probe, plugin: ${plugin}, status: probing, event: probed}\n`) });
+
+for (const plugin of ['probe', 'exclusive'])
+  test(`an_order_whose_stage_hangs_is_held_and_the_others_go_on (${plugin})`, { timeout: 60_000 }, async () => {
+    const s = await start({ plugin, config: hostFile('limits: {drain: 1s}\n') });
+    const bad = await place(s, told('block'));
+    const others = [];
+    for (let i = 0; i < 40; i++) {
+      others.push((await place(s, told('nothing'))).id);
+      await new Promise((done) => setTimeout(done, 50));
+    }
+    await until('the hanging order to be held', async () => (await look(s, bad.id)).order.status === 'on_hold',
+      { deadline: 15_000, detail: async () => JSON.stringify(await look(s, bad.id), null, 1) });
+    // Beside a lost call of a stage that takes one at a time nothing can run: the others are held too.
+    const end = plugin === 'probe' ? 'completed' : 'on_hold';
+    for (const id of others)
+      await until(`another order to be ${end}`, async () => (await look(s, id)).order.status === end,
+        { deadline: 5000, detail: async () => JSON.stringify([await look(s, id), await getJson(s, '/pipeline')], null, 1) });
+    const before = performance.now();
+    assert.equal(await s.stop(), 0);
+    assert.ok(performance.now() - before < 3000, 'the stop took long');
+  });
+
+test('waiting_for_a_worker_is_not_part_of_an_attempt', { timeout: 60_000 }, async () => {
+  const s = await start({ workers: 1, timeout: '400ms', attempts: 2 });
+  const ids = [];
+  for (let i = 0; i < 30; i++)
+    ids.push((await place(s, told('nap'))).id);
+  for (const id of ids) {
+    const done = await until('an order to end', async () => {
+      const o = await look(s, id);
+      return ['completed', 'on_hold'].includes(o.order.status) && o;
+    });
+    assert.deepEqual(done.events.map((e) => e.event_type), ['order_created', 'probed', 'order_completed']);
+  }
+  assert.equal(await s.stop(), 0);
+});
