@@ -1,41 +1,17 @@
 /* Dispatch: which attempts wait, and which of them may go out now. */
 #include "base/crash_point.h"
 #include "base/log.h"
+#include "base/mem.h"
 #include "engine/internal.h"
 
 enum { AGAIN_MS = 500 };
-
-static struct stage_runtime *runtime_of(struct engine *en, const struct order *o, size_t stage)
-{
-	struct generation *g = engine_generation(en, o->pipeline);
-
-	return g ? &g->stages[stage] : NULL;
-}
-
-struct generation *engine_generation(struct engine *en, const struct pipeline *p)
-{
-	struct generation *g = en->generations;
-	struct err e = {0};
-
-	while (g && g->pipeline != p)
-		g = g->next;
-	if (g)
-		return g;
-	if (generation_create(p, &en->options, en->bus, false, &g, &e) < 0) {
-		log_error("generation=%s %s", p->digest, err_text(&e));
-		return NULL;
-	}
-	g->next = en->generations;
-	en->generations = g;
-	return g;
-}
 
 /* --- lining up --- */
 
 static int line_up_waiting(struct engine *en, struct live_order *lo, size_t i)
 {
 	const struct stage_state *s = &lo->order->stages[i];
-	struct stage_runtime *rt = runtime_of(en, lo->order, i);
+	struct stage_runtime *rt = engine_runtime(en, lo->order, i);
 	int64_t now_ms = clock_mono_ms();
 
 	if (!rt)
@@ -142,7 +118,7 @@ static int entry_take(struct engine *en, const struct line_entry *entry, struct 
 		return 0;
 	if (r < 0)
 		return r;
-	rt = runtime_of(en, lo->order, entry->stage);
+	rt = engine_runtime(en, lo->order, entry->stage);
 	t = rt ? out_make_task(lo->order, entry->stage) : NULL;
 	r = t ? put_out(en, rt, entry, t) : -ENOMEM;
 	if (r < 0) {
@@ -204,41 +180,45 @@ static void stage_dispatch(struct engine *en, struct generation *g, size_t stage
 
 /* --- suspects: after a crash, what ran then is tried alone, so that it takes nothing else with it --- */
 
-static void try_suspect(struct engine *en, const struct line_entry *entry)
+/* False when the journal cannot be read just now. */
+static bool try_suspect(struct engine *en, const struct line_entry *entry)
 {
-	struct live_order *lo;
 	struct stage_runtime *rt;
+	struct live_order *lo;
 	struct task *t;
+	int r = live_get(&en->live, entry->order_seq, &lo, NULL);
 
-	if (live_get(&en->live, entry->order_seq, &lo, NULL) < 0 || !still_stands(lo->order, entry))
-		return;
-	rt = runtime_of(en, lo->order, entry->stage);
+	if (r < 0 && r != -ENOENT)
+		return false;
+	if (r < 0 || !still_stands(lo->order, entry))
+		return true;
+	rt = engine_runtime(en, lo->order, entry->stage);
+	if (!rt)
+		return false;
 	/* Where nothing goes out at all it waits like the others. */
-	if (!rt || rt->gate.is_paused || !bus_room(en->bus, lo->order->pipeline, entry->stage) ||
-		entry_take(en, entry, &t) != 1) {
-		if (rt && line_push(&rt->waiting, *entry) < 0)
-			log_error(
-				"order_seq=%lld no memory to queue it: it waits for the next start",
-				(long long)entry->order_seq);
-		return;
-	}
+	if (rt->gate.is_paused || !bus_room(en->bus, lo->order->pipeline, entry->stage))
+		return line_push(&rt->waiting, *entry) == 0;
+	if (entry_take(en, entry, &t) != 1)
+		return false;
 	log_info("order_seq=%lld stage=%s attempt=%u tried alone after a crash",
 		(long long)entry->order_seq, t->pipeline->stages[t->stage].name, t->attempt);
 	en->trying = *entry;
 	bus_publish(en->bus, t);
+	return true;
 }
 
-/* False while a suspect is being tried. */
-static bool suspects_are_done(struct engine *en)
+/* False while a suspect is being tried, or waits to be. */
+static bool suspects_are_done(struct engine *en, int64_t *again_ms)
 {
 	if (en->trying.order_seq && out_has(en, &en->trying))
 		return false;
 	en->trying.order_seq = 0;
 	while (en->suspects.n && !en->trying.order_seq) {
-		struct line_entry entry = *line_at(&en->suspects, 0);
-
+		if (!try_suspect(en, line_at(&en->suspects, 0))) {
+			*again_ms = clock_mono_ms() + AGAIN_MS;
+			return false;
+		}
 		line_drop(&en->suspects, 1);
-		try_suspect(en, &entry);
 	}
 	return !en->trying.order_seq;
 }
@@ -247,7 +227,7 @@ int64_t dispatch_run(struct engine *en)
 {
 	int64_t again_ms = INT64_MAX;
 
-	if (!suspects_are_done(en))
+	if (!suspects_are_done(en, &again_ms))
 		return again_ms;
 	for (struct generation *g = en->generations; g; g = g->next)
 		for (size_t i = 0; i < g->pipeline->n_stages; i++)
@@ -256,10 +236,8 @@ int64_t dispatch_run(struct engine *en)
 	return again_ms;
 }
 
-bool dispatch_pause(struct engine *en, struct str stage, bool is_paused)
+static void set_paused(struct engine *en, struct str stage, bool is_paused)
 {
-	bool is_known = false;
-
 	for (struct generation *g = en->generations; g; g = g->next) {
 		int i = pipeline_find(g->pipeline, stage);
 
@@ -267,7 +245,19 @@ bool dispatch_pause(struct engine *en, struct str stage, bool is_paused)
 			continue;
 		g->stages[i].gate.is_paused = is_paused;
 		atomic_store_explicit(&g->stages[i].is_paused, is_paused, memory_order_relaxed);
-		is_known = true;
 	}
-	return is_known;
+}
+
+void dispatch_pauses(struct engine *en)
+{
+	const struct pipeline *p = en->current->pipeline;
+
+	for (size_t i = 0; i < p->n_stages; i++) {
+		_cleanup_(buf_fini) struct buf key = {0};
+
+		buf_fmt(&key, STATE_PAUSED "%s", p->stages[i].name);
+		if (!key.failed)
+			set_paused(en, str_of(p->stages[i].name),
+				journal_has_state(en->journal, buf_view(&key)));
+	}
 }

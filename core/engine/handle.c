@@ -1,64 +1,9 @@
-/* One command, verdict or timer: find the order, decide, append, apply, and settle what follows. */
-#include <assert.h>
-
+/* One command, verdict or timer: finds the order and has it decided. */
 #include "base/crash_point.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "engine/internal.h"
 #include "model/apply.h"
-
-struct decide_env engine_env(struct engine *en)
-{
-	struct decide_env env = {.now_us = clock_wall_us(),
-		.state_number = journal_state_number,
-		.arg = en->journal};
-
-	id_random(&env.random, sizeof env.random);
-	return env;
-}
-
-static void mark_dirty(struct batch *b, struct live_order *lo)
-{
-	if (lo->is_dirty)
-		return;
-	lo->is_dirty = true;
-	lo->dirty_next = b->dirty;
-	b->dirty = lo;
-}
-
-static int apply_list(struct live_order *lo, const struct event_list *list)
-{
-	for (const struct event *ev = list->first; ev; ev = ev->next) {
-		int r = apply(lo->order, ev);
-
-		assert(r != -EPROTO); /* decide and apply disagree */
-		if (r < 0)
-			return r;
-	}
-	return 0;
-}
-
-int order_advance(struct engine *en, struct batch *b, struct live_order *lo,
-	struct event_list *list, struct err *e)
-{
-	struct event_list next = *list;
-	int r;
-
-	mark_dirty(b, lo);
-	do {
-		struct decide_env env = engine_env(en);
-
-		r = batch_append(en, b, &next, e);
-		if (r < 0)
-			return r;
-		r = apply_list(lo, &next);
-		if (r < 0)
-			return err_set(e, r, "no memory for an order");
-		event_list_init(&next, &b->feed->arena);
-		r = decide_settle(&env, lo->order, &next);
-	} while (r > 0);
-	return r < 0 ? err_set(e, r, "cannot settle an order: %s", strerror(-r)) : 0;
-}
 
 /* --- commands --- */
 
@@ -168,7 +113,7 @@ static void count_verdict(struct engine *en, const struct order *o, const struct
 		atomic_fetch_add_explicit(counter, 1, memory_order_relaxed);
 }
 
-int handle_verdict(struct engine *en, struct batch *b, const struct task *t, struct err *e)
+int handle_verdict(struct engine *en, struct batch *b, struct task *t, struct err *e)
 {
 	struct decide_env env = engine_env(en);
 	struct event_list list;

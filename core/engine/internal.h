@@ -67,14 +67,28 @@ struct batch {
 	size_t n_timers;
 };
 
-/* sequencer.c */
-void *sequencer_run(void *engine);
+/* batch.c: one batch from the first event to the release */
+/* Time, randomness and state for a decision. */
+struct decide_env engine_env(struct engine *en);
 int batch_append(struct engine *en, struct batch *b, struct event_list *list, struct err *e);
+/* Appends and applies `list` to the order, and whatever follows by itself. */
+int order_advance(struct engine *en, struct batch *b, struct live_order *lo,
+	struct event_list *list, struct err *e);
 int batch_commit(struct engine *en, struct batch *b, struct err *e);
+/* After the commit: orders are lined up, commands answered, tasks freed, the feed handed on. */
+void batch_release(struct engine *en, struct batch *b);
+/* Instead of it: nothing has happened, commands are told why, verdicts and timers come again. */
+void batch_abort(struct engine *en, struct batch *b, const struct err *why);
+void batch_answer(struct engine *en, struct batch *b);
+/* A batch could be committed: people may come again. */
+void batch_clear_trouble(struct engine *en);
 /* Has `work` done in a batch of its own, commits and releases it, or rolls it back. Before the thread runs. */
 int batch_do(struct engine *en,
 	int (*work)(struct engine *en, struct batch *b, const int64_t *seqs, int n, struct err *e),
 	const int64_t *seqs, int n, struct err *e);
+
+/* sequencer.c */
+void *sequencer_run(void *engine);
 
 /* recover.c: at start */
 int recover(struct engine *en, struct err *e);
@@ -86,37 +100,33 @@ int people_signal(struct engine *en, struct batch *b, struct command *c, struct 
 int people_pause(struct engine *en, struct batch *b, struct command *c, struct err *e);
 int people_resume(struct engine *en, struct batch *b, struct command *c, struct err *e);
 int people_adjust(struct engine *en, struct batch *b, struct command *c, struct err *e);
-/* Pauses and resumes stages as the state says. */
-void people_apply_pauses(struct engine *en);
 
 /* handle.c: one command, verdict or timer */
-struct decide_env engine_env(struct engine *en);
 int handle_command(struct engine *en, struct batch *b, struct command *c, struct err *e);
-int handle_verdict(struct engine *en, struct batch *b, const struct task *t, struct err *e);
+int handle_verdict(struct engine *en, struct batch *b, struct task *t, struct err *e);
 int handle_timer(struct engine *en, struct batch *b, const struct timer *t, struct err *e);
-/* Appends and applies `list` to the order, and whatever follows by itself. */
-int order_advance(struct engine *en, struct batch *b, struct live_order *lo,
-	struct event_list *list, struct err *e);
 
 /* dispatch.c: from what waits to what goes out */
-struct generation *engine_generation(struct engine *en, const struct pipeline *p);
 /* Puts what the order waits for into lines and timers. -ENOMEM. */
 int dispatch_line_up(struct engine *en, struct live_order *lo);
 /* Publishes what waits and may go out. Returns when to call again even if nothing comes (monotonic). */
 int64_t dispatch_run(struct engine *en);
 /* Puts a stage's entry into its line, when it still stands so. */
 int dispatch_due(struct engine *en, const struct timer *t);
-/* Pauses or resumes the stage of that name in all generations; false: no generation has it. */
-bool dispatch_pause(struct engine *en, struct str stage, bool is_paused);
+/* Pauses and resumes stages as the state says. */
+void dispatch_pauses(struct engine *en);
 
 /* out.c: what is out with workers */
+/* The generation at run time, made when it is not there yet; NULL without memory. */
+struct generation *engine_generation(struct engine *en, const struct pipeline *p);
+struct stage_runtime *engine_runtime(struct engine *en, const struct order *o, size_t stage);
 struct task *out_make_task(const struct order *o, size_t stage);
 /* Whether the attempt is out now. */
 bool out_has(struct engine *en, const struct line_entry *entry);
 /* The attempt of a verdict is not out any more. */
-void out_back(struct engine *en, struct order *o, const struct task *t);
+void out_back(struct engine *en, struct order *o, struct task *t);
 /* It is out again: its verdict could not be journaled and comes once more. */
-void out_again(struct engine *en, const struct task *t);
+void out_again(struct engine *en, struct task *t);
 /* Drops answered entries from the head of the stage's line, or all of them when they are the most. */
 void out_sweep(struct engine *en, struct stage_runtime *rt);
 /* Attempts that are out past their deadline: their verdicts, linked by node. */

@@ -1,7 +1,33 @@
 /* What is out with workers: the tasks that go, what comes back, and what has been out too long. */
+#include "base/log.h"
 #include "engine/internal.h"
 
 enum { NO_MEMORY_MS = 100 };
+
+struct stage_runtime *engine_runtime(struct engine *en, const struct order *o, size_t stage)
+{
+	struct generation *g = engine_generation(en, o->pipeline);
+
+	return g ? &g->stages[stage] : NULL;
+}
+
+struct generation *engine_generation(struct engine *en, const struct pipeline *p)
+{
+	struct generation *g = en->generations;
+	struct err e = {0};
+
+	while (g && g->pipeline != p)
+		g = g->next;
+	if (g)
+		return g;
+	if (generation_create(p, &en->options, en->bus, false, &g, &e) < 0) {
+		log_error("generation=%s %s", p->digest, err_text(&e));
+		return NULL;
+	}
+	g->next = en->generations;
+	en->generations = g;
+	return g;
+}
 
 struct task *out_make_task(const struct order *o, size_t stage)
 {
@@ -46,7 +72,7 @@ static bool is_trouble(enum verdict v)
 	return v == VERDICT_RETRY || v == VERDICT_TIMEOUT || v == VERDICT_CRASH;
 }
 
-void out_back(struct engine *en, struct order *o, const struct task *t)
+void out_back(struct engine *en, struct order *o, struct task *t)
 {
 	struct generation *g = engine_generation(en, o->pipeline);
 	uint64_t bit = (uint64_t)1 << t->stage;
@@ -54,21 +80,22 @@ void out_back(struct engine *en, struct order *o, const struct task *t)
 	if (!(o->out & bit) || !is_current(o, t->stage, t->attempt, t->undo))
 		return;
 	o->out &= ~bit;
+	t->was_out = true;
 	if (!g)
 		return;
 	atomic_fetch_sub_explicit(&g->stages[t->stage].n_out, 1, memory_order_relaxed);
 	gate_back(&g->stages[t->stage].gate, is_trouble(t->verdict), clock_mono_ms());
 }
 
-void out_again(struct engine *en, const struct task *t)
+void out_again(struct engine *en, struct task *t)
 {
 	struct live_order *lo = live_find(&en->live, t->order_seq);
 	struct generation *g = lo ? engine_generation(en, lo->order->pipeline) : NULL;
-	uint64_t bit = (uint64_t)1 << t->stage;
 
-	if (!g || (lo->order->out & bit) || !is_current(lo->order, t->stage, t->attempt, t->undo))
+	if (!g || !t->was_out)
 		return;
-	lo->order->out |= bit;
+	t->was_out = false;
+	lo->order->out |= (uint64_t)1 << t->stage;
 	atomic_fetch_add_explicit(&g->stages[t->stage].n_out, 1, memory_order_relaxed);
 }
 

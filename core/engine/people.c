@@ -198,20 +198,6 @@ int people_resume(struct engine *en, struct batch *b, struct command *c, struct 
 	return set_paused(en, b, c, false, e);
 }
 
-void people_apply_pauses(struct engine *en)
-{
-	const struct pipeline *p = en->current->pipeline;
-
-	for (size_t i = 0; i < p->n_stages; i++) {
-		_cleanup_(buf_fini) struct buf key = {0};
-
-		buf_fmt(&key, STATE_PAUSED "%s", p->stages[i].name);
-		if (!key.failed)
-			dispatch_pause(en, str_of(p->stages[i].name),
-				journal_has_state(en->journal, buf_view(&key)));
-	}
-}
-
 int people_adjust(struct engine *en, struct batch *b, struct command *c, struct err *e)
 {
 	int64_t number = 0;

@@ -47,6 +47,7 @@ struct task {
 	char *signal;  /* JSON: the answer from outside it waited for; may be NULL */
 	/* Where the pool says how far the attempt is, in memory that outlives the process; may be NULL. */
 	_Atomic unsigned char *mark;
+	bool was_out;	    /* engine: this verdict ended an attempt that was out */
 	uint32_t turn;	    /* SL_LATER answers so far */
 	int64_t due_ms;	    /* monotonic: when a LATER task goes on */
 	int64_t started_us; /* monotonic: first call of this attempt */

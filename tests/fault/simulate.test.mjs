@@ -34,6 +34,12 @@ test(`${seeds}_simulated_runs_keep_every_promise`, { timeout: 60_000 + seeds * 1
   result(18, 'simulation', { seeds: n * outputs.length, ...sums, 'first seed': first });
 });
 
+// 386: a repeated verdict in a batch that found no room left its finished stage marked as out.
+test('seeds_that_once_broke_a_promise_keep_it', async () => {
+  for (const seed of [386])
+    await run('simulate', seed, 1);
+});
+
 test(`${tasks}_tasks_with_verdicts_repeated_and_reordered_have_one_effect_each`, { timeout: 120_000 + tasks }, async () => {
   const random = seeded('duplicates');
   result(10, 'verdicts 1 to 5 times, reordered', { '': await run('duplicates', tasks, random.seed), seed: random.seed });
