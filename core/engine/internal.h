@@ -35,6 +35,7 @@ struct engine {
 	struct err trouble;	   /* why nothing is accepted; code 0: all is well */
 	int64_t try_again_ms;	   /* [sequencer] monotonic */
 	int64_t trouble_logged_ms; /* [sequencer] */
+	bool is_trouble_said;	   /* [sequencer] and not yet that it is over */
 
 	/* written by the sequencer, read by any thread */
 	atomic_llong n_orders[ORDER_CLASSES], last_seq, n_commits, n_events, commit_us;

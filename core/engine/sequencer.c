@@ -126,22 +126,21 @@ static void set_trouble(struct engine *en, const struct err *why)
 	if (en->trouble_logged_ms && now_ms - en->trouble_logged_ms < TROUBLE_LOG_MS)
 		return;
 	en->trouble_logged_ms = now_ms;
+	en->is_trouble_said = true;
 	log_error("nothing is accepted: %s", err_text(why));
 }
 
-static void clear_trouble(struct engine *en)
+/* Nothing stood in the way: people are let in again. Only a commit shows that it is over. */
+static void clear_trouble(struct engine *en, bool has_written)
 {
-	bool was_troubled;
-
 	pthread_mutex_lock(&en->trouble_lock);
-	was_troubled = en->trouble.code != 0;
 	en->trouble = (struct err){0};
 	pthread_mutex_unlock(&en->trouble_lock);
 	en->try_again_ms = 0;
-	if (was_troubled)
-		log_info("the journal can be written again");
-	if (was_troubled)
-		en->trouble_logged_ms = 0;
+	if (!has_written || !en->is_trouble_said)
+		return;
+	en->is_trouble_said = false;
+	log_info("the journal can be written again");
 }
 
 /* Orders changed by a batch that did not happen go back to what the journal says. */
@@ -254,7 +253,7 @@ static void batch_run(struct engine *en, struct batch *b)
 	} else {
 		batch_release(en, b);
 		if (b->is_begun || en->try_again_ms)
-			clear_trouble(en);
+			clear_trouble(en, b->is_begun);
 	}
 	feed_batch_free(b->feed);
 	b->feed = NULL;
@@ -338,13 +337,22 @@ static void turn(struct engine *en, struct backlog *backlog, bool *is_fine)
 		*is_fine = dispatch_run(en);
 }
 
+static bool has_work(struct engine *en, struct backlog *backlog)
+{
+	if (!backlog->commands)
+		backlog->commands = queue_take(&en->commands, 0);
+	if (!backlog->verdicts)
+		backlog->verdicts = queue_take(&en->verdicts, 0);
+	return backlog->commands || backlog->verdicts;
+}
+
 void *sequencer_run(void *engine)
 {
 	struct engine *en = engine;
 	struct backlog backlog = {0};
 	bool is_fine = true, is_last = false, has_stopped = false;
 
-	while (!is_last || (!en->try_again_ms && (backlog.commands || backlog.verdicts))) {
+	while (!is_last || (!en->try_again_ms && has_work(en, &backlog))) {
 		/* Looked at before taking: what came before the end is still handled. */
 		is_last = is_last || atomic_load(&en->is_ending);
 		wait_for_work(en, &backlog, is_fine, is_last);
@@ -354,6 +362,9 @@ void *sequencer_run(void *engine)
 			sem_post(&en->stopped);
 		}
 	}
-	free_tasks((struct task *)backlog.verdicts);
+	while (has_work(en, &backlog)) { /* there is no room for it on the disk */
+		refuse_commands(en, &backlog);
+		free_tasks((struct task *)steal_ptr(backlog.verdicts));
+	}
 	return NULL;
 }
