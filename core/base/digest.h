@@ -8,7 +8,7 @@
 enum { DIGEST_SIZE = 32, DIGEST_TEXT_SIZE = 65 };
 
 struct digest {
-	void *context; /* EVP_MD_CTX */
+	void *context; /* SHA256_CTX */
 };
 
 /* -ENOMEM. One `struct digest` serves one thread. */
@@ -18,7 +18,7 @@ void digest_start(struct digest *d);
 void digest_add(struct digest *d, const void *data, size_t n);
 void digest_finish(struct digest *d, uint8_t out[DIGEST_SIZE]);
 
-/* One message at once. -ENOMEM. */
+/* One message at once. Returns 0. */
 int digest_once(struct str message, uint8_t out[DIGEST_SIZE]);
 
 /* Lowercase hex with a NUL. */
