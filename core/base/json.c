@@ -115,7 +115,10 @@ int json_parse(struct str text, unsigned max_depth, cJSON **ret, struct err *e)
 	r = gate_check(&g);
 	if (r < 0)
 		return r;
+	errno = 0;
 	j = cJSON_ParseWithLengthOpts(text.p, text.n, &end, false);
+	if (!j && errno == ENOMEM) /* it ends at the first failure and does not say which */
+		return err_set(e, -ENOMEM, "out of memory");
 	if (!j)
 		return err_set(e, -EINVAL, "byte %zu: not JSON",
 			end && end >= text.p && end <= g.end ? (size_t)(end - text.p) + 1 : 1);

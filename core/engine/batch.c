@@ -184,22 +184,20 @@ static void set_trouble(struct engine *en, const struct err *why)
 	if (en->trouble_logged_ms && now_ms - en->trouble_logged_ms < TROUBLE_LOG_MS)
 		return;
 	en->trouble_logged_ms = now_ms;
+	en->is_trouble_said = true;
 	log_error("nothing is accepted: %s", err_text(why));
 }
 
-void batch_clear_trouble(struct engine *en)
+void batch_clear_trouble(struct engine *en, bool has_written)
 {
-	bool was_troubled;
-
 	pthread_mutex_lock(&en->trouble_lock);
-	was_troubled = en->trouble.code != 0;
 	en->trouble = (struct err){0};
 	pthread_mutex_unlock(&en->trouble_lock);
 	en->try_again_ms = 0;
-	if (was_troubled)
-		log_info("the journal can be written again");
-	if (was_troubled)
-		en->trouble_logged_ms = 0;
+	if (!has_written || !en->is_trouble_said)
+		return;
+	en->is_trouble_said = false;
+	log_info("the journal can be written again");
 }
 
 /* Orders changed by a batch that did not happen go back to what the journal says. */

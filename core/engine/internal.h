@@ -46,6 +46,7 @@ struct engine {
 	struct err trouble;	   /* why nothing is accepted; code 0: all is well */
 	int64_t try_again_ms;	   /* [sequencer] monotonic */
 	int64_t trouble_logged_ms; /* [sequencer] */
+	bool is_trouble_said;	   /* [sequencer] and not yet that it is over */
 
 	/* written by the sequencer, read by any thread */
 	atomic_llong n_orders[ORDER_CLASSES], last_seq, n_commits, n_events, commit_us;
@@ -80,8 +81,8 @@ void batch_release(struct engine *en, struct batch *b);
 /* Instead of it: nothing has happened, commands are told why, verdicts and timers come again. */
 void batch_abort(struct engine *en, struct batch *b, const struct err *why);
 void batch_answer(struct engine *en, struct batch *b);
-/* A batch could be committed: people may come again. */
-void batch_clear_trouble(struct engine *en);
+/* Nothing stood in the way: people are let in again. Only a commit shows that it is over. */
+void batch_clear_trouble(struct engine *en, bool has_written);
 /* Has `work` done in a batch of its own, commits and releases it, or rolls it back. Before the thread runs. */
 int batch_do(struct engine *en,
 	int (*work)(struct engine *en, struct batch *b, const int64_t *seqs, int n, struct err *e),

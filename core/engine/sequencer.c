@@ -53,7 +53,7 @@ static void batch_run(struct engine *en, struct batch *b)
 	} else {
 		batch_release(en, b);
 		if (b->is_begun || en->try_again_ms)
-			batch_clear_trouble(en);
+			batch_clear_trouble(en, b->is_begun);
 	}
 	feed_batch_free(b->feed);
 	b->feed = NULL;
@@ -143,12 +143,21 @@ int64_t engine_step(struct engine *en)
 	return next_turn(en);
 }
 
+static bool has_work(struct engine *en)
+{
+	if (!en->backlog.commands)
+		en->backlog.commands = queue_take(&en->commands, 0);
+	if (!en->backlog.verdicts)
+		en->backlog.verdicts = queue_take(&en->verdicts, 0);
+	return en->backlog.commands || en->backlog.verdicts;
+}
+
 void *sequencer_run(void *engine)
 {
 	struct engine *en = engine;
 	bool is_last = false, has_stopped = false;
 
-	while (!is_last || (!en->try_again_ms && (en->backlog.commands || en->backlog.verdicts))) {
+	while (!is_last || (!en->try_again_ms && has_work(en))) {
 		/* Looked at before taking: what came before the end is still handled. */
 		is_last = is_last || atomic_load(&en->is_ending);
 		wait_for_work(en, is_last ? 0 : next_turn(en));
@@ -158,5 +167,8 @@ void *sequencer_run(void *engine)
 			sem_post(&en->stopped);
 		}
 	}
+	/* Verdicts for which the disk has no room are the next start's; people are told. */
+	if (has_work(en))
+		refuse_commands(en, &en->backlog);
 	return NULL;
 }

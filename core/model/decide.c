@@ -41,13 +41,17 @@ static int set_message(struct event_list *out, struct event *ev, const char *fmt
 
 static int set_message(struct event_list *out, struct event *ev, const char *fmt, ...)
 {
-	char text[TASK_MESSAGE_MAX];
+	char text[TASK_MESSAGE_MAX + 1];
+	struct str whole;
 	va_list ap;
 
 	va_start(ap, fmt);
 	vsnprintf(text, sizeof text, fmt, ap);
 	va_end(ap);
-	return arena_copy(out->arena, str_of(text), &ev->message) ? 0 : -ENOMEM;
+	whole = str_of(text);
+	while (!utf8_valid(whole)) /* cut within a letter: the event could not be read again */
+		whole.n--;
+	return arena_copy(out->arena, whole, &ev->message) ? 0 : -ENOMEM;
 }
 
 int decide_create(const struct decide_env *env, const struct id *id, const struct pipeline *p,
@@ -245,10 +249,9 @@ static int decide_again(const struct decide_env *env, const struct order *o, con
 {
 	const struct retry_policy *p = &o->pipeline->stages[t->stage].retry;
 	const struct stage_state *s = &o->stages[t->stage];
-	char why[TASK_MESSAGE_MAX];
+	const char *why = t->message ? t->message : verdict_word(t->verdict);
 	struct event *ev;
 
-	snprintf(why, sizeof why, "%s", t->message ? t->message : verdict_word(t->verdict));
 	if (o->phase == ORDER_COMPENSATING && !t->undo)
 		return decide_lost_of(env, o, t->stage, out, why);
 	if (s->n_used + 1 >= p->attempts)

@@ -1,6 +1,9 @@
 /* Events: the table of kinds, the payload's canonical JSON and its reading, and the form the API shows. */
 #include "model/event.h"
 
+#include <inttypes.h>
+#include <stdio.h>
+
 #include "base/mem.h"
 
 static const struct event_kind_info kinds[EVENT_KINDS] = {
@@ -64,7 +67,8 @@ struct event *event_list_add(struct event_list *list, enum event_kind kind)
 
 /* --- payload fields: one table for writing and reading --- */
 
-enum field_type { FIELD_TEXT, FIELD_RAW, FIELD_INT, FIELD_FLAG };
+/* FIELD_SET: bits; a number as long as JSON can hold it exactly, else hexadecimal text. */
+enum field_type { FIELD_TEXT, FIELD_RAW, FIELD_INT, FIELD_FLAG, FIELD_SET };
 
 struct field {
 	const char *name;
@@ -72,6 +76,8 @@ struct field {
 	size_t offset;
 	int64_t absent; /* FIELD_INT: the value that is not written */
 };
+
+#define EXACT_MAX ((uint64_t)1 << 53)
 
 #define FIELD(name, type, member, absent)                                                          \
 	{                                                                                          \
@@ -92,8 +98,35 @@ static const struct field fields[] = {
 	FIELD("action", FIELD_TEXT, action, 0),
 	FIELD("reason", FIELD_TEXT, reason, 0),
 	FIELD("text", FIELD_TEXT, text, 0),
-	FIELD("awaited", FIELD_INT, awaited, 0),
+	FIELD("awaited", FIELD_SET, awaited, 0),
 };
+
+static void encode_set(uint64_t set, struct json_writer *w)
+{
+	char text[24];
+
+	if (set <= EXACT_MAX) {
+		json_int(w, (int64_t)set);
+		return;
+	}
+	snprintf(text, sizeof text, "%" PRIx64, set);
+	json_text(w, text);
+}
+
+static bool decode_set(const cJSON *j, uint64_t *ret)
+{
+	int64_t number;
+	char *end;
+
+	if (cJSON_IsString(j)) {
+		*ret = strtoull(j->valuestring, &end, 16);
+		return end != j->valuestring && !*end;
+	}
+	if (!json_to_int(j, &number))
+		return false;
+	*ret = (uint64_t)number;
+	return true;
+}
 
 static void encode_field(const struct field *f, const struct event *ev, struct json_writer *w)
 {
@@ -105,6 +138,9 @@ static void encode_field(const struct field *f, const struct event *ev, struct j
 	} else if (f->type == FIELD_INT && *(const int64_t *)at != f->absent) {
 		json_key(w, f->name);
 		json_int(w, *(const int64_t *)at);
+	} else if (f->type == FIELD_SET && *(const uint64_t *)at) {
+		json_key(w, f->name);
+		encode_set(*(const uint64_t *)at, w);
 	} else if (f->type == FIELD_TEXT && ((const struct str *)at)->p) {
 		json_key(w, f->name);
 		json_str(w, *(const struct str *)at);
@@ -174,6 +210,8 @@ static int decode_field(
 		return arena_copy(arena, str_of(j->valuestring), at) ? 0 : -ENOMEM;
 	case FIELD_RAW:
 		return tree_copy(arena, j, at);
+	case FIELD_SET:
+		return decode_set(j, at) ? 0 : -EINVAL;
 	}
 	return -EINVAL;
 }

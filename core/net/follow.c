@@ -123,12 +123,20 @@ static size_t unsent(const struct follower *f)
 	return f->ws ? ws_unsent(f->ws) : f->stream ? http_stream_unsent(f->stream) : 0;
 }
 
-/* A client that reads a long history slower than the disk gives it is not pushed over its limit. */
+/* A client that reads slower than the disk gives, or gets much at once, is not pushed over its limit. */
+static bool has_enough(const struct follower *f)
+{
+	size_t limit = (size_t)f->room->app->limits.http.backlog_bytes / 4;
+
+	return unsent(f) >= (limit < PAUSE_BYTES ? limit : PAUSE_BYTES);
+}
+
 static void read_on(struct follower *f)
 {
 	static const struct timeval pause = {.tv_usec = PAUSE_MS * 1000};
 
-	if (unsent(f) < PAUSE_BYTES)
+	f->is_live = false;
+	if (!has_enough(f))
 		read_page(f);
 	else
 		event_add(f->pause, &pause);
@@ -142,7 +150,7 @@ static void on_pause_over(evutil_socket_t fd, short events, void *arg)
 
 static void send_page(struct follower *f, const struct page_job *p)
 {
-	for (const struct event *ev = p->events.first; ev; ev = ev->next) {
+	for (const struct event *ev = p->events.first; ev && !has_enough(f); ev = ev->next) {
 		_cleanup_(buf_fini) struct buf json = {0};
 
 		event_text(ev, &json);
@@ -151,15 +159,48 @@ static void send_page(struct follower *f, const struct page_job *p)
 	}
 }
 
+/* It has seen events that this journal does not have, so it knew another one: it goes on from here. */
+static void send_reset(struct follower *f, int64_t last_seq)
+{
+	_cleanup_(buf_fini) struct buf text = {0};
+
+	f->after = last_seq;
+	if (f->ws)
+		buf_fmt(&text, "{\"type\":\"reset\",\"last_seq\":%lld}", (long long)last_seq);
+	else
+		buf_fmt(&text, "event: reset\nid: %lld\ndata: {\"last_seq\":%lld}\n\n",
+			(long long)last_seq, (long long)last_seq);
+	if (text.failed)
+		return;
+	if (f->ws)
+		ws_send(f->ws, buf_view(&text));
+	else if (f->stream)
+		http_stream_send(f->stream, buf_view(&text));
+}
+
+/* Ends it from this side; it comes back when it wants to. */
+static void follower_end(struct follower *f, int code, const char *reason)
+{
+	if (f->ws)
+		ws_close(f->ws, code, reason);
+	if (f->stream)
+		http_stream_end(f->stream);
+	on_close(f);
+}
+
 static void done_page(struct read_job *job)
 {
 	struct page_job *p = CONTAINER_OF(job, struct page_job, job);
 	struct follower *f = p->follower;
 
 	f->is_reading = false;
-	if (p->result < 0 && !f->is_gone)
+	if (p->result < 0 && !f->is_gone) {
 		log_error("a follower cannot be served: %s", err_text(&p->err));
-	if (p->result >= 0 && !f->is_gone)
+		follower_end(f, WS_CLOSE_INTERNAL, "the journal cannot be read");
+	}
+	if (!f->is_gone && p->after > p->last)
+		send_reset(f, p->last);
+	if (!f->is_gone)
 		send_page(f, p);
 	/* Live from here on: a commit that came meanwhile is not adjacent to `after` and is read then. */
 	f->is_live = !f->is_gone && p->result >= 0 && f->after >= p->last;
@@ -179,8 +220,8 @@ static void feed_one(struct follower *f, const struct feed_batch *batch)
 
 		if (ev->seq <= f->after)
 			continue;
-		if (ev->seq != f->after + 1) {
-			read_page(f); /* something between is missing */
+		if (ev->seq != f->after + 1 || has_enough(f)) {
+			read_on(f); /* something between is missing, or it is slow */
 			return;
 		}
 		event_text(ev, &json);
@@ -229,11 +270,7 @@ void followers_close(struct live_room *room)
 
 	for (f = room->followers; f; f = next) {
 		next = f->next;
-		if (f->ws)
-			ws_close(f->ws, WS_CLOSE_GOING_AWAY, "Stageline is stopping");
-		if (f->stream)
-			http_stream_end(f->stream);
-		on_close(f);
+		follower_end(f, WS_CLOSE_GOING_AWAY, "Stageline is stopping");
 		free_when_gone(f);
 	}
 }

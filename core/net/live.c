@@ -42,6 +42,7 @@ void live_feed(struct live_room *room, struct feed_batch *batch)
 	}
 	if (atomic_load(&room->n_feed) >= FEED_BACKLOG_MAX) {
 		atomic_store(&room->has_gap, true);
+		queue_poke(&room->feed); /* the loop may have emptied it just now */
 		feed_batch_free(batch);
 		return;
 	}

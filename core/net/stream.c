@@ -78,7 +78,8 @@ bool http_stream_send(struct http_stream *s, struct str data)
 
 	if (data.n == 0)
 		return true;
-	if (conn_unsent(c) + data.n > (size_t)c->server->limits.backlog_bytes) {
+	/* What is larger than the limit by itself must get through alone, or never will. */
+	if (conn_unsent(c) && conn_unsent(c) + data.n > (size_t)c->server->limits.backlog_bytes) {
 		conn_kill(c);
 		return false;
 	}

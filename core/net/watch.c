@@ -277,8 +277,11 @@ void watches_feed(struct live_room *room, const struct event *ev)
 void watches_reload(struct live_room *room)
 {
 	for (size_t i = 0; i < WATCH_BUCKETS; i++)
-		for (struct watch *w = room->watches[i]; w; w = w->next)
+		for (struct watch *w = room->watches[i]; w; w = w->next) {
+			if (w->is_reading)
+				w->seen_seq = INT64_MAX; /* and once more after that */
 			watch_read(w);
+		}
 }
 
 void watches_close(struct live_room *room)

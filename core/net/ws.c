@@ -191,13 +191,20 @@ struct ws *ws_accept(struct http_request *req, void (*on_close)(void *arg), void
 	return ws;
 }
 
+size_t ws_unsent(const struct ws *ws)
+{
+	return conn_unsent(ws->conn);
+}
+
 bool ws_send(struct ws *ws, struct str text)
 {
 	struct wslay_event_msg frame = {
 		.opcode = WSLAY_TEXT_FRAME, .msg = (const uint8_t *)text.p, .msg_length = text.n};
 
 	assert(!ws->is_closing);
-	if (conn_unsent(ws->conn) + text.n > (size_t)ws->conn->server->limits.backlog_bytes) {
+	/* What is larger than the limit by itself must get through alone, or never will. */
+	if (ws_unsent(ws) &&
+		ws_unsent(ws) + text.n > (size_t)ws->conn->server->limits.backlog_bytes) {
 		let_go(ws);
 		start_close(ws, WS_CLOSE_OVERLOAD, "too slow");
 		return false;
@@ -206,11 +213,6 @@ bool ws_send(struct ws *ws, struct str text)
 		return true;
 	conn_kill(ws->conn);
 	return false;
-}
-
-size_t ws_unsent(const struct ws *ws)
-{
-	return conn_unsent(ws->conn);
 }
 
 void ws_close(struct ws *ws, int code, const char *reason)

@@ -212,7 +212,10 @@ static int32_t note_refusal(struct sl_task *t, int r)
 
 static int32_t on_effect_add(struct sl_task *t, const char *key, int64_t delta, int64_t floor)
 {
-	if (delta < -DELTA_MAX || delta > DELTA_MAX)
+	bool has_floor = floor != EFFECT_NO_FLOOR;
+
+	if (delta < -DELTA_MAX || delta > DELTA_MAX ||
+		(has_floor && (floor < -DELTA_MAX || floor > DELTA_MAX)))
 		return note_refusal(t, -EINVAL);
 	return note_refusal(
 		t, add_effect(t, key,

@@ -124,6 +124,7 @@ static int32_t do_refusals(struct probe *p, struct sl_task *task)
 	n += h->effect_add(task, "a\nb", 1, 0) < 0;
 	n += h->effect_add(task, large, 1, 0) < 0;
 	n += h->effect_add(task, "a", INT64_MAX, 0) < 0;
+	n += h->effect_add(task, "a", 1, INT64_MIN + 1) < 0;
 	n += h->effect_put(task, "a", "nonsense", 8) < 0;
 	n += h->effect_delete(task, "\xc0\xaf") < 0;
 	snprintf(text, sizeof text, "%d refused", n);

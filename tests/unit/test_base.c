@@ -1,4 +1,5 @@
 /* The ground floor: strings, buffers, JSON, time, ids, queues. */
+#include "alloc_fault.h"
 #include "base/arena.h"
 #include "base/digest.h"
 #include "base/json.h"
@@ -132,6 +133,40 @@ static void sha256_gives_the_standard_answer(void)
 	digest_fini(&d);
 }
 
+/* The sequencer hashes every event; there nothing may fail. */
+static void a_digest_needs_no_memory_once_it_is_there(void)
+{
+	uint8_t bytes[DIGEST_SIZE];
+	struct digest d;
+	bool has_failed;
+
+	REQUIRE(digest_init(&d) == 0);
+	alloc_fault_from(1);
+	for (int i = 0; i < 3; i++) {
+		digest_start(&d);
+		digest_add(&d, "abc", 3);
+		digest_finish(&d, bytes);
+	}
+	has_failed = alloc_fault_end();
+	CHECK(!has_failed);
+	digest_fini(&d);
+}
+
+static void want_of_memory_is_not_taken_for_bad_json(void)
+{
+	bool has_failed = true;
+
+	for (size_t n = 1; has_failed && n < 100; n++) {
+		int r;
+
+		alloc_fault_at(n);
+		r = parse_json("{\"a\":[1,\"two\",{\"b\":null}]}");
+		has_failed = alloc_fault_end();
+		CHECK_INT(r, has_failed ? -ENOMEM : 0);
+	}
+	CHECK(!has_failed);
+}
+
 static void arena_hands_out_aligned_zeroed_memory(void)
 {
 	_cleanup_(arena_fini) struct arena a = {0};
@@ -165,5 +200,6 @@ static void queue_keeps_order_and_a_poke_wakes(void)
 UNIT_MAIN("base", TEST(json_gate_refuses_what_rfc_8259_forbids),
 	TEST(money_is_exact_to_two_decimals), TEST(writer_puts_commas_and_escapes),
 	TEST(time_text_reads_back), TEST(ids_are_version_7_and_sort_by_time),
-	TEST(sha256_gives_the_standard_answer), TEST(arena_hands_out_aligned_zeroed_memory),
+	TEST(sha256_gives_the_standard_answer), TEST(a_digest_needs_no_memory_once_it_is_there),
+	TEST(want_of_memory_is_not_taken_for_bad_json), TEST(arena_hands_out_aligned_zeroed_memory),
 	TEST(queue_keeps_order_and_a_poke_wakes))

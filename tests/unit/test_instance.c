@@ -78,7 +78,7 @@ static void what_is_out_of_bounds_is_refused(void)
 {
 	_cleanup_(task_freep) struct task *t = run("{\"do\":\"refusals\"}");
 
-	CHECK_TEXT(t->message, "14 refused");
+	CHECK_TEXT(t->message, "15 refused");
 	CHECK_INT(t->verdict, VERDICT_FAIL);
 }
 

@@ -67,7 +67,8 @@ struct world {
 	struct order *order;
 	int64_t seq, now_us, stock, stock_given;
 	uint64_t random;
-	int64_t effects[4]; /* net number of runs minus undos that took effect */
+	int64_t effects[4];  /* net number of runs minus undos that took effect */
+	const char *message; /* of answers; NULL: "said so" */
 };
 
 static int stock_number(void *arg, struct str key, int64_t *ret)
@@ -166,7 +167,7 @@ static int answer(struct world *w, size_t stage, enum verdict verdict)
 		.attempt = s->attempt,
 		.undo = s->undo,
 		.verdict = verdict,
-		.message = (char *)"said so",
+		.message = (char *)(w->message ? w->message : "said so"),
 		.result = (char *)"{\"score\":7}",
 		.delay_ms = -1,
 		.effects = &effect,
@@ -620,6 +621,49 @@ static void an_effect_below_its_floor_is_a_no(void)
 	world_fini(&w);
 }
 
+static void any_set_of_stages_survives_the_payload(void)
+{
+	static const uint64_t sets[] = {
+		1, ((uint64_t)1 << 53) + 1, (uint64_t)1 << 63 | 1, UINT64_MAX};
+
+	for (size_t i = 0; i < ARRAY_LEN(sets); i++) {
+		_cleanup_(buf_fini) struct buf payload = {0};
+		_cleanup_(arena_fini) struct arena arena = {0};
+		struct event ev = {.awaited = sets[i], .duration_ms = -1}, back = {0};
+
+		event_encode(&ev, &payload);
+		REQUIRE(event_decode(buf_view(&payload), &back, &arena) == 0);
+		CHECK(back.awaited == sets[i]);
+	}
+}
+
+/* The longest message, whose last letter takes two bytes, comes out of the journal as it went in. */
+static void the_longest_message_stays_whole(void)
+{
+	static const enum verdict verdicts[] = {VERDICT_RETRY, VERDICT_FAIL, VERDICT_WAIT};
+	char text[TASK_MESSAGE_MAX + 1];
+
+	memset(text, 'x', sizeof text);
+	memcpy(text + sizeof text - 3, "\xc3\xa4", 3);
+	for (size_t i = 0; i < ARRAY_LEN(verdicts); i++) {
+		struct world w;
+
+		world_init(&w);
+		w.message = text;
+		answer(&w, A, verdicts[i]);
+		for (const struct event *ev = w.log.first; ev; ev = ev->next) {
+			_cleanup_(buf_fini) struct buf payload = {0};
+			struct event back = {0};
+
+			event_encode(ev, &payload);
+			CHECK_INT(event_decode(buf_view(&payload), &back, &w.arena), 0);
+			if (ev->stage.p)
+				CHECK(str_is(back.message, text));
+		}
+		world_fini(&w);
+	}
+}
+
 static uint64_t next_random(uint64_t *s)
 {
 	*s ^= *s << 13;
@@ -785,4 +829,5 @@ UNIT_MAIN("model", TEST(an_order_runs_to_completion_through_parallel_branches),
 	TEST(an_undo_without_attempts_left_is_held_all_the_same),
 	TEST(an_exhausted_stage_waits_for_its_running_sibling),
 	TEST(events_that_do_not_fit_are_refused_and_change_nothing),
+	TEST(any_set_of_stages_survives_the_payload), TEST(the_longest_message_stays_whole),
 	TEST(random_commands_keep_the_invariants))
