@@ -100,6 +100,23 @@ static bool is_blank(struct str s)
 	return true;
 }
 
+/* cJSON says NULL for text that is no JSON and for want of memory alike. */
+static _Thread_local bool is_out_of_memory;
+
+static void *allocate(size_t size)
+{
+	void *p = malloc(size);
+
+	is_out_of_memory = is_out_of_memory || !p;
+	return p;
+}
+
+/* Before there are threads: the hooks are the library's only ones. */
+__attribute__((constructor)) static void hook_cjson(void)
+{
+	cJSON_InitHooks(&(cJSON_Hooks){allocate, free});
+}
+
 int json_parse(struct str text, unsigned max_depth, cJSON **ret, struct err *e)
 {
 	struct gate g = {.p = text.p, .start = text.p, .max_depth = max_depth, .e = e};
@@ -115,7 +132,10 @@ int json_parse(struct str text, unsigned max_depth, cJSON **ret, struct err *e)
 	r = gate_check(&g);
 	if (r < 0)
 		return r;
+	is_out_of_memory = false;
 	j = cJSON_ParseWithLengthOpts(text.p, text.n, &end, false);
+	if (!j && is_out_of_memory)
+		return err_set(e, -ENOMEM, "out of memory");
 	if (!j)
 		return err_set(e, -EINVAL, "byte %zu: not JSON",
 			end && end >= text.p && end <= g.end ? (size_t)(end - text.p) + 1 : 1);

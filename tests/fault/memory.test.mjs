@@ -10,8 +10,8 @@ import { seeded } from '../lib/random.mjs';
 import { until } from '../lib/until.mjs';
 import { serveArgs, runStageline, startStageline, temporaryFolder } from '../lib/stageline.mjs';
 
-const failures = size(120, 5000);
-const starts = size(60, 2000);
+const failures = size(60, 5000);
+const starts = size(40, 2000);
 const pipeline = fastPipeline({ latency: '0ms', stock: plenty,
   defaults: { retry: { attempts: 1000, backoff: '1ms', max: '5ms' } } });
 
@@ -40,8 +40,12 @@ test(`${failures}_failing_allocations_at_work_kill_nothing`, { timeout: 60_000 +
   let refused = 0;
   for (let n = 1; n <= failures; n++) {
     faults.failMemory(n % 2 ? n : 1 + random.below(600));
-    refused += !(await visit(s, accepted));
+    const isPlaced = await visit(s, accepted);
+    refused += !isPlaced;
     hits += faults.get('memoryHits');
+    faults.failMemory(0);
+    if (!isPlaced)
+      await until('orders to be accepted again', async () => !s.isRunning || (await fetch(`${s.url}/readyz`)).ok, { deadline: 3000 });
     assert.ok(s.isRunning, `allocation ${n}: ${s.death}\n${s.logs().slice(-2000)}`);
   }
   faults.failMemory(0);

@@ -1,4 +1,5 @@
 /* The ground floor: strings, buffers, JSON, time, ids, queues. */
+#include "alloc_fault.h"
 #include "base/arena.h"
 #include "base/digest.h"
 #include "base/json.h"
@@ -162,8 +163,21 @@ static void queue_keeps_order_and_a_poke_wakes(void)
 	queue_fini(&q);
 }
 
+static void json_without_memory_is_not_called_wrong(void)
+{
+	int r = -ENOMEM;
+
+	for (size_t n = 1; r < 0 && n < 50; n++) {
+		alloc_fault_at(n);
+		r = parse_json("{\"a\":[1,\"two\"]}");
+		alloc_fault_end();
+		CHECK(r == 0 || r == -ENOMEM);
+	}
+	CHECK_INT(r, 0);
+}
+
 UNIT_MAIN("base", TEST(json_gate_refuses_what_rfc_8259_forbids),
-	TEST(money_is_exact_to_two_decimals), TEST(writer_puts_commas_and_escapes),
-	TEST(time_text_reads_back), TEST(ids_are_version_7_and_sort_by_time),
-	TEST(sha256_gives_the_standard_answer), TEST(arena_hands_out_aligned_zeroed_memory),
-	TEST(queue_keeps_order_and_a_poke_wakes))
+	TEST(json_without_memory_is_not_called_wrong), TEST(money_is_exact_to_two_decimals),
+	TEST(writer_puts_commas_and_escapes), TEST(time_text_reads_back),
+	TEST(ids_are_version_7_and_sort_by_time), TEST(sha256_gives_the_standard_answer),
+	TEST(arena_hands_out_aligned_zeroed_memory), TEST(queue_keeps_order_and_a_poke_wakes))
