@@ -31,7 +31,7 @@ async function visit(s, accepted) {
   return answer?.status === 200;
 }
 
-test(`${failures}_failing_allocations_at_work_kill_nothing`, { timeout: 60_000 + failures * 1000 }, async () => {
+test(`6_${failures}_failing_allocations_at_work_kill_nothing`, { timeout: 60_000 + failures * 1000 }, async () => {
   const random = seeded('memory');
   const faults = faultControl();
   const s = await startStageline({ pipeline, env: faults.env });
@@ -56,7 +56,7 @@ test(`${failures}_failing_allocations_at_work_kill_nothing`, { timeout: 60_000 +
     'orders accepted': accepted.size, events: checkFile(s), seed: random.seed });
 });
 
-test(`${starts}_failing_allocations_at_the_start_end_it_with_a_reason_or_not_at_all`, { timeout: 60_000 + starts * 5000 }, async () => {
+test(`6_${starts}_failing_allocations_at_the_start_end_it_with_a_reason_or_not_at_all`, { timeout: 60_000 + starts * 5000 }, async () => {
   const random = seeded('memory at the start');
   const faults = faultControl();
   const port = 0;

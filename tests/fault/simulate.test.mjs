@@ -21,7 +21,7 @@ async function run(name, ...args) {
   return out.trim();
 }
 
-test(`${seeds}_simulated_runs_keep_every_promise`, { timeout: 60_000 + seeds * 100 }, async () => {
+test(`18_${seeds}_simulated_runs_keep_every_promise`, { timeout: 60_000 + seeds * 100 }, async () => {
   const random = seeded('simulate');
   const first = process.env.SEED ? random.seed : random.seed >>> 0;
   const n = process.env.SEED ? 1 : seeds / parts;
@@ -34,7 +34,8 @@ test(`${seeds}_simulated_runs_keep_every_promise`, { timeout: 60_000 + seeds * 1
   result(18, 'simulation', { seeds: n * outputs.length, ...sums, 'first seed': first });
 });
 
-test(`${tasks}_tasks_with_verdicts_repeated_and_reordered_have_one_effect_each`, { timeout: 120_000 + tasks }, async () => {
+test(`10_${tasks}_tasks_with_verdicts_repeated_and_reordered_have_one_effect_each`, { timeout: 120_000 + tasks }, async () => {
   const random = seeded('duplicates');
-  result(10, 'verdicts 1 to 5 times, reordered', { '': await run('duplicates', tasks, random.seed), seed: random.seed });
+  const [, n, verdicts, orders] = /(\d+) tasks, (\d+) verdicts of (\d+) orders/.exec(await run('duplicates', tasks, random.seed));
+  result(10, 'verdicts 1 to 5 times, reordered', { tasks: n, verdicts, orders, seed: random.seed });
 });
