@@ -102,7 +102,7 @@ void attempts_give_back(struct attempts *a, struct task *t)
 {
 	struct attempt_slot *s;
 
-	if (!t->mark)
+	if (!t || !t->mark)
 		return;
 	s = CONTAINER_OF(t->mark, struct attempt_slot, mark);
 	atomic_store(&s->mark, TASK_MARK_FREE);

@@ -9,10 +9,11 @@ import { startStageline } from '../lib/stageline.mjs';
 
 const HOUR = 3600;
 const jumps = { '+1 h': HOUR, '-1 h': -HOUR, '+1 day': 24 * HOUR, '-1 day': -24 * HOUR, '-10 years': -3650 * 24 * HOUR };
-const BACKOFF = 300;
+const BACKOFF = 200;
+const BEFORE = 15;
 
 // Orders of which most wait for a retry when the clock jumps.
-async function placeSome(s, accepted, n = 30) {
+async function placeSome(s, accepted, n = BEFORE) {
   for (let i = 0; i < n; i++) {
     const body = order({ 'PROD-002': 1 });
     accepted.set((await place(s, body)).id, body);
@@ -21,7 +22,7 @@ async function placeSome(s, accepted, n = 30) {
 
 for (const [name, seconds] of Object.entries(jumps))
   for (const isRestarted of [false, true])
-    test(`a_jump_of_${name.replace(' ', '_')}${isRestarted ? '_while_it_is_down' : ''}_neither_fires_nor_blocks_retries`, { timeout: 60_000 }, async () => {
+    test(`11_a_jump_of_${name.replace(' ', '_')}${isRestarted ? '_while_it_is_down' : ''}_neither_fires_nor_blocks_retries`, { timeout: 60_000 }, async () => {
       const faults = faultControl();
       const s = await startStageline({ env: faults.env, pipeline: fastPipeline({ latency: '1ms..10ms', stock: plenty,
         defaults: { retry: { attempts: 100, backoff: `${BACKOFF}ms`, factor: 1, max: `${BACKOFF}ms`, jitter: 0 } },
@@ -42,7 +43,7 @@ for (const [name, seconds] of Object.entries(jumps))
       const listed = (await allOrders(s)).map((o) => o.id);
       assert.deepEqual(listed, [...accepted.keys()].reverse(), 'newest first, by sequence');
       // Retries of orders placed after the jump had their whole backoff.
-      for (const id of [...accepted.keys()].slice(30)) {
+      for (const id of [...accepted.keys()].slice(BEFORE)) {
         const { events } = await look(s, id);
         events.forEach((e, i) => {
           if (e.event_type === 'stage_retrying' && events[i + 1].stage === e.stage)

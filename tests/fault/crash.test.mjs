@@ -51,7 +51,7 @@ async function liveUntilDeath(s, random, accepted, point, n) {
 }
 
 for (const point of pointsInSource()) {
-  test(`a_death_at_${point}_is_survived`, { timeout: 120_000 * times }, async () => {
+  test(`2_a_death_at_${point}_is_survived`, { timeout: 120_000 * times }, async () => {
     const random = seeded(point);
     for (let i = 0; i < times; i++) {
       const { s, accepted } = await leftover(random);
@@ -67,7 +67,7 @@ for (const point of pointsInSource()) {
   });
 }
 
-test('no_point_stands_twice', () => {
+test('2_no_point_stands_twice', () => {
   const points = pointsInSource();
   assert.ok(points.length >= 15, `${points.length} points`);
   assert.equal(new Set(points).size, points.length, String(points));

@@ -33,7 +33,7 @@ function checkRefusal(refusal) {
   assert.ok(refusal.problem.detail?.length > 10, JSON.stringify(refusal.problem));
 }
 
-test('a_failed_fsync_is_answered_503_and_ends_in_a_readable_journal_without_it', { timeout: 60_000 }, async () => {
+test('4_a_failed_fsync_is_answered_503_and_ends_in_a_readable_journal_without_it', { timeout: 60_000 }, async () => {
   const faults = faultControl();
   const s = await startStageline({ pipeline, env: faults.env });
   const accepted = new Map();
@@ -57,7 +57,7 @@ test('a_failed_fsync_is_answered_503_and_ends_in_a_readable_journal_without_it',
 
 // The unit tests fail each of the first operations of one batch; here the daemon meets some under work.
 const failures = size(24, 400);
-test(`${failures}_failing_disk_operations_corrupt_nothing_and_lose_nothing_accepted`, { timeout: 60_000 + failures * 20_000 }, async () => {
+test(`4_${failures}_failing_disk_operations_corrupt_nothing_and_lose_nothing_accepted`, { timeout: 60_000 + failures * 20_000 }, async () => {
   const random = seeded('disk');
   const faults = faultControl();
   const s = await startStageline({ pipeline, env: faults.env });
@@ -105,7 +105,7 @@ function fill(folder, name, leave) {
 }
 
 const rounds = size(1, 20);
-test(`a_full_disk_refuses_orders_and_resumes_by_itself_${rounds}_times`, { timeout: 60_000 + rounds * 30_000 }, async (t) => {
+test(`5_a_full_disk_refuses_orders_and_resumes_by_itself_${rounds}_times`, { timeout: 60_000 + rounds * 30_000 }, async (t) => {
   const small = mountSmall('24m');
   if (!small.folder)
     return t.skip(small.reason);

@@ -20,7 +20,7 @@ async function instant(random, accepted) {
   await until('the instant', () => accepted.size >= enough || performance.now() > latest, { step: 1 });
 }
 
-test(`kill_9_at_${kills}_random_instants_loses_and_doubles_nothing`, { timeout: 60_000 + kills * 10_000 }, async () => {
+test(`1_kill_9_at_${kills}_random_instants_loses_and_doubles_nothing`, { timeout: 60_000 + kills * 10_000 }, async () => {
   const random = seeded('kill -9');
   const s = await startStageline({ pipeline: fastPipeline({ latency: '1ms..30ms', stock: plenty, defaults: patient }) });
   const load = startLoad(s, random);
@@ -37,7 +37,7 @@ test(`kill_9_at_${kills}_random_instants_loses_and_doubles_nothing`, { timeout: 
     events: checkFile(s), seed: random.seed });
 });
 
-test('100000_events_are_ready_within_2_s_of_a_kill', { timeout: 300_000 }, async () => {
+test('1_ready_with_100000_events_within_2_s_of_a_kill', { timeout: 300_000 }, async () => {
   const random = seeded('100,000 events');
   const s = await startStageline({ pipeline: fastPipeline({ stock: plenty, defaults: { workers: 2 } }) });
   const load = startLoad(s, random, { clients: 64, max: 17_000 });
@@ -53,7 +53,7 @@ test('100000_events_are_ready_within_2_s_of_a_kill', { timeout: 300_000 }, async
   assert.ok(ms < 2000, `${ms} ms`);
 });
 
-test(`SIGTERM_under_load_${stops}_times_drains_and_doubles_nothing`, { timeout: 60_000 + stops * 15_000 }, async () => {
+test(`19_SIGTERM_under_load_${stops}_times_drains_and_doubles_nothing`, { timeout: 60_000 + stops * 15_000 }, async () => {
   const random = seeded('SIGTERM');
   const s = await startStageline({ pipeline: fastPipeline({ latency: '1ms..200ms', stock: plenty }) });
   const load = startLoad(s, random);

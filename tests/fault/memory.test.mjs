@@ -10,8 +10,8 @@ import { seeded } from '../lib/random.mjs';
 import { until } from '../lib/until.mjs';
 import { serveArgs, runStageline, startStageline, temporaryFolder } from '../lib/stageline.mjs';
 
-const failures = size(120, 5000);
-const starts = size(60, 2000);
+const failures = size(60, 5000);
+const starts = size(40, 2000);
 const pipeline = fastPipeline({ latency: '0ms', stock: plenty,
   defaults: { retry: { attempts: 1000, backoff: '1ms', max: '5ms' } } });
 
@@ -31,7 +31,7 @@ async function visit(s, accepted) {
   return answer?.status === 200;
 }
 
-test(`${failures}_failing_allocations_at_work_kill_nothing`, { timeout: 60_000 + failures * 1000 }, async () => {
+test(`6_${failures}_failing_allocations_at_work_kill_nothing`, { timeout: 60_000 + failures * 1000 }, async () => {
   const random = seeded('memory');
   const faults = faultControl();
   const s = await startStageline({ pipeline, env: faults.env });
@@ -40,8 +40,12 @@ test(`${failures}_failing_allocations_at_work_kill_nothing`, { timeout: 60_000 +
   let refused = 0;
   for (let n = 1; n <= failures; n++) {
     faults.failMemory(n % 2 ? n : 1 + random.below(600));
-    refused += !(await visit(s, accepted));
+    const isPlaced = await visit(s, accepted);
+    refused += !isPlaced;
     hits += faults.get('memoryHits');
+    faults.failMemory(0);
+    if (!isPlaced)
+      await until('orders to be accepted again', async () => !s.isRunning || (await fetch(`${s.url}/readyz`)).ok, { deadline: 3000 });
     assert.ok(s.isRunning, `allocation ${n}: ${s.death}\n${s.logs().slice(-2000)}`);
   }
   faults.failMemory(0);
@@ -52,7 +56,7 @@ test(`${failures}_failing_allocations_at_work_kill_nothing`, { timeout: 60_000 +
     'orders accepted': accepted.size, events: checkFile(s), seed: random.seed });
 });
 
-test(`${starts}_failing_allocations_at_the_start_end_it_with_a_reason_or_not_at_all`, { timeout: 60_000 + starts * 5000 }, async () => {
+test(`6_${starts}_failing_allocations_at_the_start_end_it_with_a_reason_or_not_at_all`, { timeout: 60_000 + starts * 5000 }, async () => {
   const random = seeded('memory at the start');
   const faults = faultControl();
   const port = 0;

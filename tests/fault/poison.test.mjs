@@ -26,7 +26,7 @@ async function nurse(s, deadline) {
   return deaths;
 }
 
-test(`a_poison_order_among_10000_is_held_alone_${rounds}_times`, { timeout: rounds * 240_000 }, async () => {
+test(`8_a_poison_order_among_10000_is_held_alone_${rounds}_times`, { timeout: rounds * 240_000 }, async () => {
   const random = seeded('poison');
   for (let i = 0; i < rounds; i++) {
     const s = await startStageline({ plugins, pipeline: scriptedPipeline({ attempts: 5, workers: 4 }) });

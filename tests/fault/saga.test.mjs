@@ -73,7 +73,7 @@ async function placeAll(s, scripts) {
   return placed;
 }
 
-test('each_failing_stage_is_compensated_or_held_and_named', { timeout: 120_000 }, async () => {
+test('16_each_failing_stage_is_compensated_or_held_and_named', { timeout: 120_000 }, async () => {
   const s = await startStageline({ plugins, pipeline: scriptedPipeline({ attempts: ATTEMPTS }) });
   const placed = await placeAll(s, matrix());
   await allFinished(s, 60_000, true);
@@ -83,7 +83,7 @@ test('each_failing_stage_is_compensated_or_held_and_named', { timeout: 120_000 }
 });
 
 const kills = size(8, 300);
-test(`compensation_with_${kills}_kills_between_ends_in_nothing_or_on_hold`, { timeout: 120_000 + kills * 10_000 }, async () => {
+test(`16_compensation_with_${kills}_kills_between_ends_in_nothing_or_on_hold`, { timeout: 120_000 + kills * 10_000 }, async () => {
   const random = seeded('saga');
   const s = await startStageline({ plugins, pipeline: scriptedPipeline({ attempts: ATTEMPTS }) });
   const placed = new Map();

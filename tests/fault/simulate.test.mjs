@@ -21,7 +21,7 @@ async function run(name, ...args) {
   return out.trim();
 }
 
-test(`${seeds}_simulated_runs_keep_every_promise`, { timeout: 60_000 + seeds * 100 }, async () => {
+test(`18_${seeds}_simulated_runs_keep_every_promise`, { timeout: 60_000 + seeds * 100 }, async () => {
   const random = seeded('simulate');
   const first = process.env.SEED ? random.seed : random.seed >>> 0;
   const n = process.env.SEED ? 1 : seeds / parts;
@@ -35,12 +35,13 @@ test(`${seeds}_simulated_runs_keep_every_promise`, { timeout: 60_000 + seeds * 1
 });
 
 // 386: a repeated verdict in a batch that found no room left its finished stage marked as out.
-test('seeds_that_once_broke_a_promise_keep_it', async () => {
+test('18_seeds_that_once_broke_a_promise_keep_it', async () => {
   for (const seed of [386])
     await run('simulate', seed, 1);
 });
 
-test(`${tasks}_tasks_with_verdicts_repeated_and_reordered_have_one_effect_each`, { timeout: 120_000 + tasks }, async () => {
+test(`10_${tasks}_tasks_with_verdicts_repeated_and_reordered_have_one_effect_each`, { timeout: 120_000 + tasks }, async () => {
   const random = seeded('duplicates');
-  result(10, 'verdicts 1 to 5 times, reordered', { '': await run('duplicates', tasks, random.seed), seed: random.seed });
+  const [, n, verdicts, orders] = /(\d+) tasks, (\d+) verdicts of (\d+) orders/.exec(await run('duplicates', tasks, random.seed));
+  result(10, 'verdicts 1 to 5 times, reordered', { tasks: n, verdicts, orders, seed: random.seed });
 });

@@ -3,7 +3,7 @@
 // STAGELINE_FAULT=long makes the runs as long as issue and reliability table ask (`packaging/dev fault
 // --long`). STAGELINE_RESULTS names a file that takes one line of JSON per run, for tests/fault/RESULTS.md.
 import { appendFileSync, closeSync, openSync, readSync, writeFileSync, writeSync } from 'node:fs';
-import { execFileSync } from 'node:child_process';
+import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import { build, temporaryFolder } from './stageline.mjs';
 
@@ -62,5 +62,6 @@ export function faultControl() {
 }
 
 export function inspectJournal(file) {
-  return JSON.parse(execFileSync(join(build, 'tests/lib/inspect'), [file], { encoding: 'utf8' }));
+  const { stdout, stderr } = spawnSync(join(build, 'tests/lib/inspect'), [file], { encoding: 'utf8' });
+  return { ...JSON.parse(stdout), why: stderr.trim() };
 }

@@ -97,8 +97,8 @@ export function query(s, sql) {
 // side's computation of the chain see it. Returns the number of events.
 export function checkFile(s) {
   assert.deepEqual(query(s, 'PRAGMA integrity_check'), [{ integrity_check: 'ok' }]);
-  const { sound, events } = inspectJournal(journalFile(s));
-  assert.ok(sound);
+  const { sound, events, why } = inspectJournal(journalFile(s));
+  assert.ok(sound, why);
   assert.equal(checkChain(s), events);
   return events;
 }
