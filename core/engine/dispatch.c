@@ -70,7 +70,7 @@ int dispatch_line_up(struct engine *en, struct live_order *lo)
 {
 	for (size_t i = 0; i < lo->order->pipeline->n_stages; i++) {
 		const struct stage_state *s = &lo->order->stages[i];
-		uint32_t mark = s->attempt << 1 | s->undo;
+		uint32_t mark = s->attempt << 5 | (uint32_t)s->status << 1 | s->undo;
 		int r = 0;
 
 		if (lo->lined_up[i] == mark || (lo->order->out & (uint64_t)1 << i))
