@@ -26,6 +26,7 @@ struct generation *engine_generation(struct engine *en, const struct pipeline *p
 	}
 	g->next = en->generations;
 	en->generations = g;
+	people_apply_pauses(en);
 	return g;
 }
 
@@ -250,20 +251,4 @@ int64_t dispatch_run(struct engine *en)
 			stage_dispatch(en, g, i, &again_ms);
 	live_trim(&en->live);
 	return again_ms;
-}
-
-bool dispatch_pause(struct engine *en, struct str stage, bool is_paused)
-{
-	bool is_known = false;
-
-	for (struct generation *g = en->generations; g; g = g->next) {
-		int i = pipeline_find(g->pipeline, stage);
-
-		if (i < 0)
-			continue;
-		g->stages[i].gate.is_paused = is_paused;
-		atomic_store_explicit(&g->stages[i].is_paused, is_paused, memory_order_relaxed);
-		is_known = true;
-	}
-	return is_known;
 }

@@ -99,8 +99,6 @@ int dispatch_line_up(struct engine *en, struct live_order *lo);
 int64_t dispatch_run(struct engine *en);
 /* Puts a stage's entry into its line, when it still stands so. */
 int dispatch_due(struct engine *en, const struct timer *t);
-/* Pauses or resumes the stage of that name in all generations; false: no generation has it. */
-bool dispatch_pause(struct engine *en, struct str stage, bool is_paused);
 
 /* out.c: what is out with workers */
 struct task *out_make_task(const struct order *o, size_t stage);

@@ -161,6 +161,16 @@ static int append_alone(struct engine *en, struct batch *b, enum event_kind kind
 	return batch_append(en, b, &list, e);
 }
 
+/* A stage that the current pipeline does not have any more may still have orders. */
+static bool has_stage(const struct engine *en, struct str name)
+{
+	const struct generation *g = en->generations;
+
+	while (g && pipeline_find(g->pipeline, name) < 0)
+		g = g->next;
+	return g;
+}
+
 /* Paused stages are kept in the state, so that they are paused after a restart too. */
 static int set_paused(
 	struct engine *en, struct batch *b, struct command *c, bool is_paused, struct err *e)
@@ -170,7 +180,7 @@ static int set_paused(
 	struct json_writer w = {&json, false};
 	int r;
 
-	if (pipeline_find(en->current->pipeline, str_of(c->stage)) < 0)
+	if (!has_stage(en, str_of(c->stage)))
 		return refuse(c, -ENOENT, "the pipeline has no such stage");
 	buf_fmt(&key, STATE_PAUSED "%s", c->stage);
 	json_text(&w, c->reason);
@@ -200,16 +210,15 @@ int people_resume(struct engine *en, struct batch *b, struct command *c, struct 
 
 void people_apply_pauses(struct engine *en)
 {
-	const struct pipeline *p = en->current->pipeline;
+	for (struct generation *g = en->generations; g; g = g->next)
+		for (size_t i = 0; i < g->pipeline->n_stages; i++) {
+			_cleanup_(buf_fini) struct buf key = {0};
 
-	for (size_t i = 0; i < p->n_stages; i++) {
-		_cleanup_(buf_fini) struct buf key = {0};
-
-		buf_fmt(&key, STATE_PAUSED "%s", p->stages[i].name);
-		if (!key.failed)
-			dispatch_pause(en, str_of(p->stages[i].name),
-				journal_has_state(en->journal, buf_view(&key)));
-	}
+			buf_fmt(&key, STATE_PAUSED "%s", g->pipeline->stages[i].name);
+			if (!key.failed)
+				generation_pause(
+					g, i, journal_has_state(en->journal, buf_view(&key)));
+		}
 }
 
 int people_adjust(struct engine *en, struct batch *b, struct command *c, struct err *e)
