@@ -163,7 +163,7 @@ void batch_release(struct engine *en, struct batch *b)
 	CRASH_POINT("release");
 	release_orders(en, b);
 	if (b->has_pauses)
-		dispatch_pauses(en);
+		engine_read_pauses(en);
 	batch_answer(en, b);
 	CRASH_POINT("answered");
 	free_tasks(en, steal_ptr(b->tasks));

@@ -235,29 +235,3 @@ int64_t dispatch_run(struct engine *en)
 	live_trim(&en->live);
 	return again_ms;
 }
-
-static void set_paused(struct engine *en, struct str stage, bool is_paused)
-{
-	for (struct generation *g = en->generations; g; g = g->next) {
-		int i = pipeline_find(g->pipeline, stage);
-
-		if (i < 0)
-			continue;
-		g->stages[i].gate.is_paused = is_paused;
-		atomic_store_explicit(&g->stages[i].is_paused, is_paused, memory_order_relaxed);
-	}
-}
-
-void dispatch_pauses(struct engine *en)
-{
-	const struct pipeline *p = en->current->pipeline;
-
-	for (size_t i = 0; i < p->n_stages; i++) {
-		_cleanup_(buf_fini) struct buf key = {0};
-
-		buf_fmt(&key, STATE_PAUSED "%s", p->stages[i].name);
-		if (!key.failed)
-			set_paused(en, str_of(p->stages[i].name),
-				journal_has_state(en->journal, buf_view(&key)));
-	}
-}

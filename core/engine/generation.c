@@ -126,6 +126,12 @@ int generation_create(const struct pipeline *p, const struct engine_options *opt
 	return 0;
 }
 
+void generation_pause(struct generation *g, size_t stage, bool is_paused)
+{
+	g->stages[stage].gate.is_paused = is_paused;
+	atomic_store_explicit(&g->stages[stage].is_paused, is_paused, memory_order_relaxed);
+}
+
 void generation_stop(struct generation *g)
 {
 	for (size_t i = 0; i < g->pipeline->n_stages; i++)

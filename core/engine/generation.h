@@ -55,6 +55,8 @@ struct generation {
  * and the reason is logged. */
 int generation_create(const struct pipeline *p, const struct engine_options *options,
 	struct bus *bus, bool is_strict, struct generation **ret, struct err *e);
+/* Whether attempts of the stage go out. [sequencer] */
+void generation_pause(struct generation *g, size_t stage, bool is_paused);
 /* Ends the pools: running attempts end first. */
 void generation_stop(struct generation *g);
 void generation_free(struct generation *g);

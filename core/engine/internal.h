@@ -114,13 +114,13 @@ int dispatch_line_up(struct engine *en, struct live_order *lo);
 int64_t dispatch_run(struct engine *en);
 /* Puts a stage's entry into its line, when it still stands so. */
 int dispatch_due(struct engine *en, const struct timer *t);
-/* Pauses and resumes stages as the state says. */
-void dispatch_pauses(struct engine *en);
 
 /* out.c: what is out with workers */
 /* The generation at run time, made when it is not there yet; NULL without memory. */
 struct generation *engine_generation(struct engine *en, const struct pipeline *p);
 struct stage_runtime *engine_runtime(struct engine *en, const struct order *o, size_t stage);
+/* Pauses and resumes the stages of all generations as the state says. */
+void engine_read_pauses(struct engine *en);
 struct task *out_make_task(const struct order *o, size_t stage);
 /* Whether the attempt is out now. */
 bool out_has(struct engine *en, const struct line_entry *entry);

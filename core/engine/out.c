@@ -1,5 +1,6 @@
 /* What is out with workers: the tasks that go, what comes back, and what has been out too long. */
 #include "base/log.h"
+#include "base/mem.h"
 #include "engine/internal.h"
 
 enum { NO_MEMORY_MS = 100 };
@@ -9,6 +10,19 @@ struct stage_runtime *engine_runtime(struct engine *en, const struct order *o, s
 	struct generation *g = engine_generation(en, o->pipeline);
 
 	return g ? &g->stages[stage] : NULL;
+}
+
+void engine_read_pauses(struct engine *en)
+{
+	for (struct generation *g = en->generations; g; g = g->next)
+		for (size_t i = 0; i < g->pipeline->n_stages; i++) {
+			_cleanup_(buf_fini) struct buf key = {0};
+
+			buf_fmt(&key, STATE_PAUSED "%s", g->pipeline->stages[i].name);
+			if (!key.failed)
+				generation_pause(
+					g, i, journal_has_state(en->journal, buf_view(&key)));
+		}
 }
 
 struct generation *engine_generation(struct engine *en, const struct pipeline *p)
@@ -26,6 +40,7 @@ struct generation *engine_generation(struct engine *en, const struct pipeline *p
 	}
 	g->next = en->generations;
 	en->generations = g;
+	engine_read_pauses(en);
 	return g;
 }
 

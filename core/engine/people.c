@@ -161,6 +161,16 @@ static int append_alone(struct engine *en, struct batch *b, enum event_kind kind
 	return batch_append(en, b, &list, e);
 }
 
+/* A stage that the current pipeline does not have any more may still have orders. */
+static bool has_stage(const struct engine *en, struct str name)
+{
+	const struct generation *g = en->generations;
+
+	while (g && pipeline_find(g->pipeline, name) < 0)
+		g = g->next;
+	return g;
+}
+
 /* Paused stages are kept in the state, so that they are paused after a restart too. */
 static int set_paused(
 	struct engine *en, struct batch *b, struct command *c, bool is_paused, struct err *e)
@@ -170,7 +180,7 @@ static int set_paused(
 	struct json_writer w = {&json, false};
 	int r;
 
-	if (pipeline_find(en->current->pipeline, str_of(c->stage)) < 0)
+	if (!has_stage(en, str_of(c->stage)))
 		return refuse(c, -ENOENT, "the pipeline has no such stage");
 	buf_fmt(&key, STATE_PAUSED "%s", c->stage);
 	json_text(&w, c->reason);

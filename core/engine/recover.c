@@ -118,6 +118,6 @@ int recover(struct engine *en, struct err *e)
 	if (r < 0)
 		return err_wrap(e, r, "counting the attempts that died with the last process");
 	attempts_clear(&en->attempts);
-	dispatch_pauses(en);
+	engine_read_pauses(en);
 	return load_unfinished(en, e);
 }

@@ -5,7 +5,7 @@ import { result, size } from '../lib/faults.mjs';
 import { checkFile } from '../lib/oracle.mjs';
 import { allOrders, getJson, look, post } from '../lib/orders.mjs';
 import { seeded } from '../lib/random.mjs';
-import { plugins, scripted, scriptedPipeline, stages } from '../lib/scripted.mjs';
+import { plugins, scripted, scriptedLine, stages } from '../lib/scripted.mjs';
 import { startStageline } from '../lib/stageline.mjs';
 import { until } from '../lib/until.mjs';
 
@@ -29,7 +29,7 @@ async function nurse(s, deadline) {
 test(`8_a_poison_order_among_10000_is_held_alone_${rounds}_times`, { timeout: rounds * 240_000 }, async () => {
   const random = seeded('poison');
   for (let i = 0; i < rounds; i++) {
-    const s = await startStageline({ plugins, pipeline: scriptedPipeline({ attempts: 5, workers: 4 }) });
+    const s = await startStageline({ plugins, pipeline: scriptedLine({ attempts: 5, workers: 4 }) });
     const poisonAt = random.below(ORDERS);
     const poisoned = stages[random.below(stages.length)];
     let poison = null;

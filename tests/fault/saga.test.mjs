@@ -6,7 +6,7 @@ import { result, size } from '../lib/faults.mjs';
 import { checkFile } from '../lib/oracle.mjs';
 import { allFinished, look, place, state } from '../lib/orders.mjs';
 import { seeded } from '../lib/random.mjs';
-import { plugins, scripted, scriptedPipeline, stages } from '../lib/scripted.mjs';
+import { plugins, scripted, scriptedLine, stages } from '../lib/scripted.mjs';
 import { startStageline } from '../lib/stageline.mjs';
 import { until } from '../lib/until.mjs';
 
@@ -74,7 +74,7 @@ async function placeAll(s, scripts) {
 }
 
 test('16_each_failing_stage_is_compensated_or_held_and_named', { timeout: 120_000 }, async () => {
-  const s = await startStageline({ plugins, pipeline: scriptedPipeline({ attempts: ATTEMPTS }) });
+  const s = await startStageline({ plugins, pipeline: scriptedLine({ attempts: ATTEMPTS }) });
   const placed = await placeAll(s, matrix());
   await allFinished(s, 60_000, true);
   const count = await checkAll(s, placed, false);
@@ -85,7 +85,7 @@ test('16_each_failing_stage_is_compensated_or_held_and_named', { timeout: 120_00
 const kills = size(8, 300);
 test(`16_compensation_with_${kills}_kills_between_ends_in_nothing_or_on_hold`, { timeout: 120_000 + kills * 10_000 }, async () => {
   const random = seeded('saga');
-  const s = await startStageline({ plugins, pipeline: scriptedPipeline({ attempts: ATTEMPTS }) });
+  const s = await startStageline({ plugins, pipeline: scriptedLine({ attempts: ATTEMPTS }) });
   const placed = new Map();
   for (let i = 0; i < kills; i++) {
     for (const [id, wanted] of await placeAll(s, i % 8 ? matrix().filter(() => random.below(4) === 0) : matrix()))

@@ -2,8 +2,9 @@
  *
  *   "script": {"payment": "rd", "undo payment": "f"}
  *
- * d done, r retry at once, f a final no, c crash, l done after a turn by SL_LATER, - hang beyond any
- * timeout by SL_LATER. Without a script: done. A run that is done adds 1 to net/STAGE, its undo takes it
+ * d done, r retry by the stage's policy, R retry after 500 ms of its own, f a final no, c crash, l done
+ * after a turn by SL_LATER, - hang beyond any timeout by SL_LATER, w wait a minute for an answer from outside
+ * (W: 200 ms) and then done with the answer as result. Without a script: done. A run that is done adds 1 to net/STAGE, its undo takes it
  * away again. */
 #include <signal.h>
 #include <stdio.h>
@@ -60,11 +61,30 @@ static int32_t later(const struct scripted *s, struct sl_task *task, int64_t ms)
 	return SL_LATER;
 }
 
+/* Done with the answer from outside once it came; until then waiting for it. */
+static int32_t wait_for_answer(
+	const struct scripted *s, struct sl_task *task, int64_t ms, int64_t delta)
+{
+	size_t len;
+	const char *answer = s->host->signal(task, &len);
+
+	if (answer) {
+		s->host->set_result(task, answer, len);
+		return finish(s, task, delta);
+	}
+	s->host->delay(task, ms);
+	return SL_WAIT;
+}
+
 static int32_t act(const struct scripted *s, struct sl_task *task, char what, int64_t delta)
 {
 	switch (what) {
 	case 'r':
 		s->host->set_message(task, "not now");
+		return SL_RETRY;
+	case 'R':
+		s->host->set_message(task, "not now, later");
+		s->host->delay(task, 500);
 		return SL_RETRY;
 	case 'f':
 		s->host->set_message(task, "no");
@@ -76,6 +96,10 @@ static int32_t act(const struct scripted *s, struct sl_task *task, char what, in
 		return s->host->turn(task) ? finish(s, task, delta) : later(s, task, 20);
 	case '-':
 		return later(s, task, 1000);
+	case 'w':
+		return wait_for_answer(s, task, 60000, delta);
+	case 'W':
+		return wait_for_answer(s, task, 200, delta);
 	default:
 		return finish(s, task, delta);
 	}
