@@ -21,6 +21,7 @@ static const struct command_entry {
 	{"serve", "runs the pipeline and serves HTTP", serve_main},
 	{"check", "says everything that is wrong with a pipeline file", check_main},
 	{"orders", "finds, shows and cancels orders", orders_main},
+	{"dead-letters", "shows orders on hold, and repairs them", dead_letters_main},
 	{"state", "shows and adjusts stock and ledgers", state_main},
 	{"pipeline", "shows the stages, pauses and resumes them", pipeline_main},
 	{"version", "prints the version", version_main},
