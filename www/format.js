@@ -53,6 +53,9 @@ export const capital = (text) => text.charAt(0).toUpperCase() + text.slice(1);
 
 export const count = (n, one, many) => `${n} ${n === 1 ? one : many}`;
 
+/* "a", "a and b", "a, b and c" */
+export const listed = (words) => [words.slice(0, -1).join(', '), ...words.slice(-1)].filter(Boolean).join(' and ');
+
 /* The last part of a UUIDv7 is the random one: it tells orders of one second apart. */
 export const shortId = (id) => String(id).slice(-8);
 
@@ -113,7 +116,11 @@ const stageIcons = {
 };
 export const stageIcon = (name) => stageIcons[name] ?? 'stage';
 
-/* Events. `status` of the event gives its sign. */
+/* From here on nothing new is begun, what was done is undone; it cannot be cancelled any more. */
+export const hasTurnedRound = (events) =>
+  events.some(({ event_type: type }) => type === 'cancel_requested' || type === 'stage_failed');
+
+/* Events. The type gives the sign where it has one of its own, else the `status` of the event does. */
 const eventSigns = {
   created: { tone: 'active', icon: 'inbox' },
   success: { tone: 'good', icon: 'check' },
@@ -123,7 +130,18 @@ const eventSigns = {
   undone: { tone: 'undo', icon: 'undo' },
   info: { tone: 'idle', icon: 'info' },
 };
-export const eventSign = (event) => eventSigns[event.status] ?? eventSigns.info;
+const typeSigns = {
+  cancel_requested: { tone: 'undo', icon: 'ban' },
+  order_cancelled: { tone: 'idle', icon: 'ban' },
+  stage_waiting: { tone: 'active', icon: 'clock' },
+  stage_signalled: { tone: 'active', icon: 'inbox' },
+  stage_released: { tone: 'active', icon: 'retry' },
+  stage_skipped: { tone: 'idle', icon: 'skip' },
+  stage_paused: { tone: 'warn', icon: 'pause' },
+  stage_resumed: { tone: 'active', icon: 'retry' },
+};
+export const eventSign = (event) =>
+  typeSigns[event.event_type] ?? eventSigns[event.status] ?? eventSigns.info;
 
 const saying = {
   order_created: () => 'Order received',
@@ -135,14 +153,16 @@ const saying = {
   shipment_created: (e) => e.message || 'Shipment created',
   shipment_cancelled: (e) => e.message || 'Shipment cancelled',
   stage_retrying: (e) => retrying(e),
-  attempt_lost: (e) => `${humanise(e.stage)} was interrupted`,
+  attempt_lost: (e) => `${humanise(e.stage)} was interrupted${because(e.message)}`,
   stage_failed: (e) => e.message || `${humanise(e.stage)} failed`,
-  stage_held: (e) => `${humanise(e.stage)} is on hold${because(e)}`,
-  stage_released: (e) => `${humanise(e.stage)} goes on${because(e)}`,
-  stage_waiting: (e) => e.message || `${humanise(e.stage)} waits for an answer`,
-  stage_signalled: (e) => e.message || `The answer for ${humanise(e.stage)} came`,
-  stage_skipped: (e) => e.message || `${humanise(e.stage)} was not needed`,
-  cancel_requested: (e) => `Cancelling was asked for${because(e)}`,
+  stage_held: (e) => `${humanise(e.stage)} is on hold${because(e.message)}`,
+  stage_released: (e) => released(e),
+  stage_waiting: (e) => waiting(e),
+  stage_signalled: (e) => `${humanise(e.stage)} has its answer and goes on`,
+  stage_skipped: (e) => `${humanise(e.stage)} was skipped${because(e.message)}`,
+  stage_paused: (e) => `${humanise(e.stage)} was paused${because(e.reason)}`,
+  stage_resumed: (e) => `${humanise(e.stage)} was resumed${because(e.reason)}`,
+  cancel_requested: (e) => `Cancelling was asked for${because(e.reason)}`,
   order_completed: () => 'Order complete',
   order_failed: () => 'Order failed',
   order_cancelled: () => 'Order cancelled',
@@ -167,4 +187,17 @@ function retrying(event) {
   return due ? `${what}, trying again at ${clock(due)}` : `${what}, trying again`;
 }
 
-const because = (event) => (event.message ? `: ${event.message}` : '');
+/* When an operator gives an order up, the message says more than the reason. */
+function released(event) {
+  const isGivenUp = event.reason && event.message !== event.reason;
+  return isGivenUp
+    ? event.message
+    : `An operator let ${humanise(event.stage)} go on${because(event.reason)}`;
+}
+
+function waiting(event) {
+  const what = `${humanise(event.stage)} waits for an answer from outside`;
+  return event.due_at ? `${what}, until ${moment(event.due_at)}` : what;
+}
+
+const because = (text) => (text ? `: ${text}` : '');

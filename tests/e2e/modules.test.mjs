@@ -77,6 +77,34 @@ test('events_read_as_plain_sentences', async () => {
     ],
     [{ event_type: 'stage_failed', message: 'Insufficient inventory' }, 'Insufficient inventory'],
     [{ event_type: 'gift_wrapped', message: '' }, 'Gift wrapped'],
+    [
+      { event_type: 'cancel_requested', message: 'Cancellation requested', reason: 'Too slow' },
+      'Cancelling was asked for: Too slow',
+    ],
+    [{ event_type: 'order_cancelled', message: 'Order cancelled' }, 'Order cancelled'],
+    [
+      { event_type: 'attempt_lost', stage: 'payment', message: 'the worker died' },
+      'Payment was interrupted: the worker died',
+    ],
+    [
+      { event_type: 'stage_held', stage: 'payment', message: 'the bank did not answer' },
+      'Payment is on hold: the bank did not answer',
+    ],
+    [
+      { event_type: 'stage_released', stage: 'payment', message: 'bank is back', reason: 'bank is back' },
+      'An operator let Payment go on: bank is back',
+    ],
+    [
+      { event_type: 'stage_released', stage: 'a', message: 'Given up by an operator: x', reason: 'x' },
+      'Given up by an operator: x',
+    ],
+    [{ event_type: 'stage_skipped', stage: 'gift_wrap', message: '' }, 'Gift wrap was skipped'],
+    [
+      { event_type: 'stage_waiting', stage: 'fraud', message: 'waiting', due_at: '2020-01-31T13:02:10Z' },
+      'Fraud waits for an answer from outside, until 31 Jan 2020, 14:02',
+    ],
+    [{ event_type: 'stage_signalled', stage: 'fraud' }, 'Fraud has its answer and goes on'],
+    [{ event_type: 'stage_paused', stage: 'payment', reason: 'bank closed' }, 'Payment was paused: bank closed'],
   ];
   for (const [event, text] of events)
     assert.equal(await call('format.js', 'sentence', event), text);

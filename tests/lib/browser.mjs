@@ -1,8 +1,17 @@
 /* Chromium for the end-to-end tests: pages whose errors fail the test, and axe. */
 import assert from 'node:assert/strict';
-import { readFile } from 'node:fs/promises';
+import { mkdir, readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
+import { join } from 'node:path';
 import { chromium } from 'playwright-core';
+import { root } from './stageline.mjs';
+
+export const sizes = [
+  { width: 1280, height: 860 },
+  { width: 360, height: 760 },
+  { width: 320, height: 640 },
+];
+const shots = join(root, 'tests/e2e/shots');
 
 const axeFile = createRequire(import.meta.url).resolve('axe-core/axe.min.js');
 const flags = [
@@ -51,4 +60,13 @@ export async function assertAccessible(page, what) {
     nodes: nodes.map(({ target, failureSummary }) => `${target}: ${failureSummary}`),
   }));
   assert.deepEqual(found, [], what);
+}
+
+/* Nothing is wider than the screen, axe has nothing to say, and a picture lies in e2e/shots to look at. */
+export async function assertLooksRight(page, name, options = { fullPage: true }) {
+  await mkdir(shots, { recursive: true });
+  await page.screenshot({ path: join(shots, `${name}.png`), ...options });
+  const excess = await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
+  assert.ok(excess <= 0, `${excess} px too wide`);
+  await assertAccessible(page, name);
 }

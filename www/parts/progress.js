@@ -2,7 +2,7 @@
 import { h, svg, fill, setText } from '../dom.js';
 import { icon } from './icons.js';
 import { layOut } from './graph.js';
-import { capital, clock, duration, humanise, stageIcon, stageWord } from '../format.js';
+import { capital, clock, duration, humanise, moment, stageIcon, stageWord } from '../format.js';
 
 const TICK_MS = 100;
 const reached = new Set(['done', 'skipped', 'undoing', 'undone', 'failed']);
@@ -30,6 +30,8 @@ export function progress({ signal }) {
   function build() {
     const plan = layOut(stages);
     edges = plan.edges;
+    const lanes = [...plan.places.values()].map(({ lane }) => lane + 1);
+    list.style.setProperty('--lanes', Math.max(1, ...lanes));
     nodes.clear();
     for (const stage of stages) {
       const node = stageNode(stage);
@@ -62,6 +64,8 @@ export function progress({ signal }) {
       const time = times.get(stage.name);
       if (stageWord(stage.status).isCurrent && time?.startedAt && !time.endedAt)
         setText(nodes.get(stage.name).time, timeText(stage, time));
+      if (stage.due_at)
+        setText(nodes.get(stage.name).note, noteText(stage));
     }
   }
 
@@ -115,12 +119,13 @@ function showStage(node, stage, time) {
   setText(node.note, noteText(stage));
 }
 
-function noteText(stage) {
-  if (stage.status === 'retrying') {
-    const when = stage.due_at ? ` at ${clock(stage.due_at)}` : '';
-    return `${capital(stage.error ?? 'No answer')}. Attempt ${stage.attempt + 1}${when}`;
-  }
-  return ['failed', 'held'].includes(stage.status) ? capital(stage.error ?? '') : '';
+function noteText({ status, error, attempt, due_at }) {
+  const isAhead = due_at && Date.parse(due_at) > Date.now();
+  if (status === 'waiting')
+    return isAhead ? `Until ${moment(due_at)}` : '';
+  if (error && ['retrying', 'queued', 'running', 'undoing'].includes(status))
+    return `${capital(error)}\nAttempt ${attempt} ${isAhead ? `at ${clock(due_at)}` : 'under way'}`;
+  return ['failed', 'held'].includes(status) ? capital(error ?? '') : '';
 }
 
 /* When each stage began and ended: it begins when all before it are finished, with the order at first. */
@@ -128,7 +133,7 @@ function stageTimes(stages, events) {
   const created = events.find((event) => event.event_type === 'order_created');
   const ends = new Map();
   for (const event of events) {
-    if (event.stage && ['success', 'failed'].includes(event.status) && !ends.has(event.stage))
+    if (event.stage && isEnd(event) && !ends.has(event.stage))
       ends.set(event.stage, Date.parse(event.timestamp));
   }
   const times = new Map();
@@ -140,6 +145,9 @@ function stageTimes(stages, events) {
   }
   return times;
 }
+
+const isEnd = ({ status, event_type }) =>
+  status === 'success' || status === 'failed' || event_type === 'stage_skipped';
 
 function timeText(stage, time) {
   if (!time?.startedAt || stage.status === 'idle' || stage.status === 'skipped')
@@ -162,16 +170,26 @@ function lineWord(from, to) {
   return ['queued', 'running'].includes(to) ? 'active' : 'done';
 }
 
+const LINE_GAP = 8;
+const LINE_BEND = 26;
+
 function linePath(a, b, frame, isVertical) {
-  const gap = 8;
-  if (isVertical) {
-    const [x1, y1] = [a.left + a.width / 2 - frame.left, a.bottom - frame.top + gap];
-    const [x2, y2] = [b.left + b.width / 2 - frame.left, b.top - frame.top - gap];
-    const bend = Math.min(28, (y2 - y1) / 2);
-    return `M${x1} ${y1}V${y2 - 2 * bend}C${x1} ${y2 - bend} ${x2} ${y2 - bend} ${x2} ${y2}`;
-  }
-  const [x1, y1] = [a.right - frame.left + gap, a.top + a.height / 2 - frame.top];
-  const [x2, y2] = [b.left - frame.left - gap, b.top + b.height / 2 - frame.top];
+  return isVertical ? pathDown(a, b, frame) : pathRight(a, b, frame);
+}
+
+/* Outwards it changes its lane at once, inwards at the end: it never crosses a stage of another lane. */
+function pathDown(a, b, frame) {
+  const [x1, y1] = [a.left + a.width / 2 - frame.left, a.bottom - frame.top + LINE_GAP];
+  const [x2, y2] = [b.left + b.width / 2 - frame.left, b.top - frame.top - LINE_GAP];
+  const bend = Math.min(LINE_BEND, y2 - y1);
+  const from = x2 > x1 ? y1 : y2 - bend;
+  const [middle, to] = [from + bend / 2, from + bend];
+  return `M${x1} ${y1}V${from}C${x1} ${middle} ${x2} ${middle} ${x2} ${to}V${y2}`;
+}
+
+function pathRight(a, b, frame) {
+  const [x1, y1] = [a.right - frame.left + LINE_GAP, a.top + a.height / 2 - frame.top];
+  const [x2, y2] = [b.left - frame.left - LINE_GAP, b.top + b.height / 2 - frame.top];
   if (Math.abs(y1 - y2) < 1)
     return `M${x1} ${y1}H${x2}`;
   const middle = (x1 + x2) / 2;

@@ -298,7 +298,7 @@ function productRow(product, basket, onQuantity) {
     h(
       'div',
       { class: 'product-about' },
-      h('span', { class: 'product-name' }, product.name),
+      h('span', { class: 'product-name' }, h('bdi', {}, product.name)),
       h('span', { class: 'product-id' }, product.id),
     ),
     h('span', { class: 'product-price' }, money(toCents(product.price))),
@@ -403,7 +403,7 @@ function summaryLine({ product, quantity, cents }) {
   return h(
     'li',
     { class: 'summary-line' },
-    h('span', {}, product.name, h('span', { class: 'summary-times' }, ` × ${times}`)),
+    h('span', {}, h('bdi', {}, product.name), h('span', { class: 'summary-times' }, ` × ${times}`)),
     h('span', { class: 'number' }, Number.isNaN(cents) ? '–' : money(cents)),
   );
 }

@@ -369,8 +369,8 @@ function orderRow(order) {
     { role: 'row' },
     h('th', { role: 'rowheader', scope: 'row', class: 'cell-id' }, link),
     cell('status', pill),
-    cell('customer', order.customer_email),
-    cell('items', itemsText(order)),
+    cell('customer', clamp(h('bdi', {}, order.customer_email))),
+    cell('items', clamp(...itemsText(order))),
     cell('total', money(toCents(order.total_amount))),
     cell('placed', placed),
   );
@@ -378,8 +378,15 @@ function orderRow(order) {
   return { element, link, show };
 }
 
+/* Two lines at most; the order's own page shows all of it. */
+const clamp = (...children) => h('div', { class: 'cell-clamp' }, children);
+
+/* A name may run from right to left: it must not turn the rest of the cell. */
 function itemsText({ items }) {
   const [first, ...others] = items;
-  const text = first.quantity > 1 ? `${first.name} × ${first.quantity}` : first.name;
-  return others.length ? `${text} + ${others.length} more` : text;
+  return [
+    h('bdi', {}, first.name),
+    first.quantity > 1 && ` × ${first.quantity}`,
+    others.length > 0 && ` + ${others.length} more`,
+  ];
 }

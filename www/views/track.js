@@ -3,7 +3,6 @@ import { h, fill, setText } from '../dom.js';
 import { get } from '../api.js';
 import { follow } from '../live.js';
 import {
-  capital,
   duration,
   fullTime,
   moment,
@@ -13,19 +12,26 @@ import {
   shortId,
   toCents,
 } from '../format.js';
+import { cancelOrder } from '../parts/cancel-order.js';
 import { copyButton } from '../parts/copy-button.js';
 import { history } from '../parts/history.js';
 import { icon } from '../parts/icons.js';
 import { liveChip } from '../parts/live-chip.js';
 import { emptyState, problemState, skeleton } from '../parts/notice.js';
 import { progress } from '../parts/progress.js';
+import { reason } from '../parts/reason.js';
 
 const RELOAD_MS = 3_000;
 
 export function open(root, { route, signal, announce, setTitle }) {
   const [id] = route.params;
   const path = `/orders/${encodeURIComponent(id)}`;
-  const page = trackPage(id, { signal, announce });
+  const page = trackPage(id, {
+    signal,
+    announce,
+    path,
+    onAnswer: (answer) => take(answer.order, answer.events ?? []),
+  });
   const events = new Map();
   let order = null;
   let timer;
@@ -131,12 +137,13 @@ function missing(id) {
   });
 }
 
-function trackPage(id, { signal, announce }) {
+function trackPage(id, { signal, announce, path, onAnswer }) {
   const live = liveChip(announce);
   const headline = h('h1', { tabindex: -1 }, 'Order');
   const sign = h('span', { class: 'track-sign' });
   const about = h('p', { class: 'lead' });
-  const reason = h('div', { class: 'notice track-reason', hidden: true });
+  const why = reason({ signal });
+  const cancel = cancelOrder({ path, signal, announce, onAnswer, onGone: () => headline.focus() });
   const way = progress({ signal });
   const past = history();
   const items = h('div', { class: 'track-items' });
@@ -168,12 +175,12 @@ function trackPage(id, { signal, announce }) {
         'div',
         { class: 'view-tools' },
         live.chip,
-        h('div', { class: 'track-actions' }),
         copyButton({ label: 'Copy link', text: () => location.href, announce }),
+        cancel.element,
       ),
     ),
     live.note,
-    reason,
+    why.element,
     h('section', { class: 'card card-progress', 'aria-label': 'Progress' }, way.element),
     h(
       'div',
@@ -194,9 +201,10 @@ function trackPage(id, { signal, announce }) {
   );
 
   function show(order, events) {
-    showStatus(sign, headline, order.status);
-    setText(about, aboutText(order));
-    showReason(reason, order, events);
+    showStatus(sign, headline, order, events);
+    fill(about, aboutText(order));
+    why.show(order, events);
+    cancel.show(order, events);
     way.show(order, events);
     past.show(events);
     fill(items, orderItems(order));
@@ -211,52 +219,25 @@ function trackPage(id, { signal, announce }) {
   return { element, loading, show, showLive: live.show };
 }
 
-function showStatus(sign, headline, status) {
+function showStatus(sign, headline, { status }, events) {
+  const look = orderStatus(status);
+  const isCancelling = status === 'compensating' && isCancelled(events);
+  setText(headline, isCancelling ? 'Cancelling the order' : look.headline);
   if (sign.dataset.status === status)
     return;
-  const look = orderStatus(status);
   sign.dataset.status = status;
   sign.className = `track-sign tone-${look.tone}`;
   fill(sign, icon(look.icon));
-  setText(headline, look.headline);
 }
+
+const isCancelled = (events) => events.some(({ event_type }) => event_type === 'cancel_requested');
 
 function aboutText(order) {
-  const placed = `Placed ${moment(order.created_at)} for ${order.customer_email}`;
+  const placed = [`Placed ${moment(order.created_at)} for `, h('bdi', {}, order.customer_email)];
   if (!order.completed_at)
     return placed;
-  const took = Date.parse(order.completed_at) - Date.parse(order.created_at);
-  return `${placed} · finished in ${duration(took)}`;
-}
-
-/* Why it did not go well, and what was done about it. */
-function showReason(element, order, events) {
-  const tone = { failed: 'bad', compensating: 'bad', cancelled: 'idle', on_hold: 'warn' }[order.status];
-  const why = order.error ?? events.findLast(({ status }) => status === 'failed')?.message;
-  element.hidden = !tone || !why;
-  if (element.hidden)
-    return;
-  const undone = events.filter(({ status }) => status === 'undone').map(sentence);
-  element.className = `notice track-reason tone-${tone}`;
-  fill(
-    element,
-    icon(order.status === 'on_hold' ? 'pause' : 'alert'),
-    h(
-      'div',
-      {},
-      h('p', { class: 'notice-title' }, capital(why)),
-      h('p', {}, [reasonText(order.status), ...undone].filter(Boolean).join('. ')),
-    ),
-  );
-}
-
-function reasonText(status) {
-  return {
-    compensating: 'What was already done is being undone',
-    on_hold: 'An operator has to decide how it goes on',
-    failed: 'Nothing will be shipped',
-    cancelled: 'Nothing will be shipped',
-  }[status];
+  const took = duration(Date.parse(order.completed_at) - Date.parse(order.created_at));
+  return [...placed, ` · ${order.status === 'completed' ? 'finished in' : 'ended after'} ${took}`];
 }
 
 function orderItems(order) {
@@ -267,7 +248,7 @@ function orderItems(order) {
       h(
         'th',
         { scope: 'row' },
-        h('span', { class: 'item-name' }, name),
+        h('span', { class: 'item-name' }, h('bdi', {}, name)),
         h('span', { class: 'item-id' }, `${product_id} · ${quantity} × ${money(toCents(price))}`),
       ),
       h('td', {}, money(toCents(price) * quantity)),
@@ -293,7 +274,7 @@ function orderItems(order) {
     h(
       'dl',
       { class: 'track-facts' },
-      fact('Customer', order.customer_email),
+      fact('Customer', h('bdi', {}, order.customer_email)),
       fact('Placed', moment(order.created_at), fullTime(order.created_at)),
       order.generation && fact('Pipeline', String(order.generation).slice(0, 12), null, 'mono'),
     ),
