@@ -8,7 +8,17 @@
 
 #include "base/mem.h"
 
-static const char head[sizeof(struct attempt_slot)] = "stageline-out-1\n";
+enum { BOOT_ID_SIZE = 48 };
+
+struct head {
+	char name[sizeof(struct attempt_slot)];
+	char boot_id[BOOT_ID_SIZE];
+};
+
+static const char head_name[sizeof(struct attempt_slot)] = "stageline-out-1\n";
+
+_Static_assert(sizeof(struct head) == ATTEMPTS_FIRST * sizeof(struct attempt_slot),
+	"slots begin behind it");
 
 _Static_assert(sizeof(struct attempt_slot) == 16, "slots are 16 bytes on disk");
 
@@ -29,45 +39,76 @@ static int map_file(int fd, struct attempt_slot **ret)
 	return 0;
 }
 
+/* All zeros when there is none: then no boot is the same as another. */
+static void read_boot_id(char out[BOOT_ID_SIZE])
+{
+	int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
+
+	memset(out, 0, BOOT_ID_SIZE);
+	if (fd < 0)
+		return;
+	if (read(fd, out, ID_TEXT_SIZE - 1) != ID_TEXT_SIZE - 1)
+		memset(out, 0, BOOT_ID_SIZE);
+	close(fd);
+}
+
 int attempts_open(const char *path, struct attempts *ret, struct err *e)
 {
-	static const char nothing[sizeof head];
+	static const char nothing[sizeof head_name];
+	struct head *head;
+	char boot_id[BOOT_ID_SIZE];
 	struct attempts a = {0};
 	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0640), r;
 
 	if (fd < 0)
 		return err_set(e, -errno, "'%s': %s", path, strerror(errno));
+	a.fd = fd;
 	r = map_file(fd, &a.slots);
-	close(fd);
-	if (r < 0)
+	if (r < 0) {
+		attempts_close(&a);
 		return err_set(e, r, "'%s': %s", path, strerror(-r));
+	}
 	a.free = malloc(ATTEMPTS_MAX * sizeof *a.free);
 	if (!a.free) {
 		attempts_close(&a);
 		return err_set(e, -ENOMEM, "no memory to start");
 	}
-	if (memcmp(a.slots, nothing, sizeof nothing) == 0)
-		memcpy(a.slots, head, sizeof head);
-	if (memcmp(a.slots, head, sizeof head) != 0) {
+	head = (struct head *)a.slots;
+	if (memcmp(head->name, nothing, sizeof nothing) == 0)
+		memcpy(head->name, head_name, sizeof head_name);
+	if (memcmp(head->name, head_name, sizeof head_name) != 0) {
 		attempts_close(&a);
 		return err_set(e, -EINVAL, "'%s' is not a file of attempts; move it away", path);
 	}
+	read_boot_id(boot_id);
+	a.is_same_boot = memcmp(head->boot_id, boot_id, sizeof boot_id) == 0;
 	*ret = a;
 	return 0;
 }
 
 const struct attempt_slot *attempts_left(const struct attempts *a, size_t *from)
 {
+	if (*from < ATTEMPTS_FIRST)
+		*from = ATTEMPTS_FIRST - 1;
 	while (++*from <= ATTEMPTS_MAX)
 		if (atomic_load(&a->slots[*from].mark) != TASK_MARK_FREE)
 			return &a->slots[*from];
 	return NULL;
 }
 
+bool attempts_had_begun(const struct attempts *a, const struct attempt_slot *s, bool *ret_suspect)
+{
+	unsigned char mark = atomic_load(&s->mark);
+
+	*ret_suspect = mark == TASK_MARK_RUNNING;
+	return !a->is_same_boot || mark == TASK_MARK_RUNNING || mark == TASK_MARK_LATER;
+}
+
 void attempts_clear(struct attempts *a)
 {
+	read_boot_id(((struct head *)a->slots)->boot_id);
 	a->n_free = 0;
-	for (size_t i = ATTEMPTS_MAX; i > 0; i--) {
+	for (size_t i = ATTEMPTS_MAX; i >= ATTEMPTS_FIRST; i--) {
 		if (atomic_load(&a->slots[i].mark) != TASK_MARK_FREE) /* untouched pages stay so */
 			atomic_store(&a->slots[i].mark, TASK_MARK_FREE);
 		a->free[a->n_free++] = (uint16_t)i;
@@ -78,6 +119,8 @@ void attempts_close(struct attempts *a)
 {
 	if (a->slots)
 		munmap(a->slots, FILE_BYTES);
+	if (a->free || a->slots || a->fd > 0)
+		close(a->fd);
 	free(a->free);
 	*a = (struct attempts){0};
 }
@@ -95,7 +138,16 @@ bool attempts_take(struct attempts *a, struct task *t)
 	s->undo = t->undo;
 	atomic_store_explicit(&s->mark, TASK_MARK_OUT, memory_order_release);
 	t->mark = &s->mark;
+	a->has_unsynced = true;
 	return true;
+}
+
+int attempts_sync(struct attempts *a)
+{
+	if (!a->has_unsynced)
+		return 0;
+	a->has_unsynced = false;
+	return fdatasync(a->fd) < 0 ? -errno : 0;
 }
 
 void attempts_give_back(struct attempts *a, struct task *t)

@@ -2,16 +2,18 @@
  * attempts died with it, and which stage's code was running (P7). Nothing else depends on it: the journal is
  * complete without it, and a mark that does not fit the journal any more is ignored.
  *
- * File: 16 bytes "stageline-out-1\n", then slots of 16 bytes in the machine's byte order:
- * order_seq 8 · attempt 4 · stage 2 · undo 1 · mark 1 (enum task_mark). It is not synced: it survives the death
- * of the process, and that of the machine as far as the kernel had written it. */
+ * A mark is on disk before its task goes out. How far the stage then came is only written to memory: after
+ * the death of the machine (another boot id) every attempt that was out counts as begun.
+ *
+ * File: 16 bytes "stageline-out-1\n", 48 bytes boot id (RFC 9562 text, padded with zeros), then slots of 16
+ * bytes in the machine's byte order: order_seq 8 · attempt 4 · stage 2 · undo 1 · mark 1 (enum task_mark). */
 #pragma once
 
 #include <stdatomic.h>
 
 #include "model/task.h"
 
-enum { ATTEMPTS_MAX = 16383 };
+enum { ATTEMPTS_FIRST = 4, ATTEMPTS_MAX = 16383 }; /* slots 0 to 3 are the file's head */
 
 struct attempt_slot {
 	int64_t order_seq;
@@ -22,8 +24,11 @@ struct attempt_slot {
 };
 
 struct attempts {
-	struct attempt_slot *slots; /* mapped; slot 0 is the file's head */
-	uint16_t *free;		    /* a stack of free slots */
+	struct attempt_slot *slots; /* mapped */
+	int fd;
+	bool is_same_boot; /* as when the file was written */
+	bool has_unsynced;
+	uint16_t *free; /* a stack of free slots */
 	size_t n_free;
 };
 
@@ -31,11 +36,15 @@ struct attempts {
 int attempts_open(const char *path, struct attempts *ret, struct err *e);
 /* The next slot after `from` (0: the first) that a dead process left; NULL at the end. */
 const struct attempt_slot *attempts_left(const struct attempts *a, size_t *from);
+/* Whether the attempt in a slot that was left may have begun; `ret_suspect`: its code may have run. */
+bool attempts_had_begun(const struct attempts *a, const struct attempt_slot *s, bool *ret_suspect);
 /* All slots are free again. */
 void attempts_clear(struct attempts *a);
 void attempts_close(struct attempts *a);
 
 /* A slot for the task, in its `mark`. False: all are taken. */
 bool attempts_take(struct attempts *a, struct task *t);
+/* What was taken since the last call is on disk. Negative errno. */
+int attempts_sync(struct attempts *a);
 /* The task's verdict is on disk. */
 void attempts_give_back(struct attempts *a, struct task *t);

@@ -169,13 +169,29 @@ static void stage_dispatch(struct engine *en, struct generation *g, size_t stage
 		n++;
 	}
 	gate_out(&rt->gate, n);
-	if (first) {
-		CRASH_POINT("dispatch");
-		bus_publish(en->bus, (struct task *)first);
-		CRASH_POINT("dispatched");
-	}
+	rt->leaving = (struct task *)first;
 	out_sweep(en, rt);
 	show(rt);
+}
+
+/* Nothing goes out before its mark is on disk: a stage that brings the machine down is not forgotten. */
+static void sync_marks(struct engine *en)
+{
+	int r = attempts_sync(&en->attempts);
+
+	if (r < 0)
+		log_error("attempts cannot be marked on disk: %s; after a crash they may not be "
+			  "counted",
+			strerror(-r));
+}
+
+static void publish_leaving(struct engine *en, struct stage_runtime *rt)
+{
+	if (!rt->leaving)
+		return;
+	CRASH_POINT("dispatch");
+	bus_publish(en->bus, steal_ptr(rt->leaving));
+	CRASH_POINT("dispatched");
 }
 
 /* --- suspects: after a crash, what ran then is tried alone, so that it takes nothing else with it --- */
@@ -203,6 +219,7 @@ static bool try_suspect(struct engine *en, const struct line_entry *entry)
 	log_info("order_seq=%lld stage=%s attempt=%u tried alone after a crash",
 		(long long)entry->order_seq, t->pipeline->stages[t->stage].name, t->attempt);
 	en->trying = *entry;
+	sync_marks(en);
 	bus_publish(en->bus, t);
 	return true;
 }
@@ -232,6 +249,10 @@ int64_t dispatch_run(struct engine *en)
 	for (struct generation *g = en->generations; g; g = g->next)
 		for (size_t i = 0; i < g->pipeline->n_stages; i++)
 			stage_dispatch(en, g, i, &again_ms);
+	sync_marks(en);
+	for (struct generation *g = en->generations; g; g = g->next)
+		for (size_t i = 0; i < g->pipeline->n_stages; i++)
+			publish_leaving(en, &g->stages[i]);
 	live_trim(&en->live);
 	return again_ms;
 }

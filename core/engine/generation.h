@@ -34,9 +34,10 @@ void line_fini(struct line *l);
 struct stage_runtime {
 	struct instance *instance; /* NULL: its plugin could not be loaded, tasks wait */
 	struct pool *pool;
-	struct gate gate;    /* [sequencer] */
-	struct line waiting; /* [sequencer] */
-	struct line out;     /* [sequencer] by deadline; holds answered ones until they are swept */
+	struct gate gate;     /* [sequencer] */
+	struct line waiting;  /* [sequencer] */
+	struct task *leaving; /* [sequencer] taken from there, not published yet */
+	struct line out; /* [sequencer] by deadline; holds answered ones until they are swept */
 	/* written by the sequencer, read by any thread */
 	atomic_llong n_waiting, n_out, oldest_since_ms;
 	atomic_llong n_done, n_failed, n_retried, n_held, n_undone;

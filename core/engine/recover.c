@@ -7,17 +7,9 @@
 
 enum { LOAD_STEP = 1000, LOST_STEP = 256 };
 
-/* Whether the stage had begun: what was handed out but not begun costs no attempt. */
-static bool had_begun(const struct attempt_slot *s)
+static int lose_one(struct engine *en, struct batch *b, const struct attempt_slot *s, bool suspect,
+	struct err *e)
 {
-	unsigned char mark = atomic_load(&s->mark);
-
-	return mark == TASK_MARK_RUNNING || mark == TASK_MARK_LATER;
-}
-
-static int lose_one(struct engine *en, struct batch *b, const struct attempt_slot *s, struct err *e)
-{
-	bool suspect = atomic_load(&s->mark) == TASK_MARK_RUNNING;
 	struct decide_env env = engine_env(en);
 	struct event_list list;
 	struct live_order *lo;
@@ -41,11 +33,15 @@ static int recover_attempts(struct engine *en, struct batch *b, struct err *e)
 	size_t at = 0, n = 0;
 
 	while ((s = attempts_left(&en->attempts, &at))) {
-		int r = had_begun(s) ? lose_one(en, b, s, e) : 0;
+		bool suspect;
+		int r;
 
+		if (!attempts_had_begun(&en->attempts, s, &suspect))
+			continue; /* what was handed out but not begun costs no attempt */
+		r = lose_one(en, b, s, suspect, e);
 		if (r < 0)
 			return r;
-		n += had_begun(s);
+		n++;
 	}
 	if (n)
 		log_warn("attempts=%zu were under way when the last process died", n);

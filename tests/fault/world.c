@@ -212,6 +212,8 @@ static void on_tasks(void *arg, struct task *first)
 		if (w->is_dying) {
 			task_free(first);
 		} else {
+			if (first->mark)
+				*first->mark = one_in(w, 4) ? TASK_MARK_RUNNING : TASK_MARK_LATER;
 			work(w, first);
 			keep_pending(w, first, false);
 			for (uint64_t n = one_in(w, 5) ? 1 + world_below(w, 4) : 0;
