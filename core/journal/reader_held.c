@@ -35,16 +35,18 @@ int reader_causes(struct reader *r, size_t limit,
 	int (*on_cause)(void *arg, const struct held_cause *cause), void *arg, struct err *e)
 {
 	_cleanup_(sql_finalizep) sqlite3_stmt *s = NULL;
-	int n = 0, got = sql_prepare(r->db,
-			   "SELECT stage, error, count(*) AS n, min(updated_us), max(updated_us) "
-			   "FROM orders"
-			   " WHERE status = 'on_hold' GROUP BY stage, error ORDER BY n DESC, "
-			   "stage, error LIMIT ?1",
-			   &s, e);
+	int bad, n = 0,
+		 got = sql_prepare(r->db,
+			 "SELECT stage, error, count(*) AS n, min(updated_us), max(updated_us) "
+			 "FROM orders"
+			 " WHERE status = 'on_hold' GROUP BY stage, error ORDER BY n DESC, "
+			 "stage, error LIMIT ?1",
+			 &s, e);
 
 	if (got < 0)
 		return got;
-	while ((got = sql_row(s, sql_bind_int(s, 1, (int64_t)limit), e)) > 0) {
+	bad = sql_bind_int(s, 1, (int64_t)limit);
+	while ((got = sql_row(s, bad, e)) > 0) {
 		struct held_cause cause = {.stage = sql_str(s, 0),
 			.error = sql_str(s, 1),
 			.n = sqlite3_column_int64(s, 2),
