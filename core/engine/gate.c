@@ -52,7 +52,7 @@ static size_t breaker_room(struct gate *g, int64_t now_ms, int64_t *again_ms)
 {
 	if (g->breaker == BREAKER_OPEN && now_ms >= g->open_until_ms) {
 		g->breaker = BREAKER_HALF_OPEN;
-		g->probes_out = 0;
+		g->probes_out = g->probes_well = 0;
 	}
 	if (g->breaker == BREAKER_CLOSED)
 		return SIZE_MAX;
@@ -131,6 +131,6 @@ void gate_back(struct gate *g, bool is_trouble, int64_t now_ms)
 		open_up(g, now_ms);
 		return;
 	}
-	g->breaker = BREAKER_CLOSED;
-	g->probes_out = 0;
+	if (++g->probes_well == g->spec->breaker.probes)
+		g->breaker = BREAKER_CLOSED;
 }

@@ -18,7 +18,7 @@ struct gate {
 	enum breaker_state breaker;
 	int64_t *failures; /* when the last spec->breaker.failures happened, a ring */
 	size_t next_failure;
-	int64_t open_until_ms, probes_out;
+	int64_t open_until_ms, probes_out, probes_well;
 	double tokens; /* of the rate limit */
 	int64_t refilled_ms;
 };

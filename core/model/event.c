@@ -328,6 +328,10 @@ void event_json(const struct event *ev, struct json_writer *w)
 		json_key(w, "due_at");
 		json_time(w, ev->due_us);
 	}
+	if (ev->action.p) {
+		json_key(w, "action");
+		json_str(w, ev->action);
+	}
 	if (ev->reason.p) {
 		json_key(w, "reason");
 		json_str(w, ev->reason);

@@ -136,12 +136,17 @@ static void done_list(struct read_job *job)
 	free(l);
 }
 
-static struct str keep(struct str text, char *out, size_t size)
+/* Copies a text to be looked for. False: too long to be anywhere, and nothing is to be taken for it. */
+static bool keep(struct str text, char *out, size_t size, struct str *ret)
 {
-	if (!text.n || text.n >= size)
-		return (struct str){0};
-	memcpy(out, text.p, text.n);
-	return (struct str){out, text.n};
+	*ret = (struct str){0};
+	if (text.n >= size)
+		return false;
+	if (text.p) {
+		memcpy(out, text.p, text.n);
+		*ret = (struct str){out, text.n};
+	}
+	return true;
 }
 
 void route_dead_letters(void *arg, struct http_request *req)
@@ -161,10 +166,14 @@ void route_dead_letters(void *arg, struct http_request *req)
 	l->app = arg;
 	l->req = req;
 	l->is_grouped = str_is(http_query(req, "group"), "cause");
-	l->filter.stage = keep(http_query(req, "stage"), l->stage, sizeof l->stage);
-	l->filter.error = keep(http_query(req, "error"), l->error, sizeof l->error);
 	l->filter.limit = (size_t)limit;
 	l->filter.before = before;
+	if (!keep(http_query(req, "stage"), l->stage, sizeof l->stage, &l->filter.stage) ||
+		!keep(http_query(req, "error"), l->error, sizeof l->error, &l->filter.error)) {
+		http_problem(req, 400, "'stage' or 'error' is too long");
+		free(l);
+		return;
+	}
 	reading_submit(l->app->reading, &l->job);
 }
 
@@ -288,9 +297,30 @@ static bool take_filter(struct http_request *req, const cJSON *filter, struct bu
 			return false;
 		}
 	}
-	b->filter.stage = keep(json_member(filter, "stage"), b->stage, sizeof b->stage);
-	b->filter.error = keep(json_member(filter, "error"), b->error, sizeof b->error);
 	b->filter.limit = BULK_MAX;
+	if (keep(json_member(filter, "stage"), b->stage, sizeof b->stage, &b->filter.stage) &&
+		keep(json_member(filter, "error"), b->error, sizeof b->error, &b->filter.error))
+		return true;
+	ask_refuse(req, "/filter", "`stage` or `error` is too long");
+	return false;
+}
+
+/* A name that is spelt wrong must not widen what is done. */
+static bool has_only_known(struct http_request *req, const cJSON *body)
+{
+	static const char *const known[] = {"reason", "ids", "filter", "rate", "dry_run"};
+	const cJSON *m;
+
+	cJSON_ArrayForEach (m, body) {
+		size_t i = 0;
+
+		while (i < ARRAY_LEN(known) && strcmp(m->string, known[i]) != 0)
+			i++;
+		if (i < ARRAY_LEN(known))
+			continue;
+		ask_refuse(req, "", "may have `reason`, `ids`, `filter`, `rate` and `dry_run`");
+		return false;
+	}
 	return true;
 }
 
@@ -299,14 +329,22 @@ static bool take_which(struct http_request *req, const cJSON *body, struct bulk_
 	const cJSON *ids = cJSON_GetObjectItemCaseSensitive(body, "ids");
 	const cJSON *filter = cJSON_GetObjectItemCaseSensitive(body, "filter");
 	const cJSON *rate = cJSON_GetObjectItemCaseSensitive(body, "rate");
+	const cJSON *dry_run = cJSON_GetObjectItemCaseSensitive(body, "dry_run");
 
-	b->is_dry = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(body, "dry_run"));
+	if (!has_only_known(req, body))
+		return false;
+	if (dry_run && !cJSON_IsBool(dry_run)) {
+		ask_refuse(req, "/dry_run", "must be true or false");
+		return false;
+	}
+	b->is_dry = cJSON_IsTrue(dry_run);
 	if (rate && (!json_to_int(rate, &b->order.rate) || b->order.rate < 1 ||
 			    b->order.rate > 100000)) {
 		ask_refuse(req, "/rate", "must be a number of orders per second, 1 to 100000");
 		return false;
 	}
-	if (cJSON_IsArray(ids) == cJSON_IsObject(filter)) {
+	if (!ids == !filter || (ids && !cJSON_IsArray(ids)) ||
+		(filter && !cJSON_IsObject(filter))) {
 		ask_refuse(req, "/ids", "give either `ids`, a list, or `filter`, an object");
 		return false;
 	}
