@@ -11,9 +11,9 @@ import * as track from './views/track.js';
 
 /* The first that matches is opened; those with `nav` stand in the navigation, in this order. */
 const routes = [
-	{ pattern: /^\/$/, view: orderForm, nav: { label: 'New order', href: '#/', sign: 'plus' } },
-	{ pattern: /^\/orders$/, view: orders, nav: { label: 'Orders', href: '#/orders', sign: 'list' } },
-	{ pattern: /^\/orders\/([^/]+)$/, view: track, under: '#/orders' },
+  { pattern: /^\/$/, view: orderForm, nav: { label: 'New order', href: '#/', sign: 'plus' } },
+  { pattern: /^\/orders$/, view: orders, nav: { label: 'Orders', href: '#/orders', sign: 'list' } },
+  { pattern: /^\/orders\/([^/]+)$/, view: track, under: '#/orders' },
 ];
 
 const main = document.querySelector('#main');
@@ -22,139 +22,140 @@ const navigation = document.querySelector('.shell-nav');
 let current = null;
 
 function readRoute() {
-	const [path, query = ''] = (location.hash.slice(1) || '/').split('?');
-	for (const entry of routes) {
-		const match = entry.pattern.exec(path);
-		if (match)
-			return { entry, path, query: new URLSearchParams(query), params: match.slice(1).map(decode) };
-	}
-	return { entry: null, path, query: new URLSearchParams(), params: [] };
+  const [path, query = ''] = (location.hash.slice(1) || '/').split('?');
+  for (const entry of routes) {
+    const match = entry.pattern.exec(path);
+    if (match)
+      return { entry, path, query: new URLSearchParams(query), params: match.slice(1).map(decode) };
+  }
+  return { entry: null, path, query: new URLSearchParams(), params: [] };
 }
 
 function navigate() {
-	if (location.hash === '#main')
-		return; /* the skip link */
-	const route = readRoute();
-	markNavigation(route.entry);
-	if (current?.path === route.path && current.handle?.update) {
-		current.handle.update(route);
-		return;
-	}
-	const isFirst = current === null;
-	current?.controller.abort();
-	current = { path: route.path, controller: new AbortController(), handle: null };
-	openView(route, current);
-	if (isFirst)
-		return;
-	scrollTo(0, 0);
-	main.querySelector('h1')?.focus();
+  if (location.hash === '#main')
+    return; /* the skip link */
+  const route = readRoute();
+  markNavigation(route.entry);
+  if (current?.path === route.path && current.handle?.update) {
+    current.handle.update(route);
+    return;
+  }
+  const isFirst = current === null;
+  current?.controller.abort();
+  current = { path: route.path, controller: new AbortController(), handle: null };
+  openView(route, current);
+  if (isFirst)
+    return;
+  scrollTo(0, 0);
+  main.querySelector('h1')?.focus();
 }
 
 function openView(route, opened) {
-	const root = h('div', { class: 'view' });
-	fill(main, root);
-	if (!route.entry) {
-		setTitle('Not found');
-		fill(root, h('h1', { class: 'visually-hidden', tabindex: -1 }, 'Not found'), notFound());
-		return;
-	}
-	const context = { route, signal: opened.controller.signal, announce, setTitle };
-	opened.handle = route.entry.view.open(root, context);
+  const root = h('div', { class: 'view' });
+  fill(main, root);
+  if (!route.entry) {
+    setTitle('Not found');
+    fill(root, notFound());
+    return;
+  }
+  const context = { route, signal: opened.controller.signal, announce, setTitle };
+  opened.handle = route.entry.view.open(root, context);
 }
 
 function notFound() {
-	return emptyState({
-		sign: 'search',
-		title: 'There is no such page',
-		text: 'The address may be mistyped.',
-		action: h('a', { class: 'button', href: '#/orders' }, 'See all orders'),
-	});
+  return emptyState({
+    isPage: true,
+    sign: 'search',
+    title: 'There is no such page',
+    text: 'The address may be mistyped.',
+    action: h('a', { class: 'button', href: '#/orders' }, 'See all orders'),
+  });
 }
 
 function markNavigation(entry) {
-	const href = entry?.nav?.href ?? entry?.under;
-	for (const link of navigation.querySelectorAll('a')) {
-		const isHere = link.getAttribute('href') === href;
-		link.classList.toggle('is-here', isHere);
-		if (isHere && entry.nav)
-			link.setAttribute('aria-current', 'page');
-		else
-			link.removeAttribute('aria-current');
-	}
+  const href = entry?.nav?.href ?? entry?.under;
+  for (const link of navigation.querySelectorAll('a')) {
+    const isHere = link.getAttribute('href') === href;
+    link.classList.toggle('is-here', isHere);
+    if (isHere && entry.nav)
+      link.setAttribute('aria-current', 'page');
+    else
+      link.removeAttribute('aria-current');
+  }
 }
 
 function setTitle(title) {
-	document.title = `${title} · Stageline`;
+  document.title = `${title} · Stageline`;
 }
 
 /* Read out politely; the same sentence twice is read twice. */
 function announce(sentence) {
-	announcer.textContent = announcer.textContent === sentence ? `${sentence}\u00a0` : sentence;
+  announcer.textContent = announcer.textContent === sentence ? `${sentence}\u00a0` : sentence;
 }
 
 function decode(text) {
-	try {
-		return decodeURIComponent(text);
-	} catch {
-		return text;
-	}
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
 }
 
 const darkSystem = matchMedia('(prefers-color-scheme: dark)');
 
 function isDark() {
-	const theme = document.documentElement.dataset.theme;
-	return theme ? theme === 'dark' : darkSystem.matches;
+  const theme = document.documentElement.dataset.theme;
+  return theme ? theme === 'dark' : darkSystem.matches;
 }
 
 function themeButton() {
-	const button = h('button', { type: 'button', class: 'button-icon', onclick: toggle });
+  const button = h('button', { type: 'button', class: 'button-icon', onclick: toggle });
 
-	function toggle() {
-		const wanted = isDark() ? 'light' : 'dark';
-		const isSystems = wanted === (darkSystem.matches ? 'dark' : 'light');
-		if (isSystems)
-			delete document.documentElement.dataset.theme;
-		else
-			document.documentElement.dataset.theme = wanted;
-		remember(isSystems ? null : wanted);
-		show();
-	}
+  function toggle() {
+    const wanted = isDark() ? 'light' : 'dark';
+    const isSystems = wanted === (darkSystem.matches ? 'dark' : 'light');
+    if (isSystems)
+      delete document.documentElement.dataset.theme;
+    else
+      document.documentElement.dataset.theme = wanted;
+    remember(isSystems ? null : wanted);
+    show();
+  }
 
-	function show() {
-		const label = isDark() ? 'Use the light theme' : 'Use the dark theme';
-		button.setAttribute('aria-label', label);
-		button.title = label;
-		fill(button, icon(isDark() ? 'sun' : 'moon'));
-	}
+  function show() {
+    const label = isDark() ? 'Use the light theme' : 'Use the dark theme';
+    button.setAttribute('aria-label', label);
+    button.title = label;
+    fill(button, icon(isDark() ? 'sun' : 'moon'));
+  }
 
-	darkSystem.addEventListener('change', show);
-	show();
-	return button;
+  darkSystem.addEventListener('change', show);
+  show();
+  return button;
 }
 
 /* null: what the system says. */
 function remember(theme) {
-	try {
-		if (theme)
-			localStorage.setItem('theme', theme);
-		else
-			localStorage.removeItem('theme');
-	} catch {
-		/* Storage is switched off: the choice lasts until the page closes. */
-	}
+  try {
+    if (theme)
+      localStorage.setItem('theme', theme);
+    else
+      localStorage.removeItem('theme');
+  } catch {
+    /* Storage is switched off: the choice lasts until the page closes. */
+  }
 }
 
 fill(
-	navigation,
-	routes
-		.filter(({ nav }) => nav)
-		.map(({ nav }) => h('a', { href: nav.href }, icon(nav.sign), h('span', {}, nav.label))),
+  navigation,
+  routes
+    .filter(({ nav }) => nav)
+    .map(({ nav }) => h('a', { href: nav.href }, icon(nav.sign), h('span', {}, nav.label))),
 );
 fill(document.querySelector('.shell-tools'), themeButton());
 document.querySelector('.skip-link').addEventListener('click', (event) => {
-	event.preventDefault();
-	main.focus();
+  event.preventDefault();
+  main.focus();
 });
 addEventListener('hashchange', navigate);
 navigate();

@@ -11,84 +11,84 @@ const KEY = 'order-key';
 
 /* { email, quantities: { product id: number } } as left behind in this tab. */
 export function loadBasket() {
-	const { email = '', quantities = {} } = read(BASKET) ?? {};
-	return { email, quantities };
+  const { email = '', quantities = {} } = read(BASKET) ?? {};
+  return { email, quantities };
 }
 
 export function saveBasket(basket) {
-	write(BASKET, basket);
+  write(BASKET, basket);
 }
 
 export function clearBasket() {
-	write(BASKET, null);
-	write(KEY, null);
+  write(BASKET, null);
+  write(KEY, null);
 }
 
 /* The total in cents, or NaN while a quantity cannot be read. */
 export function totalCents(basket, products) {
-	return linesOf(basket, products).reduce((sum, line) => sum + line.cents, 0);
+  return linesOf(basket, products).reduce((sum, line) => sum + line.cents, 0);
 }
 
 /* What is ordered, in the order of the catalogue. */
 export function linesOf(basket, products) {
-	return products
-		.filter(({ id }) => id in basket.quantities && basket.quantities[id] !== 0)
-		.map((product) => {
-			const quantity = basket.quantities[product.id];
-			return { product, quantity, cents: quantity * toCents(product.price) };
-		});
+  return products
+    .filter(({ id }) => id in basket.quantities && basket.quantities[id] !== 0)
+    .map((product) => {
+      const quantity = basket.quantities[product.id];
+      return { product, quantity, cents: quantity * toCents(product.price) };
+    });
 }
 
 /* The body of POST /orders. */
 export function orderOf(basket, products) {
-	return {
-		customer_email: basket.email.trim(),
-		items: linesOf(basket, products).map(({ product, quantity }) => ({
-			product_id: product.id,
-			name: product.name,
-			quantity,
-			price: product.price,
-		})),
-		total_amount: toDecimal(totalCents(basket, products)),
-	};
+  return {
+    customer_email: basket.email.trim(),
+    items: linesOf(basket, products).map(({ product, quantity }) => ({
+      product_id: product.id,
+      name: product.name,
+      quantity,
+      price: product.price,
+    })),
+    total_amount: toDecimal(totalCents(basket, products)),
+  };
 }
 
 /* The key for this very order: a new one when anything in it changed. */
 export function keyFor(order) {
-	const text = JSON.stringify(order);
-	const last = read(KEY);
-	if (last?.text === text)
-		return last.key;
-	const key = newKey();
-	write(KEY, { key, text });
-	return key;
+  const text = JSON.stringify(order);
+  const last = read(KEY);
+  if (last?.text === text)
+    return last.key;
+  const key = newKey();
+  write(KEY, { key, text });
+  return key;
 }
 
 /* 128 random bits; crypto.randomUUID would need https or localhost. */
 function newKey() {
-	const bytes = crypto.getRandomValues(new Uint8Array(16));
-	return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('');
+  const bytes = crypto.getRandomValues(new Uint8Array(16));
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('');
 }
 
 /* Without storage (switched off, full) the basket lives as long as the page. */
 const memory = new Map();
 
 function read(name) {
-	try {
-		return JSON.parse(sessionStorage.getItem(name)) ?? memory.get(name) ?? null;
-	} catch {
-		return memory.get(name) ?? null;
-	}
+  try {
+    return JSON.parse(sessionStorage.getItem(name)) ?? memory.get(name) ?? null;
+  } catch {
+    return memory.get(name) ?? null;
+  }
 }
 
 function write(name, value) {
-	memory.set(name, value);
-	try {
-		if (value === null)
-			sessionStorage.removeItem(name);
-		else
-			sessionStorage.setItem(name, JSON.stringify(value));
-	} catch {
-		/* `memory` has it. */
-	}
+  memory.set(name, value);
+  try {
+    if (value === null)
+      sessionStorage.removeItem(name);
+    else
+      sessionStorage.setItem(name, JSON.stringify(value));
+  } catch {
+    /* `memory` has it. */
+  }
 }

@@ -22,203 +22,203 @@ const transports = [openSocket, openStream, openPolling];
  *   onUp()              connected, for the first time or again: what was missed must be fetched
  *   onState(state)      { name, behindMs, since }: `since` is when the connection was lost, or null */
 export function follow(options) {
-	const link = {
-		options,
-		level: 0,
-		failures: 0,
-		refusals: 0,
-		isUp: false,
-		close: () => {},
-		timer: 0,
-		lostAt: null,
-		state: null,
-		leastLag: Infinity,
-		behindMs: 0,
-	};
-	const { signal } = options;
-	const check = setInterval(() => checkServer(link), CHECK_MS);
-	addEventListener('online', () => hurry(link), { signal });
-	document.addEventListener('visibilitychange', () => hurry(link), { signal });
-	signal.addEventListener('abort', () => {
-		clearInterval(check);
-		clearTimeout(link.timer);
-		link.close();
-	});
-	say(link, 'connecting');
-	connect(link);
+  const link = {
+    options,
+    level: 0,
+    failures: 0,
+    refusals: 0,
+    isUp: false,
+    close: () => {},
+    timer: 0,
+    lostAt: null,
+    state: null,
+    leastLag: Infinity,
+    behindMs: 0,
+  };
+  const { signal } = options;
+  const check = setInterval(() => checkServer(link), CHECK_MS);
+  addEventListener('online', () => hurry(link), { signal });
+  document.addEventListener('visibilitychange', () => hurry(link), { signal });
+  signal.addEventListener('abort', () => {
+    clearInterval(check);
+    clearTimeout(link.timer);
+    link.close();
+  });
+  say(link, 'connecting');
+  connect(link);
 }
 
 function connect(link) {
-	const { signal } = link.options;
-	if (signal.aborted)
-		return;
-	let isOver = false;
-	let opened = false;
-	const giveUp = setTimeout(() => down(), OPEN_TIMEOUT_MS);
+  const { signal } = link.options;
+  if (signal.aborted)
+    return;
+  let isOver = false;
+  let opened = false;
+  const giveUp = setTimeout(() => down(), OPEN_TIMEOUT_MS);
 
-	function up() {
-		if (isOver || opened)
-			return;
-		opened = true;
-		clearTimeout(giveUp);
-		Object.assign(link, { isUp: true, failures: 0, refusals: 0, lostAt: null, behindMs: 0 });
-		say(link, 'live');
-		link.options.onUp?.();
-	}
+  function up() {
+    if (isOver || opened)
+      return;
+    opened = true;
+    clearTimeout(giveUp);
+    Object.assign(link, { isUp: true, failures: 0, refusals: 0, lostAt: null, behindMs: 0 });
+    say(link, 'live');
+    link.options.onUp?.();
+  }
 
-	function down() {
-		if (isOver)
-			return;
-		isOver = true;
-		clearTimeout(giveUp);
-		closeTransport();
-		link.isUp = false;
-		if (!signal.aborted)
-			lost(link, opened);
-	}
+  function down() {
+    if (isOver)
+      return;
+    isOver = true;
+    clearTimeout(giveUp);
+    closeTransport();
+    link.isUp = false;
+    if (!signal.aborted)
+      lost(link, opened);
+  }
 
-	function message(text) {
-		if (isOver)
-			return;
-		const parsed = parse(text);
-		if (parsed === undefined)
-			return;
-		measureLag(link, parsed.event);
-		link.options.onMessage?.(parsed);
-	}
+  function message(text) {
+    if (isOver)
+      return;
+    const parsed = parse(text);
+    if (parsed === undefined)
+      return;
+    measureLag(link, parsed.event);
+    link.options.onMessage?.(parsed);
+  }
 
-	const closeTransport = transports[link.level](link.options, { up, down, message });
-	link.close = () => {
-		isOver = true;
-		clearTimeout(giveUp);
-		closeTransport();
-	};
-	link.drop = down;
+  const closeTransport = transports[link.level](link.options, { up, down, message });
+  link.close = () => {
+    isOver = true;
+    clearTimeout(giveUp);
+    closeTransport();
+  };
+  link.drop = down;
 }
 
 async function lost(link, wasOpen) {
-	link.lostAt ??= new Date();
-	link.failures++;
-	const isGone = Date.now() - link.lostAt > OFFLINE_AFTER_MS || !navigator.onLine;
-	say(link, isGone && !wasOpen ? 'offline' : 'reconnecting');
+  link.lostAt ??= new Date();
+  link.failures++;
+  const isGone = Date.now() - link.lostAt > OFFLINE_AFTER_MS || !navigator.onLine;
+  say(link, isGone && !wasOpen ? 'offline' : 'reconnecting');
 
-	if (wasOpen) {
-		link.level = 0;
-	} else if (await serverAnswers(link)) {
-		link.refusals++;
-		if (link.refusals >= REFUSALS_BEFORE_NEXT && link.level < transports.length - 1) {
-			link.level++;
-			link.refusals = 0;
-			link.failures = 0;
-		}
-	}
-	if (!link.options.signal.aborted)
-		link.timer = setTimeout(() => connect(link), backoff(link.failures));
+  if (wasOpen) {
+    link.level = 0;
+  } else if (await serverAnswers(link)) {
+    link.refusals++;
+    if (link.refusals >= REFUSALS_BEFORE_NEXT && link.level < transports.length - 1) {
+      link.level++;
+      link.refusals = 0;
+      link.failures = 0;
+    }
+  }
+  if (!link.options.signal.aborted)
+    link.timer = setTimeout(() => connect(link), backoff(link.failures));
 }
 
 /* Exponential, with the upper half random so that many browsers do not return at once. */
 function backoff(failures) {
-	const ceiling = Math.min(BACKOFF_MAX_MS, BACKOFF_FIRST_MS * 2 ** Math.max(0, failures - 1));
-	return ceiling / 2 + Math.random() * (ceiling / 2);
+  const ceiling = Math.min(BACKOFF_MAX_MS, BACKOFF_FIRST_MS * 2 ** Math.max(0, failures - 1));
+  return ceiling / 2 + Math.random() * (ceiling / 2);
 }
 
 /* Something suggests that it may work now: do not wait for the backoff. */
 function hurry(link) {
-	if (document.hidden)
-		return;
-	if (link.isUp) {
-		checkServer(link);
-	} else if (link.timer) {
-		clearTimeout(link.timer);
-		link.timer = setTimeout(() => connect(link), 0);
-	}
+  if (document.hidden)
+    return;
+  if (link.isUp) {
+    checkServer(link);
+  } else if (link.timer) {
+    clearTimeout(link.timer);
+    link.timer = setTimeout(() => connect(link), 0);
+  }
 }
 
 /* A connection can die unseen (sleep, a lost route). */
 async function checkServer(link) {
-	if (link.isUp && !document.hidden && !(await serverAnswers(link)) && link.isUp)
-		link.drop();
+  if (link.isUp && !document.hidden && !(await serverAnswers(link)) && link.isUp)
+    link.drop();
 }
 
 async function serverAnswers(link) {
-	try {
-		const timeout = AbortSignal.timeout(OPEN_TIMEOUT_MS);
-		const signal = AbortSignal.any([link.options.signal, timeout]);
-		await fetch('/health', { cache: 'no-store', signal });
-		return true;
-	} catch {
-		return false;
-	}
+  try {
+    const timeout = AbortSignal.timeout(OPEN_TIMEOUT_MS);
+    const signal = AbortSignal.any([link.options.signal, timeout]);
+    await fetch('/health', { cache: 'no-store', signal });
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 /* How much later than the quickest event this one came: independent of how the clocks are set. */
 function measureLag(link, event) {
-	const time = Date.parse(event?.timestamp);
-	if (Number.isNaN(time))
-		return;
-	const lag = Date.now() - time;
-	link.leastLag = Math.min(link.leastLag, lag);
-	const behind = lag - link.leastLag;
-	const shown = behind > BEHIND_MS ? behind : 0;
-	if (Math.round(shown / 1000) === Math.round(link.behindMs / 1000))
-		return;
-	link.behindMs = shown;
-	say(link, link.state);
+  const time = Date.parse(event?.timestamp);
+  if (Number.isNaN(time))
+    return;
+  const lag = Date.now() - time;
+  link.leastLag = Math.min(link.leastLag, lag);
+  const behind = lag - link.leastLag;
+  const shown = behind > BEHIND_MS ? behind : 0;
+  if (Math.round(shown / 1000) === Math.round(link.behindMs / 1000))
+    return;
+  link.behindMs = shown;
+  say(link, link.state);
 }
 
 function say(link, name) {
-	link.state = name;
-	link.options.onState?.({ name, behindMs: link.behindMs, since: link.lostAt });
+  link.state = name;
+  link.options.onState?.({ name, behindMs: link.behindMs, since: link.lostAt });
 }
 
 /* Each transport calls up() once, message() with text, down() at its end; it returns its close. */
 
 function openSocket({ socket }, { up, down, message }) {
-	const url = new URL(socket(), location.href);
-	url.protocol = url.protocol === 'https:' ? 'wss:' : 'ws:';
-	let connection;
-	try {
-		connection = new WebSocket(url);
-	} catch {
-		queueMicrotask(down);
-		return () => {};
-	}
-	connection.onopen = up;
-	connection.onmessage = ({ data }) => message(data);
-	connection.onclose = down;
-	return () => {
-		connection.onclose = null;
-		connection.close();
-	};
+  const url = new URL(socket(), location.href);
+  url.protocol = url.protocol === 'https:' ? 'wss:' : 'ws:';
+  let connection;
+  try {
+    connection = new WebSocket(url);
+  } catch {
+    queueMicrotask(down);
+    return () => {};
+  }
+  connection.onopen = up;
+  connection.onmessage = ({ data }) => message(data);
+  connection.onclose = down;
+  return () => {
+    connection.onclose = null;
+    connection.close();
+  };
 }
 
 function openStream({ stream }, { up, down, message }) {
-	const source = new EventSource(stream());
-	source.onopen = up;
-	source.onmessage = ({ data }) => message(data);
-	source.onerror = down; /* reconnecting is ours: the path may have to change */
-	return () => source.close();
+  const source = new EventSource(stream());
+  source.onopen = up;
+  source.onmessage = ({ data }) => message(data);
+  source.onerror = down; /* reconnecting is ours: the path may have to change */
+  return () => source.close();
 }
 
 function openPolling({ poll }, { up, down }) {
-	let timer;
-	const tick = async () => {
-		try {
-			await poll();
-			up();
-			timer = setTimeout(tick, POLL_MS);
-		} catch {
-			down();
-		}
-	};
-	timer = setTimeout(tick, 0);
-	return () => clearTimeout(timer);
+  let timer;
+  const tick = async () => {
+    try {
+      await poll();
+      up();
+      timer = setTimeout(tick, POLL_MS);
+    } catch {
+      down();
+    }
+  };
+  timer = setTimeout(tick, 0);
+  return () => clearTimeout(timer);
 }
 
 function parse(text) {
-	try {
-		return JSON.parse(text);
-	} catch {
-		return undefined;
-	}
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
 }

@@ -1,47 +1,49 @@
-/* SHA-256 by OpenSSL, through its low-level functions: they are marked as deprecated, but EVP allocates when
- * a message starts (OpenSSL 3.0), so the sequencer could fail there; these allocate nothing and cannot fail. */
-#define OPENSSL_SUPPRESS_DEPRECATED
+/* SHA-256 by OpenSSL, which may allocate with every message. */
 #include "base/digest.h"
 
 #include <errno.h>
-#include <openssl/sha.h>
-#include <stdlib.h>
+#include <openssl/evp.h>
 
 int digest_init(struct digest *d)
 {
-	d->context = malloc(sizeof(SHA256_CTX));
-	return d->context ? 0 : -ENOMEM;
+	d->has_failed = false;
+	d->context = EVP_MD_CTX_new();
+	if (!d->context)
+		return -ENOMEM;
+	if (EVP_DigestInit_ex(d->context, EVP_sha256(), NULL) != 1) {
+		digest_fini(d);
+		return -ENOMEM;
+	}
+	return 0;
 }
 
 void digest_fini(struct digest *d)
 {
-	free(d->context);
+	EVP_MD_CTX_free(d->context);
 	d->context = NULL;
 }
 
 void digest_start(struct digest *d)
 {
-	SHA256_Init(d->context);
+	d->has_failed = EVP_DigestInit_ex(d->context, NULL, NULL) != 1;
 }
 
 void digest_add(struct digest *d, const void *data, size_t n)
 {
-	SHA256_Update(d->context, data, n);
+	d->has_failed = d->has_failed || EVP_DigestUpdate(d->context, data, n) != 1;
 }
 
-void digest_finish(struct digest *d, uint8_t out[DIGEST_SIZE])
+int digest_finish(struct digest *d, uint8_t out[DIGEST_SIZE])
 {
-	SHA256_Final(out, d->context);
+	d->has_failed = d->has_failed || EVP_DigestFinal_ex(d->context, out, NULL) != 1;
+	return d->has_failed ? -ENOMEM : 0;
 }
 
 int digest_once(struct str message, uint8_t out[DIGEST_SIZE])
 {
-	SHA256_CTX context;
+	int ok = EVP_Digest(message.p, message.n, out, NULL, EVP_sha256(), NULL);
 
-	SHA256_Init(&context);
-	SHA256_Update(&context, message.p, message.n);
-	SHA256_Final(out, &context);
-	return 0;
+	return ok == 1 ? 0 : -ENOMEM;
 }
 
 void digest_text(const uint8_t bytes[DIGEST_SIZE], char out[DIGEST_TEXT_SIZE])

@@ -8,7 +8,8 @@
 enum { DIGEST_SIZE = 32, DIGEST_TEXT_SIZE = 65 };
 
 struct digest {
-	void *context; /* SHA256_CTX */
+	void *context; /* EVP_MD_CTX */
+	bool has_failed;
 };
 
 /* -ENOMEM. One `struct digest` serves one thread. */
@@ -16,9 +17,10 @@ int digest_init(struct digest *d);
 void digest_fini(struct digest *d);
 void digest_start(struct digest *d);
 void digest_add(struct digest *d, const void *data, size_t n);
-void digest_finish(struct digest *d, uint8_t out[DIGEST_SIZE]);
+/* -ENOMEM: at any of the calls since digest_start(). */
+int digest_finish(struct digest *d, uint8_t out[DIGEST_SIZE]);
 
-/* One message at once. Returns 0. */
+/* One message at once. -ENOMEM. */
 int digest_once(struct str message, uint8_t out[DIGEST_SIZE]);
 
 /* Lowercase hex with a NUL. */

@@ -3,11 +3,20 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <stdatomic.h>
 #include <sys/random.h>
 
 enum { POOL_SIZE = 1024 };
 
-void id_random(void *out, size_t n)
+typedef void random_source(void *out, size_t n);
+static _Atomic(random_source *) other_source;
+
+void id_set_random(void (*source)(void *out, size_t n))
+{
+	atomic_store_explicit(&other_source, source, memory_order_relaxed);
+}
+
+static void kernel_random(void *out, size_t n)
 {
 	static _Thread_local uint8_t pool[POOL_SIZE];
 	static _Thread_local size_t left;
@@ -26,6 +35,13 @@ void id_random(void *out, size_t n)
 	}
 	left -= n;
 	memcpy(out, pool + left, n);
+}
+
+void id_random(void *out, size_t n)
+{
+	random_source *source = atomic_load_explicit(&other_source, memory_order_relaxed);
+
+	(source ? source : kernel_random)(out, n);
 }
 
 void id_create(struct id *ret, int64_t wall_us)

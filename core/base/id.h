@@ -25,3 +25,5 @@ static inline bool id_eq(const struct id *a, const struct id *b)
 
 /* Random bytes from the kernel, through a buffer of the calling thread. */
 void id_random(void *out, size_t n);
+/* For tests: random bytes come from there, to be had again. NULL: the kernel's again. */
+void id_set_random(void (*source)(void *out, size_t n));

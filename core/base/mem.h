@@ -1,6 +1,7 @@
 /* Ownership in two words: _cleanup_ for what dies here, steal_ptr for what leaves. */
 #pragma once
 
+#include <stddef.h>
 #include <stdlib.h>
 
 #define _cleanup_(f) __attribute__((cleanup(f)))

@@ -5,4 +5,8 @@
 enum { EXIT_USAGE = 2, EXIT_BAD_CONFIG = 78 };
 
 int check_main(int argc, char **argv);
+int dead_letters_main(int argc, char **argv);
+int orders_main(int argc, char **argv);
+int pipeline_main(int argc, char **argv);
 int serve_main(int argc, char **argv);
+int state_main(int argc, char **argv);

@@ -31,8 +31,9 @@ static const struct sl_option limit_options[] = {
 		1, JSON_DEPTH_MAX},
 	{SL_OPTION_SIZE, 0, "backlog", "unsent bytes before a slow watcher is dropped", "1MiB",
 		NULL, LIMIT(backlog), 4096, GIB},
-	{SL_OPTION_INT, 0, "orders_in_memory", "unfinished orders before new ones are refused",
-		"50000", NULL, LIMIT(orders_in_memory), 1, 10000000},
+	{SL_OPTION_INT, 0, "orders_in_memory",
+		"unfinished orders kept in memory; more are read again", "50000", NULL,
+		LIMIT(orders_in_memory), 1, 10000000},
 	{SL_OPTION_DURATION, 0, "drain", "at a stop, running attempts get this long", "10s", NULL,
 		LIMIT(drain_ms), 0, DAY},
 };

@@ -20,6 +20,10 @@ static const struct command_entry {
 } commands[] = {
 	{"serve", "runs the pipeline and serves HTTP", serve_main},
 	{"check", "says everything that is wrong with a pipeline file", check_main},
+	{"orders", "finds, shows and cancels orders", orders_main},
+	{"dead-letters", "shows orders on hold, and repairs them", dead_letters_main},
+	{"state", "shows and adjusts stock and ledgers", state_main},
+	{"pipeline", "shows the stages, pauses and resumes them", pipeline_main},
 	{"version", "prints the version", version_main},
 };
 
@@ -27,7 +31,7 @@ static void print_usage(FILE *out)
 {
 	fputs("usage: stageline COMMAND [OPTIONS]\n\nCommands:\n", out);
 	for (size_t i = 0; i < ARRAY_LEN(commands); i++)
-		fprintf(out, "  %-10s %s\n", commands[i].name, commands[i].summary);
+		fprintf(out, "  %-13s %s\n", commands[i].name, commands[i].summary);
 	fputs("\n`stageline COMMAND --help` tells more.\n", out);
 }
 

@@ -24,7 +24,7 @@ struct server {
 	struct event_base *base;
 	struct app *app;
 	struct engine *engine;
-	char *journal_path;
+	char *journal_path, *attempts_path;
 	bool has_failed;
 };
 
@@ -121,8 +121,11 @@ static int make_data(struct server *s)
 			strerror(errno));
 		return EXIT_FAILURE;
 	}
-	if (asprintf(&s->journal_path, "%s/journal.sqlite", dir) < 0) {
+	if (asprintf(&s->journal_path, "%s/journal.sqlite", dir) < 0)
 		s->journal_path = NULL;
+	if (asprintf(&s->attempts_path, "%s/attempts", dir) < 0)
+		s->attempts_path = NULL;
+	if (!s->journal_path || !s->attempts_path) {
 		fputs("stageline: error: no memory to start\n", stderr);
 		return EXIT_FAILURE;
 	}
@@ -152,6 +155,7 @@ static int start(struct server *s, struct pipeline *p, uint16_t *ret_port, struc
 {
 	struct app_options app_options = app_options_of(s);
 	struct engine_options options = {.journal_path = s->journal_path,
+		.attempts_path = s->attempts_path,
 		.folders = host_config_folders(s->config),
 		.orders_in_memory = (size_t)s->config->limits.orders_in_memory,
 		.on_answers = app_on_answers,
@@ -245,6 +249,7 @@ static void server_fini(struct server *s)
 	pipeline_set_fini(&s->set);
 	host_config_destroy(s->config);
 	free(s->journal_path);
+	free(s->attempts_path);
 	libevent_global_shutdown();
 }
 

@@ -18,5 +18,7 @@ void command_free(struct command *c)
 		return;
 	free(c->body);
 	free(c->key);
+	free(c->stage);
+	free(c->reason);
 	free(c);
 }

@@ -4,22 +4,39 @@
 #include "base/queue.h"
 #include "model/order.h"
 
-enum command_kind { COMMAND_PLACE };
+enum command_kind {
+	COMMAND_PLACE,	/* body, key → id, created_us */
+	COMMAND_CANCEL, /* id, reason */
+	COMMAND_RELEASE, /* id, action, reason, stage (absent: every held one), body (edited; may be NULL) */
+	COMMAND_SIGNAL, /* id, stage, body, key (may be NULL) */
+	COMMAND_PAUSE,	/* stage, reason */
+	COMMAND_RESUME, /* stage, reason */
+	COMMAND_ADJUST, /* effect (its strings owned by the command as `key` and `body`), reason */
+	COMMAND_KINDS
+};
 
 struct command {
 	struct queue_node node;
 	enum command_kind kind;
-	void *context; /* the sender's */
+	void *owner, *context; /* the sender's */
+	void (*on_answer)(
+		struct command *c); /* the sender's: takes the command; nobody here calls it */
 
-	/* COMMAND_PLACE */
-	char *body; /* canonical JSON object, owned by the command */
-	char *key;  /* Idempotency-Key, owned; may be NULL */
+	/* the question: owned strings, NULL where the kind has no use for them */
+	char *body; /* canonical JSON */
+	char *key;  /* Idempotency-Key, or the key of the state */
+	char *stage, *reason;
+	const char *action; /* "retry", "skip", "discard"; static */
+	struct effect effect;
 
-	/* the answer */
-	int result; /* 0, or negative errno: -EEXIST the key was used for another body; -ENOSPC, -EIO, -ENOMEM */
-	struct err err;
+	/* the answer; `id` is part of the question for all but COMMAND_PLACE */
 	struct id id;
 	int64_t created_us;
+	/* 0, or negative errno with the reason in `err`. -ENOENT: no such order or stage. -EALREADY, -EINVAL: the
+	 * order does not stand so. -EEXIST: the key was used for something else. -ERANGE: below the floor.
+	 * -ENOSPC, -EIO, -ENOMEM: nothing can be journaled now. */
+	int result;
+	struct err err;
 };
 
 struct command *command_new(enum command_kind kind, void *context);

@@ -2,11 +2,10 @@
  * ending in an order in which nothing that was done is lost. */
 #include "engine/engine.h"
 
+#include "base/crash_point.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "engine/internal.h"
-
-enum { LOAD_STEP = 1000 };
 
 static void on_verdicts(void *arg, struct task *first)
 {
@@ -65,29 +64,30 @@ static int append_loaded(struct engine *en, struct batch *b, struct err *e)
 	return batch_append(en, b, &list, e);
 }
 
+static int append_generation(
+	struct engine *en, struct batch *b, const int64_t *none, int n, struct err *e)
+{
+	int r = append_loaded(en, b, e);
+
+	(void)none, (void)n;
+	if (r == 0)
+		r = append_initial_state(en, b, e);
+	CRASH_POINT("make-current");
+	return r;
+}
+
 /* Journals the generation and its initial state, unless it is the current one already. */
 static int make_current(struct engine *en, struct err *e)
 {
-	struct batch b = {0};
 	int r;
 
 	if (journal_is_current(en->journal, str_of(en->current->pipeline->digest)))
 		return 0;
-	b.feed = feed_batch_new();
-	if (!b.feed)
-		return err_set(e, -ENOMEM, "no memory for the pipeline");
-	r = append_loaded(en, &b, e);
-	if (r == 0)
-		r = append_initial_state(en, &b, e);
-	if (r == 0)
-		r = batch_commit(en, &b, e);
-	if (r < 0)
-		journal_rollback(en->journal);
-	feed_batch_free(b.feed);
+	r = batch_do(en, append_generation, NULL, 0, e);
 	return r < 0 ? err_wrap(e, r, "the pipeline cannot be made current") : 0;
 }
 
-/* --- what is unfinished --- */
+/* --- what is there --- */
 
 static int on_count(void *arg, struct str status, int64_t n)
 {
@@ -102,32 +102,6 @@ static int on_count(void *arg, struct str status, int64_t n)
 	return 0;
 }
 
-static int load_unfinished(struct engine *en, struct err *e)
-{
-	int64_t seqs[LOAD_STEP], after = 0;
-	long long n = 0;
-	int got;
-
-	do {
-		got = reader_unfinished(en->reader, after, seqs, LOAD_STEP, e);
-		for (int i = 0; i < got; i++) {
-			struct live_order *lo;
-			int r = live_get(&en->live, seqs[i], &lo, e);
-
-			if (r == 0 && dispatch_line_up(en, lo) < 0)
-				r = err_set(e, -ENOMEM, "no memory for the unfinished orders");
-			if (r < 0)
-				return err_wrap(e, r, "loading unfinished orders");
-			after = seqs[i];
-			n++;
-		}
-		live_trim(&en->live);
-	} while (got == LOAD_STEP);
-	if (n)
-		log_info("unfinished=%lld orders go on", n);
-	return got < 0 ? got : 0;
-}
-
 static int load(struct engine *en, struct err *e)
 {
 	int r = make_current(en, e);
@@ -135,7 +109,7 @@ static int load(struct engine *en, struct err *e)
 	if (r == 0)
 		r = reader_counts(en->reader, on_count, en, e);
 	if (r == 0)
-		r = load_unfinished(en, e);
+		r = recover(en, e);
 	atomic_store(&en->last_seq, journal_last_seq(en->journal));
 	return r;
 }
@@ -165,16 +139,26 @@ static int engine_open(struct engine *en, const struct pipeline *p, struct err *
 	int r = journal_open(o->journal_path, &en->journal, e);
 
 	if (r == 0)
+		r = attempts_open(o->attempts_path, &en->attempts, e);
+	if (r == 0)
 		r = reader_open(o->journal_path, en->set, &en->reader, e);
 	if (r == 0 && (live_init(&en->live, o->orders_in_memory, en->reader) < 0 ||
 			      bus_create(on_verdicts, en, &en->bus) < 0))
 		r = err_set(e, -ENOMEM, "no memory to start");
 	if (r == 0)
-		r = generation_create(p, &o->folders, en->bus, true, &en->current, e);
+		r = generation_create(p, o, en->bus, true, &en->current, e);
 	if (r < 0)
 		return r;
 	en->generations = en->current;
 	return load(en, e);
+}
+
+static int start_thread(struct engine *en, struct err *e)
+{
+	int r = -pthread_create(&en->thread, NULL, sequencer_run, en);
+
+	en->has_thread = r == 0;
+	return r < 0 ? err_set(e, r, "cannot start the sequencer's thread") : 0;
 }
 
 int engine_start(const struct engine_options *options, struct pipeline_set *set,
@@ -187,11 +171,8 @@ int engine_start(const struct engine_options *options, struct pipeline_set *set,
 	if (!en)
 		return err_set(e, -ENOMEM, "no memory to start");
 	r = engine_open(en, p, e);
-	if (r == 0)
-		dispatch_run(en);
-	if (r == 0 && pthread_create(&en->thread, NULL, sequencer_run, en) != 0)
-		r = err_set(e, -EAGAIN, "cannot start the sequencer's thread");
-	en->has_thread = r == 0;
+	if (r == 0 && !options->workers)
+		r = start_thread(en, e);
 	if (r < 0) {
 		engine_stop(en);
 		engine_free(en);
@@ -216,18 +197,20 @@ void engine_stop(struct engine *en)
 	}
 	for (struct generation *g = en->generations; g; g = g->next)
 		generation_stop(g);
+	CRASH_POINT("drained");
 	atomic_store(&en->is_ending, true);
 	if (!en->has_thread)
 		return;
 	queue_poke(&en->commands);
 	pthread_join(en->thread, NULL);
+	CRASH_POINT("stopped");
 	en->has_thread = false;
+	/* A stop in good order charges nobody: what had begun goes on with the same attempt. */
+	attempts_clear(&en->attempts);
 }
 
-static void free_verdicts(struct engine *en)
+static void free_tasks(struct queue_node *n)
 {
-	struct queue_node *n = queue_take(&en->verdicts, 0);
-
 	while (n) {
 		struct queue_node *next = n->next;
 
@@ -246,10 +229,13 @@ void engine_free(struct engine *en)
 		generation_free(en->generations);
 		en->generations = next;
 	}
-	free_verdicts(en);
+	free_tasks(queue_take(&en->verdicts, 0));
+	free_tasks(en->backlog.verdicts);
 	if (en->live.buckets)
 		live_fini(&en->live);
 	timers_fini(&en->timers);
+	line_fini(&en->suspects);
+	attempts_close(&en->attempts);
 	bus_destroy(en->bus);
 	reader_close(en->reader);
 	journal_close(en->journal);
@@ -302,6 +288,8 @@ void engine_stage_stats(struct engine *en, size_t stage, struct engine_stage_sta
 		.retried = load_count(&s->n_retried),
 		.held = load_count(&s->n_held),
 		.undone = load_count(&s->n_undone),
+		.breaker = breaker_word((enum breaker_state)atomic_load(&s->breaker)),
+		.is_paused = atomic_load(&s->is_paused),
 	};
 	if (s->pool) /* not any more at the end */
 		pool_counts(s->pool, &ret->pool);

@@ -2,16 +2,27 @@
  * only then releases answers, tasks and updates (P1, P5). */
 #pragma once
 
+#include "bus/bus.h"
 #include "engine/command.h"
 #include "engine/feed.h"
 #include "stage/stage.h"
 
 struct engine;
 
+/* Who runs the tasks of a generation's stages instead of plugins and pools: tests. */
+struct worker_source {
+	/* Subscribes itself to the stage's tasks on the bus, and answers there. [sequencer]  -ENOMEM. */
+	int (*subscribe)(void *arg, struct bus *bus, const struct pipeline *p, size_t stage);
+	void *arg;
+};
+
 struct engine_options {
 	const char *journal_path;
+	const char *attempts_path; /* which attempts are out, for the next start after a crash */
 	struct plugin_folders folders; /* borrowed for the engine's life */
 	size_t orders_in_memory; /* more unfinished orders than this are read again when needed */
+	/* NULL: plugins and pools. Else the engine has no thread either: engine_step() is it. Borrowed. */
+	const struct worker_source *workers;
 	/* [sequencer] Commands that are answered; the callee owns them again. */
 	void (*on_answers)(void *arg, struct command *first);
 	/* [sequencer] What was committed. Takes the batch. */
@@ -26,6 +37,10 @@ int engine_start(const struct engine_options *options, struct pipeline_set *set,
 
 /* Any thread. Lent until it comes back through on_answers, which it always does. */
 void engine_submit(struct engine *en, struct command *c);
+
+/* One turn of an engine without a thread: takes what has arrived, commits, releases. Returns the monotonic
+ * time in ms of its next turn when nothing arrives before; INT64_MAX: it waits for something. */
+int64_t engine_step(struct engine *en);
 
 /* Lets running attempts end and their verdicts be journaled, then ends the threads. What was queued stays
  * in the journal. on_answers and on_commit may be called until it returns. */
@@ -48,6 +63,8 @@ struct engine_stage_stats {
 	int64_t waiting, out;
 	int64_t oldest_ms; /* how long the oldest waiting task has waited */
 	int64_t done, failed, retried, held, undone; /* since start */
+	const char *breaker;			     /* "closed", "open", "half_open" */
+	bool is_paused;
 	struct pool_counts pool;
 };
 /* Of the current generation. */

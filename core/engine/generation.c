@@ -3,6 +3,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "engine/engine.h"
 
 /* --- lines --- */
 
@@ -74,7 +75,6 @@ static int stage_start(struct generation *g, size_t i, const struct plugin_folde
 	struct stage_runtime *s = &g->stages[i];
 	const struct plugin *plugin;
 	int r = plugin_load(folders, spec->plugin, &plugin, e);
-
 	if (r < 0)
 		return err_wrap(e, r, "stage '%s'", spec->name);
 	r = instance_create(g->pipeline, i, plugin, &s->instance, e);
@@ -87,7 +87,20 @@ static int stage_start(struct generation *g, size_t i, const struct plugin_folde
 	return r < 0 ? err_set(e, r, "stage '%s': no memory for its queue", spec->name) : 0;
 }
 
-int generation_create(const struct pipeline *p, const struct plugin_folders *folders,
+static int stage_create(struct generation *g, size_t i, const struct engine_options *options,
+	struct bus *bus, struct err *e)
+{
+	const struct worker_source *workers = options->workers;
+	const struct stage_spec *spec = &g->pipeline->stages[i];
+
+	if (gate_init(&g->stages[i].gate, spec, clock_mono_ms()) < 0)
+		return err_set(e, -ENOMEM, "stage '%s': no memory", spec->name);
+	if (!workers)
+		return stage_start(g, i, &options->folders, bus, e);
+	return workers->subscribe(workers->arg, bus, g->pipeline, i);
+}
+
+int generation_create(const struct pipeline *p, const struct engine_options *options,
 	struct bus *bus, bool is_strict, struct generation **ret, struct err *e)
 {
 	struct generation *g = calloc(1, sizeof *g + p->n_stages * sizeof g->stages[0]);
@@ -97,7 +110,7 @@ int generation_create(const struct pipeline *p, const struct plugin_folders *fol
 	g->pipeline = p;
 	for (size_t i = 0; i < p->n_stages; i++) {
 		struct err why = {0};
-		int r = stage_start(g, i, folders, bus, &why);
+		int r = stage_create(g, i, options, bus, &why);
 
 		if (r == 0)
 			continue;
@@ -111,6 +124,12 @@ int generation_create(const struct pipeline *p, const struct plugin_folders *fol
 	}
 	*ret = g;
 	return 0;
+}
+
+void generation_pause(struct generation *g, size_t stage, bool is_paused)
+{
+	g->stages[stage].gate.is_paused = is_paused;
+	atomic_store_explicit(&g->stages[stage].is_paused, is_paused, memory_order_relaxed);
 }
 
 void generation_stop(struct generation *g)
@@ -129,6 +148,7 @@ void generation_free(struct generation *g)
 
 		if (s->instance)
 			instance_destroy(s->instance);
+		gate_fini(&s->gate);
 		line_fini(&s->waiting);
 		line_fini(&s->out);
 	}

@@ -4,13 +4,17 @@
 #include <stdatomic.h>
 
 #include "bus/bus.h"
+#include "engine/gate.h"
 #include "stage/stage.h"
+
+struct engine_options;
 
 /* One attempt that waits for room, or is out. */
 struct line_entry {
 	int64_t order_seq;
 	int64_t at_ms; /* monotonic: waiting since, or out until */
 	uint32_t attempt;
+	uint16_t stage;
 	bool undo;
 };
 
@@ -30,11 +34,14 @@ void line_fini(struct line *l);
 struct stage_runtime {
 	struct instance *instance; /* NULL: its plugin could not be loaded, tasks wait */
 	struct pool *pool;
+	struct gate gate;    /* [sequencer] */
 	struct line waiting; /* [sequencer] */
 	struct line out;     /* [sequencer] by deadline; holds answered ones until they are swept */
 	/* written by the sequencer, read by any thread */
 	atomic_llong n_waiting, n_out, oldest_since_ms;
 	atomic_llong n_done, n_failed, n_retried, n_held, n_undone;
+	atomic_int breaker; /* enum breaker_state */
+	atomic_bool is_paused;
 };
 
 struct generation {
@@ -43,10 +50,13 @@ struct generation {
 	struct stage_runtime stages[];
 };
 
-/* Loads plugins, makes instances and pools, and subscribes them to the bus. With `is_strict` a stage that
- * cannot be made is an error; without, its tasks wait, and the reason is logged. */
-int generation_create(const struct pipeline *p, const struct plugin_folders *folders,
+/* Loads plugins, makes instances and pools, and subscribes them to the bus; or has `workers` subscribe, when
+ * the options name some. With `is_strict` a stage that cannot be made is an error; without, its tasks wait,
+ * and the reason is logged. */
+int generation_create(const struct pipeline *p, const struct engine_options *options,
 	struct bus *bus, bool is_strict, struct generation **ret, struct err *e);
+/* Whether attempts of the stage go out. [sequencer] */
+void generation_pause(struct generation *g, size_t stage, bool is_paused);
 /* Ends the pools: running attempts end first. */
 void generation_stop(struct generation *g);
 void generation_free(struct generation *g);

@@ -1,63 +1,9 @@
-/* One command, verdict or timer: find the order, decide, append, apply, and settle what follows. */
-#include <assert.h>
-
+/* One command, verdict or timer: finds the order and has it decided. */
+#include "base/crash_point.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "engine/internal.h"
 #include "model/apply.h"
-
-static struct decide_env env_of(struct engine *en)
-{
-	struct decide_env env = {.now_us = clock_wall_us(),
-		.state_number = journal_state_number,
-		.arg = en->journal};
-
-	id_random(&env.random, sizeof env.random);
-	return env;
-}
-
-static void mark_dirty(struct batch *b, struct live_order *lo)
-{
-	if (lo->is_dirty)
-		return;
-	lo->is_dirty = true;
-	lo->dirty_next = b->dirty;
-	b->dirty = lo;
-}
-
-static int apply_list(struct live_order *lo, const struct event_list *list)
-{
-	for (const struct event *ev = list->first; ev; ev = ev->next) {
-		int r = apply(lo->order, ev);
-
-		assert(r != -EPROTO); /* decide and apply disagree */
-		if (r < 0)
-			return r;
-	}
-	return 0;
-}
-
-int order_advance(struct engine *en, struct batch *b, struct live_order *lo,
-	struct event_list *list, struct err *e)
-{
-	struct event_list next = *list;
-	int r;
-
-	mark_dirty(b, lo);
-	do {
-		struct decide_env env = env_of(en);
-
-		r = batch_append(en, b, &next, e);
-		if (r < 0)
-			return r;
-		r = apply_list(lo, &next);
-		if (r < 0)
-			return err_set(e, r, "no memory for an order");
-		event_list_init(&next, &b->feed->arena);
-		r = decide_settle(&env, lo->order, &next);
-	} while (r > 0);
-	return r < 0 ? err_set(e, r, "cannot settle an order: %s", strerror(-r)) : 0;
-}
 
 /* --- commands --- */
 
@@ -87,7 +33,7 @@ static int repeat_order(struct engine *en, struct command *c, int64_t seq, struc
 static int place_order(struct engine *en, struct batch *b, struct command *c, struct err *e)
 {
 	const struct pipeline *p = en->current->pipeline;
-	struct decide_env env = env_of(en);
+	struct decide_env env = engine_env(en);
 	struct event_list list;
 	struct live_order *lo;
 	struct order *o;
@@ -101,6 +47,7 @@ static int place_order(struct engine *en, struct batch *b, struct command *c, st
 	if (!o)
 		return err_set(e, -ENOMEM, "no memory for an order");
 	r = batch_append(en, b, &list, e);
+	CRASH_POINT("place");
 	if (r == 0 && apply(o, list.first) < 0)
 		r = err_set(e, -ENOMEM, "no memory for an order");
 	if (r == 0 && live_add(&en->live, o, &lo) < 0)
@@ -125,9 +72,15 @@ static int on_place(struct engine *en, struct batch *b, struct command *c, struc
 	return place_order(en, b, c, e);
 }
 
-static int (*const on_command[])(
+static int (*const on_command[COMMAND_KINDS])(
 	struct engine *, struct batch *, struct command *, struct err *) = {
 	[COMMAND_PLACE] = on_place,
+	[COMMAND_CANCEL] = people_cancel,
+	[COMMAND_RELEASE] = people_release,
+	[COMMAND_SIGNAL] = people_signal,
+	[COMMAND_PAUSE] = people_pause,
+	[COMMAND_RESUME] = people_resume,
+	[COMMAND_ADJUST] = people_adjust,
 };
 
 int handle_command(struct engine *en, struct batch *b, struct command *c, struct err *e)
@@ -160,23 +113,9 @@ static void count_verdict(struct engine *en, const struct order *o, const struct
 		atomic_fetch_add_explicit(counter, 1, memory_order_relaxed);
 }
 
-/* The attempt is not out any more, if it still counts as out. */
-static void come_back(struct engine *en, struct order *o, const struct task *t)
+int handle_verdict(struct engine *en, struct batch *b, struct task *t, struct err *e)
 {
-	struct generation *g = engine_generation(en, o->pipeline);
-	uint64_t bit = (uint64_t)1 << t->stage;
-
-	if (!(o->out & bit) || o->stages[t->stage].attempt != t->attempt ||
-		o->stages[t->stage].undo != t->undo)
-		return;
-	o->out &= ~bit;
-	if (g)
-		atomic_fetch_sub_explicit(&g->stages[t->stage].n_out, 1, memory_order_relaxed);
-}
-
-int handle_verdict(struct engine *en, struct batch *b, const struct task *t, struct err *e)
-{
-	struct decide_env env = env_of(en);
+	struct decide_env env = engine_env(en);
 	struct event_list list;
 	struct live_order *lo;
 	int r = live_get(&en->live, t->order_seq, &lo, e);
@@ -185,7 +124,7 @@ int handle_verdict(struct engine *en, struct batch *b, const struct task *t, str
 		return 0; /* of an order that this journal does not have */
 	if (r < 0)
 		return r;
-	come_back(en, lo->order, t);
+	out_back(en, lo->order, t);
 	event_list_init(&list, &b->feed->arena);
 	r = decide_verdict(&env, lo->order, t, &list);
 	if (r == -EALREADY) {
@@ -196,6 +135,9 @@ int handle_verdict(struct engine *en, struct batch *b, const struct task *t, str
 	if (r < 0)
 		return err_set(e, r, "cannot decide on a verdict: %s", strerror(-r));
 	count_verdict(en, lo->order, list.first);
+	CRASH_POINT("verdict");
+	if (t->undo)
+		CRASH_POINT("undo-verdict");
 	return order_advance(en, b, lo, &list, e);
 }
 
@@ -203,11 +145,12 @@ int handle_verdict(struct engine *en, struct batch *b, const struct task *t, str
 
 int handle_timer(struct engine *en, struct batch *b, const struct timer *t, struct err *e)
 {
-	struct decide_env env = env_of(en);
+	struct decide_env env = engine_env(en);
 	struct event_list list;
 	struct live_order *lo;
 	int r;
 
+	CRASH_POINT("timer");
 	if (t->kind == TIMER_RETRY)
 		return dispatch_due(en, t);
 	r = live_get(&en->live, t->order_seq, &lo, e);

@@ -3,6 +3,7 @@
 
 #include <semaphore.h>
 
+#include "engine/attempts.h"
 #include "engine/engine.h"
 #include "engine/generation.h"
 #include "engine/live.h"
@@ -12,6 +13,11 @@
 
 enum { BATCH_MAX = 512 }; /* commands and verdicts of one commit */
 
+/* What has arrived and is not in a batch yet. [sequencer] */
+struct backlog {
+	struct queue_node *commands, *verdicts;
+};
+
 struct engine {
 	struct engine_options options;
 	struct pipeline_set *set;
@@ -20,10 +26,15 @@ struct engine {
 	struct bus *bus;
 	struct live live;
 	struct timers timers;
+	struct attempts attempts;
+	struct line suspects;		/* attempts to be tried alone, before anything else */
+	struct line_entry trying;	/* the suspect that is out; order_seq 0: none */
 	struct generation *generations; /* newest first; grows only, [sequencer] */
 	struct generation *current;
 
 	struct queue commands, verdicts; /* a push of verdicts pokes `commands` */
+	struct backlog backlog;
+	int64_t again_ms; /* [sequencer] when the last dispatch wants to be called again */
 	pthread_t thread;
 	bool has_thread;
 	atomic_bool is_stopping; /* no more dispatching */
@@ -41,38 +52,84 @@ struct engine {
 	atomic_llong n_orders[ORDER_CLASSES], last_seq, n_commits, n_events, commit_us;
 };
 
+/* Keys of the state that are Stageline's own; which stages are paused is among them. */
+#define STATE_OWN    "stageline/"
+#define STATE_PAUSED STATE_OWN "paused/"
+
 /* One batch: what is decided together and committed together. [sequencer] */
 struct batch {
 	struct feed_batch *feed;
 	struct live_order *dirty;
 	bool is_begun;
+	bool has_pauses;	  /* a stage was paused or resumed */
 	struct command *commands; /* handled or to be handled; answered after the commit */
 	struct task *tasks;	  /* likewise; freed after the commit */
 	struct timer *timers;	  /* taken for this batch */
 	size_t n_timers;
 };
 
-/* sequencer.c */
-void *sequencer_run(void *engine);
+/* batch.c: one batch from the first event to the release */
+/* Time, randomness and state for a decision. */
+struct decide_env engine_env(struct engine *en);
 int batch_append(struct engine *en, struct batch *b, struct event_list *list, struct err *e);
-int batch_commit(struct engine *en, struct batch *b, struct err *e);
-
-/* handle.c: one command, verdict or timer */
-int handle_command(struct engine *en, struct batch *b, struct command *c, struct err *e);
-int handle_verdict(struct engine *en, struct batch *b, const struct task *t, struct err *e);
-int handle_timer(struct engine *en, struct batch *b, const struct timer *t, struct err *e);
 /* Appends and applies `list` to the order, and whatever follows by itself. */
 int order_advance(struct engine *en, struct batch *b, struct live_order *lo,
 	struct event_list *list, struct err *e);
+int batch_commit(struct engine *en, struct batch *b, struct err *e);
+/* After the commit: orders are lined up, commands answered, tasks freed, the feed handed on. */
+void batch_release(struct engine *en, struct batch *b);
+/* Instead of it: nothing has happened, commands are told why, verdicts and timers come again. */
+void batch_abort(struct engine *en, struct batch *b, const struct err *why);
+void batch_answer(struct engine *en, struct batch *b);
+/* Nothing stood in the way: people are let in again. Only a commit shows that it is over. */
+void batch_clear_trouble(struct engine *en, bool has_written);
+/* Has `work` done in a batch of its own, commits and releases it, or rolls it back. Before the thread runs. */
+int batch_do(struct engine *en,
+	int (*work)(struct engine *en, struct batch *b, const int64_t *seqs, int n, struct err *e),
+	const int64_t *seqs, int n, struct err *e);
 
-/* dispatch.c: from what waits to what is out */
-struct generation *engine_generation(struct engine *en, const struct pipeline *p);
+/* sequencer.c */
+void *sequencer_run(void *engine);
+
+/* recover.c: at start */
+int recover(struct engine *en, struct err *e);
+
+/* people.c: the commands after the placing */
+int people_cancel(struct engine *en, struct batch *b, struct command *c, struct err *e);
+int people_release(struct engine *en, struct batch *b, struct command *c, struct err *e);
+int people_signal(struct engine *en, struct batch *b, struct command *c, struct err *e);
+int people_pause(struct engine *en, struct batch *b, struct command *c, struct err *e);
+int people_resume(struct engine *en, struct batch *b, struct command *c, struct err *e);
+int people_adjust(struct engine *en, struct batch *b, struct command *c, struct err *e);
+
+/* handle.c: one command, verdict or timer */
+int handle_command(struct engine *en, struct batch *b, struct command *c, struct err *e);
+int handle_verdict(struct engine *en, struct batch *b, struct task *t, struct err *e);
+int handle_timer(struct engine *en, struct batch *b, const struct timer *t, struct err *e);
+
+/* dispatch.c: from what waits to what goes out */
 /* Puts what the order waits for into lines and timers. -ENOMEM. */
 int dispatch_line_up(struct engine *en, struct live_order *lo);
-/* Publishes what waits and has room. False: had to leave off, call again soon. */
-bool dispatch_run(struct engine *en);
-/* Attempts that are out past their deadline: their verdicts, linked by node. */
-struct task *dispatch_timeouts(struct engine *en, int64_t now_ms);
-int64_t dispatch_next_deadline(struct engine *en);
+/* Publishes what waits and may go out. Returns when to call again even if nothing comes (monotonic). */
+int64_t dispatch_run(struct engine *en);
 /* Puts a stage's entry into its line, when it still stands so. */
 int dispatch_due(struct engine *en, const struct timer *t);
+
+/* out.c: what is out with workers */
+/* The generation at run time, made when it is not there yet; NULL without memory. */
+struct generation *engine_generation(struct engine *en, const struct pipeline *p);
+struct stage_runtime *engine_runtime(struct engine *en, const struct order *o, size_t stage);
+/* Pauses and resumes the stages of all generations as the state says. */
+void engine_read_pauses(struct engine *en);
+struct task *out_make_task(const struct order *o, size_t stage);
+/* Whether the attempt is out now. */
+bool out_has(struct engine *en, const struct line_entry *entry);
+/* The attempt of a verdict is not out any more. */
+void out_back(struct engine *en, struct order *o, struct task *t);
+/* It is out again: its verdict could not be journaled and comes once more. */
+void out_again(struct engine *en, struct task *t);
+/* Drops answered entries from the head of the stage's line, or all of them when they are the most. */
+void out_sweep(struct engine *en, struct stage_runtime *rt);
+/* Attempts that are out past their deadline: their verdicts, linked by node. */
+struct task *out_timeouts(struct engine *en, int64_t now_ms);
+int64_t out_next_deadline(struct engine *en);

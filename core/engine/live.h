@@ -27,7 +27,7 @@ struct live_order {
 	int64_t seq;
 	enum order_class committed_class; /* as the last commit left it */
 	bool is_dirty;			  /* changed in the open batch */
-	uint32_t lined_up[]; /* per stage: the attempt that was put into its queue last */
+	uint32_t lined_up[]; /* per stage: attempt and status that were lined up last */
 };
 
 struct live {

@@ -46,13 +46,13 @@ void chain_header(const struct event *ev, struct buf *out)
 	add_text(out, ev->stage);
 }
 
-void chain_digest(struct chain *c, const uint8_t salt[CHAIN_SALT_SIZE], struct str payload,
+int chain_digest(struct chain *c, const uint8_t salt[CHAIN_SALT_SIZE], struct str payload,
 	uint8_t out[CHAIN_HASH_SIZE])
 {
 	digest_start(&c->digest);
 	digest_add(&c->digest, salt, CHAIN_SALT_SIZE);
 	digest_add(&c->digest, payload.p, payload.n);
-	digest_finish(&c->digest, out);
+	return digest_finish(&c->digest, out);
 }
 
 int chain_hash(struct chain *c, const uint8_t previous[CHAIN_HASH_SIZE], const struct event *ev,
@@ -66,6 +66,5 @@ int chain_hash(struct chain *c, const uint8_t previous[CHAIN_HASH_SIZE], const s
 	digest_add(&c->digest, previous, CHAIN_HASH_SIZE);
 	digest_add(&c->digest, c->header.data, c->header.len);
 	digest_add(&c->digest, digest, CHAIN_HASH_SIZE);
-	digest_finish(&c->digest, out);
-	return 0;
+	return digest_finish(&c->digest, out);
 }

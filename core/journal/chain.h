@@ -32,7 +32,8 @@ void chain_fini(struct chain *c);
 
 /* Appends header(n). */
 void chain_header(const struct event *ev, struct buf *out);
-void chain_digest(struct chain *c, const uint8_t salt[CHAIN_SALT_SIZE], struct str payload,
+/* -ENOMEM. */
+int chain_digest(struct chain *c, const uint8_t salt[CHAIN_SALT_SIZE], struct str payload,
 	uint8_t out[CHAIN_HASH_SIZE]);
 /* `out` may be `previous`. -ENOMEM. */
 int chain_hash(struct chain *c, const uint8_t previous[CHAIN_HASH_SIZE], const struct event *ev,

@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/crash_point.h"
 #include "base/mem.h"
 #include "journal/projection.h"
 #include "journal/salt.h"
@@ -210,6 +211,7 @@ static int checkpoint(struct journal *j, struct err *e)
 	if (j->wal_pages < CHECKPOINT_PAGES)
 		return 0;
 	j->wal_pages = 0;
+	CRASH_POINT("checkpoint");
 	if (sqlite3_wal_checkpoint_v2(j->db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL) ==
 		SQLITE_OK)
 		return 0;
@@ -276,8 +278,9 @@ static int append(struct journal *j, const struct event *ev, struct err *e)
 	event_encode(ev, &j->payload);
 	if (j->payload.failed)
 		return err_set(e, -ENOMEM, "out of memory");
-	chain_digest(&j->chain, salt, buf_view(&j->payload), digest);
-	r = chain_hash(&j->chain, j->head.hash, ev, digest, j->head.hash);
+	r = chain_digest(&j->chain, salt, buf_view(&j->payload), digest);
+	if (r == 0)
+		r = chain_hash(&j->chain, j->head.hash, ev, digest, j->head.hash);
 	if (r < 0)
 		return err_set(e, r, "out of memory");
 	j->head.seq = ev->seq;
@@ -297,6 +300,7 @@ int journal_append(struct journal *j, struct event *ev, struct err *e)
 	if (ev->kind == EVENT_ORDER_CREATED)
 		ev->order_seq = ev->seq;
 	r = append(j, ev, &why);
+	CRASH_POINT("append");
 	if (r == 0)
 		r = projection_event(&j->projection, ev, &why);
 	if (r < 0) {
@@ -331,7 +335,9 @@ int journal_commit(struct journal *j, struct err *e)
 	r = projection_flush(&j->projection, &why);
 	if (r < 0)
 		return fail_batch(j, &why, e);
+	CRASH_POINT("commit");
 	r = sql_run(j->stmts[COMMIT], 0, &why);
+	CRASH_POINT("committed");
 	if (r < 0) {
 		/* A write that found no room was never synced: all else may be half on disk. */
 		if (r != -ENOSPC)

@@ -50,6 +50,27 @@ int reader_orders(struct reader *r, const struct order_filter *f,
 int reader_counts(struct reader *r, int (*on_count)(void *arg, struct str status, int64_t n),
 	void *arg, struct err *e);
 
+/* Orders on hold. Absent: any. */
+struct held_filter {
+	struct str stage, error;
+	int64_t before; /* seq; 0: from the newest */
+	size_t limit;
+};
+
+/* Newest first: `on_held` returns 0 to go on. Returns how many. */
+int reader_held(struct reader *r, const struct held_filter *f,
+	int (*on_held)(void *arg, int64_t seq, const struct id *id), void *arg, struct err *e);
+
+/* One cause of holds. Strings are borrowed during the callback. */
+struct held_cause {
+	struct str stage, error;
+	int64_t n, first_us, last_us;
+};
+
+/* The causes, most frequent first. Returns how many. */
+int reader_causes(struct reader *r, size_t limit,
+	int (*on_cause)(void *arg, const struct held_cause *cause), void *arg, struct err *e);
+
 /* seqs of orders that are not terminal and > `after`, ascending, up to `limit`. Returns how many.
  * */
 int reader_unfinished(struct reader *r, int64_t after, int64_t *seqs, size_t limit, struct err *e);

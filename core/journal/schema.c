@@ -21,14 +21,16 @@ static const char *const migrations[] = {
 	"CREATE INDEX events_order ON events(order_seq) WHERE order_seq IS NOT NULL;"
 
 	/* seq: of its order_created. body_seq: the event that holds the current body. email: lower
-	 * case, for searching. The indices end in seq, the rowid. */
+	 * case, for searching. stage: the one that holds it. The indices end in seq, the
+	 * rowid. */
 	"CREATE TABLE orders("
 	" seq INTEGER PRIMARY KEY, id BLOB NOT NULL UNIQUE, status TEXT NOT NULL,"
 	" is_open INTEGER NOT NULL, generation TEXT NOT NULL, email TEXT, body_seq INTEGER NOT "
 	"NULL,"
 	" created_us INTEGER NOT NULL, updated_us INTEGER NOT NULL, completed_us INTEGER,"
-	" total_minor INTEGER, error TEXT, last_seq INTEGER NOT NULL);"
+	" total_minor INTEGER, error TEXT, last_seq INTEGER NOT NULL, stage TEXT);"
 	"CREATE INDEX orders_status ON orders(status);"
+	"CREATE INDEX orders_held ON orders(stage, error) WHERE status = 'on_hold';"
 	"CREATE INDEX orders_open ON orders(is_open) WHERE is_open = 1;"
 	"CREATE INDEX orders_email ON orders(email) WHERE email IS NOT NULL;"
 

@@ -92,7 +92,9 @@ static int check_event(struct walk *w, sqlite3_stmt *s, struct err *e)
 		return r;
 	if (!sql_str(s, PAYLOAD).p)
 		return wrong(ev.seq, "its payload is missing", e);
-	chain_digest(&w->chain, salt, sql_str(s, PAYLOAD), digest);
+	r = chain_digest(&w->chain, salt, sql_str(s, PAYLOAD), digest);
+	if (r < 0)
+		return err_set(e, r, "out of memory");
 	if (stored_digest.n != CHAIN_HASH_SIZE || memcmp(digest, stored_digest.p, CHAIN_HASH_SIZE))
 		return wrong(ev.seq, "its payload is not what was appended", e);
 	r = chain_hash(&w->chain, w->hash, &ev, digest, w->hash);

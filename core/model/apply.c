@@ -4,6 +4,7 @@
 #include <assert.h>
 
 #include "base/mem.h"
+#include "model/ready.h"
 
 #define BIT(status) (1u << (status))
 
@@ -12,13 +13,13 @@ static const unsigned may_become_from[STAGE_STATUSES] = {
 	[STAGE_IDLE] =
 		BIT(STAGE_QUEUED) | BIT(STAGE_RETRYING) | BIT(STAGE_WAITING) | BIT(STAGE_HELD),
 	[STAGE_QUEUED] = BIT(STAGE_IDLE) | BIT(STAGE_QUEUED) | BIT(STAGE_RETRYING) |
-			 BIT(STAGE_WAITING) | BIT(STAGE_HELD) | BIT(STAGE_DONE),
+			 BIT(STAGE_WAITING) | BIT(STAGE_HELD) | BIT(STAGE_DONE) | BIT(STAGE_FAILED),
 	[STAGE_RETRYING] = BIT(STAGE_QUEUED) | BIT(STAGE_RETRYING) | BIT(STAGE_WAITING),
 	[STAGE_WAITING] = BIT(STAGE_QUEUED) | BIT(STAGE_RETRYING),
 	[STAGE_HELD] = BIT(STAGE_QUEUED) | BIT(STAGE_RETRYING) | BIT(STAGE_WAITING),
 	[STAGE_DONE] = BIT(STAGE_QUEUED) | BIT(STAGE_RETRYING),
 	[STAGE_SKIPPED] = BIT(STAGE_IDLE) | BIT(STAGE_HELD),
-	[STAGE_FAILED] = BIT(STAGE_QUEUED) | BIT(STAGE_RETRYING),
+	[STAGE_FAILED] = BIT(STAGE_QUEUED) | BIT(STAGE_RETRYING) | BIT(STAGE_WAITING),
 	[STAGE_UNDONE] = BIT(STAGE_QUEUED) | BIT(STAGE_RETRYING) | BIT(STAGE_HELD),
 };
 
@@ -27,6 +28,7 @@ static void move(struct stage_state *s, enum stage_status to)
 	assert(may_become_from[to] & BIT(s->status));
 	s->status = (uint8_t)to;
 	s->due_us = 0;
+	s->suspect = false;
 }
 
 /* --- what an event carries that the order keeps: copied before anything changes --- */
@@ -34,6 +36,7 @@ static void move(struct stage_state *s, enum stage_status to)
 struct kept {
 	char *message, *result, *body;
 	char *reason; /* the message once more, for the order itself */
+	char *key;
 };
 
 static void kept_fini(struct kept *k)
@@ -42,6 +45,7 @@ static void kept_fini(struct kept *k)
 	free(k->result);
 	free(k->body);
 	free(k->reason);
+	free(k->key);
 }
 
 static int keep(const struct event *ev, struct kept *k)
@@ -52,6 +56,8 @@ static int keep(const struct event *ev, struct kept *k)
 	if (ev->metadata.p && !(k->result = str_dup(ev->metadata)))
 		return -ENOMEM;
 	if (ev->body.p && !(k->body = str_dup(ev->body)))
+		return -ENOMEM;
+	if (ev->key.p && !(k->key = str_dup(ev->key)))
 		return -ENOMEM;
 	return 0;
 }
@@ -81,16 +87,12 @@ static void queue_stage(struct stage_state *s, bool undo)
 	s->attempt++;
 }
 
-static void queue_ready(struct order *o)
+/* A stage that is next and not wanted stays idle: decide_settle() skips it. */
+static void queue_ready(struct order *o, const struct sight *sight)
 {
-	uint64_t finished = 0;
-
 	for (size_t i = 0; i < o->pipeline->n_stages; i++)
-		if (o->stages[i].status == STAGE_DONE || o->stages[i].status == STAGE_SKIPPED)
-			finished |= (uint64_t)1 << i;
-	for (size_t i = 0; i < o->pipeline->n_stages; i++)
-		if (o->stages[i].status == STAGE_IDLE &&
-			!(o->pipeline->stages[i].after & ~finished))
+		if (o->stages[i].status == STAGE_IDLE && stage_is_next(o, i) &&
+			stage_is_wanted(o, i, sight))
 			queue_stage(&o->stages[i], false);
 }
 
@@ -104,7 +106,7 @@ static struct stage_state *next_undo(struct order *o)
 
 		if (!o->pipeline->stages[i].undo_event)
 			continue;
-		if (s->status == STAGE_IDLE && s->unsure)
+		if (s->unsure && (s->status == STAGE_IDLE || s->status == STAGE_FAILED))
 			return s;
 		if (s->status == STAGE_DONE && (!best || s->done_seq > best->done_seq))
 			best = s;
@@ -124,10 +126,10 @@ static void queue_undo(struct order *o)
 		queue_stage(s, true);
 }
 
-static void schedule(struct order *o)
+static void schedule(struct order *o, const struct sight *sight)
 {
 	if (o->phase == ORDER_RUNNING)
-		queue_ready(o);
+		queue_ready(o, sight);
 	else if (o->phase == ORDER_COMPENSATING)
 		queue_undo(o);
 }
@@ -180,19 +182,19 @@ static void on_retrying(
 
 static void on_lost(struct order *o, struct stage_state *s, const struct event *ev, struct kept *k)
 {
-	(void)ev;
 	s->unsure = true;
 	s->attempt++;
 	s->n_used++;
 	replace(&s->error, &k->message);
 	move(s, o->phase == ORDER_COMPENSATING && !s->undo ? STAGE_IDLE : STAGE_QUEUED);
+	s->suspect = ev->suspect && s->status == STAGE_QUEUED;
 }
 
 static void on_failed(
 	struct order *o, struct stage_state *s, const struct event *ev, struct kept *k)
 {
 	move(s, STAGE_FAILED);
-	s->unsure = false;
+	s->unsure = ev->unsure;
 	if (o->phase == ORDER_RUNNING) {
 		replace(&o->error, &k->reason);
 		turn_round(o, ev->awaited);
@@ -241,6 +243,7 @@ static void on_signalled(
 	move(s, STAGE_QUEUED);
 	s->attempt++;
 	replace(&s->signal, &k->result);
+	replace(&s->signal_key, &k->key);
 }
 
 static void on_undone(
@@ -266,7 +269,7 @@ static const struct stage_rule {
 	[EVENT_STAGE_SKIPPED] = {BIT(STAGE_IDLE), RUN, on_skipped},
 	[EVENT_STAGE_RETRYING] = {OUT | BIT(STAGE_WAITING), RUN | UNDO, on_retrying},
 	[EVENT_ATTEMPT_LOST] = {OUT, RUN | UNDO, on_lost},
-	[EVENT_STAGE_FAILED] = {OUT, RUN, on_failed},
+	[EVENT_STAGE_FAILED] = {OUT | BIT(STAGE_WAITING), RUN, on_failed},
 	[EVENT_STAGE_HELD] = {OUT | BIT(STAGE_WAITING), RUN | UNDO, on_held},
 	[EVENT_STAGE_RELEASED] = {BIT(STAGE_HELD), RUN | UNDO, on_released},
 	[EVENT_STAGE_WAITING] = {OUT, RUN | UNDO, on_waiting},
@@ -320,6 +323,7 @@ static int apply_order(struct order *o, const struct event *ev)
 int apply(struct order *o, const struct event *ev)
 {
 	_cleanup_(kept_fini) struct kept k = {0};
+	_cleanup_(sight_fini) struct sight sight = {0};
 	bool is_creation = ev->kind == EVENT_ORDER_CREATED;
 	int r;
 
@@ -327,6 +331,8 @@ int apply(struct order *o, const struct event *ev)
 		(is_creation ? !ev->body.p : o->seq != ev->order_seq) || order_is_terminal(o))
 		return -EPROTO;
 	r = keep(ev, &k);
+	if (r == 0)
+		r = sight_after(o, ev, &sight);
 	if (r < 0)
 		return r;
 	if (is_creation)
@@ -337,6 +343,6 @@ int apply(struct order *o, const struct event *ev)
 		return r;
 	o->last_seq = ev->seq;
 	o->updated_us = ev->time_us;
-	schedule(o);
+	schedule(o, &sight);
 	return 0;
 }

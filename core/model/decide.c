@@ -1,11 +1,14 @@
 /* Decisions: which event follows from a command, and what follows by itself after it. */
 #include "model/decide.h"
 
+#include <assert.h>
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 
 #include "base/mem.h"
+#include "model/condition.h"
+#include "model/ready.h"
 
 static struct event *add(const struct decide_env *env, const struct order *o,
 	struct event_list *out, enum event_kind kind)
@@ -205,6 +208,23 @@ static int decide_finished(const struct decide_env *env, const struct order *o,
 	return decide_hold(env, o, t, out, why);
 }
 
+/* The attempts are used up, and whether one of them took effect is not known. */
+static int decide_exhausted(const struct decide_env *env, const struct order *o,
+	const struct task *t, struct event_list *out, const char *why)
+{
+	struct event *ev;
+
+	if (t->undo || o->pipeline->stages[t->stage].on_exhausted == EXHAUSTED_HOLD)
+		return decide_hold(env, o, t, out, why);
+	ev = add_stage(env, o, t->stage, out, EVENT_STAGE_FAILED);
+	if (!ev)
+		return -ENOMEM;
+	ev->unsure = true;
+	ev->duration_ms = t->duration_ms;
+	ev->awaited = o->out & ~((uint64_t)1 << t->stage);
+	return set_message(out, ev, "%s", why);
+}
+
 static int64_t backoff_ms(
 	const struct decide_env *env, const struct retry_policy *p, uint32_t n_used)
 {
@@ -235,7 +255,7 @@ static int decide_again(const struct decide_env *env, const struct order *o, con
 	if (o->phase == ORDER_COMPENSATING && !t->undo)
 		return decide_lost_of(env, o, t->stage, out, why);
 	if (s->n_used + 1 >= p->attempts)
-		return decide_hold(env, o, t, out, why);
+		return decide_exhausted(env, o, t, out, why);
 	ev = add_stage(env, o, t->stage, out, EVENT_STAGE_RETRYING);
 	if (!ev)
 		return -ENOMEM;
@@ -287,13 +307,17 @@ int decide_verdict(const struct decide_env *env, const struct order *o, const st
 }
 
 int decide_lost(const struct decide_env *env, const struct order *o, size_t stage, uint32_t attempt,
-	struct event_list *out)
+	bool suspect, struct event_list *out)
 {
 	const struct stage_state *s = &o->stages[stage];
+	int r;
 
 	if (order_is_terminal(o) || !may_be_out(s) || s->attempt != attempt)
 		return -EALREADY;
-	return decide_lost_of(env, o, stage, out, "the worker died during the attempt");
+	r = decide_lost_of(env, o, stage, out, "the worker died during the attempt");
+	if (r == 0)
+		out->first->suspect = suspect;
+	return r;
 }
 
 /* --- people --- */
@@ -374,10 +398,46 @@ int decide_expired(
 
 /* --- what follows by itself --- */
 
+/* While an order turns round nothing is started; what is not out any more ended without an answer. */
+static bool is_stranded(const struct order *o, size_t i)
+{
+	const struct stage_state *s = &o->stages[i];
+
+	return o->phase == ORDER_COMPENSATING && !s->undo && may_be_out(s) &&
+	       !(o->out & (uint64_t)1 << i);
+}
+
 static bool is_used_up(const struct order *o, size_t i)
 {
 	return o->stages[i].status == STAGE_QUEUED &&
 	       o->stages[i].n_used >= o->pipeline->stages[i].retry.attempts;
+}
+
+static int decide_used_up(
+	const struct decide_env *env, const struct order *o, size_t i, struct event_list *out)
+{
+	struct task t = {.stage = i, .undo = o->stages[i].undo, .duration_ms = -1};
+	const char *error = o->stages[i].error;
+
+	return decide_exhausted(env, o, &t, out, error ? error : "attempts used up");
+}
+
+/* It is a stage's turn, and apply() did not queue it: its condition does not hold. */
+static bool is_declined(const struct order *o, size_t i)
+{
+	return o->phase == ORDER_RUNNING && o->stages[i].status == STAGE_IDLE &&
+	       stage_is_next(o, i);
+}
+
+static int decide_skip(
+	const struct decide_env *env, const struct order *o, size_t i, struct event_list *out)
+{
+	_cleanup_(buf_fini) struct buf why = {0};
+	struct event *ev = add_stage(env, o, i, out, EVENT_STAGE_SKIPPED);
+
+	assert(o->pipeline->stages[i].when);
+	condition_why_not(o->pipeline->stages[i].when, &why);
+	return ev && !why.failed ? set_message(out, ev, "skipped: %s", why.data) : -ENOMEM;
 }
 
 static bool is_over(const struct order *o, size_t i)
@@ -411,18 +471,17 @@ int decide_settle(const struct decide_env *env, const struct order *o, struct ev
 	if (order_is_terminal(o))
 		return 0;
 	for (size_t i = 0; i < o->pipeline->n_stages; i++) {
-		struct event *ev;
-
-		if (!is_used_up(o, i))
-			continue;
-		ev = add_stage(env, o, i, out, EVENT_STAGE_HELD);
-		if (!ev)
-			return -ENOMEM;
-		return set_message(out, ev, "%s",
-			       o->stages[i].error ? o->stages[i].error : "attempts used up") < 0
-			       ? -ENOMEM
-			       : 1;
+		if (is_stranded(o, i))
+			return decide_lost_of(
+				       env, o, i, out, "the attempt was left without an answer") < 0
+				       ? -ENOMEM
+				       : 1;
+		if (is_used_up(o, i))
+			return decide_used_up(env, o, i, out) < 0 ? -ENOMEM : 1;
 	}
+	for (size_t i = 0; i < o->pipeline->n_stages; i++)
+		if (is_declined(o, i))
+			return decide_skip(env, o, i, out) < 0 ? -ENOMEM : 1;
 	for (size_t i = 0; i < o->pipeline->n_stages; i++)
 		if (!is_over(o, i))
 			return 0;

@@ -24,9 +24,10 @@ int decide_create(const struct decide_env *env, const struct id *id, const struc
 int decide_verdict(const struct decide_env *env, const struct order *o, const struct task *t,
 	struct event_list *out);
 
-/* The process died while this attempt was out. -EALREADY: it was not the current one. */
+/* The process died while this attempt was out; `suspect`: in the stage's own code. -EALREADY: it was not the
+ * current one. */
 int decide_lost(const struct decide_env *env, const struct order *o, size_t stage, uint32_t attempt,
-	struct event_list *out);
+	bool suspect, struct event_list *out);
 
 /* A person cancels. -EALREADY: cancelling already; -EINVAL: terminal. */
 int decide_cancel(const struct decide_env *env, const struct order *o, struct str reason,

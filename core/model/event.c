@@ -24,6 +24,8 @@ static const struct event_kind_info kinds[EVENT_KINDS] = {
 	[EVENT_ORDER_CANCELLED] = {"order_cancelled", "failed", true},
 	[EVENT_STATE_ADJUSTED] = {"state_adjusted", "info", false},
 	[EVENT_PIPELINE_LOADED] = {"pipeline_loaded", "info", false},
+	[EVENT_STAGE_PAUSED] = {"stage_paused", "info", false},
+	[EVENT_STAGE_RESUMED] = {"stage_resumed", "info", false},
 };
 
 const struct event_kind_info *event_kind_info(enum event_kind kind)
@@ -84,6 +86,8 @@ struct field {
 
 static const struct field fields[] = {
 	FIELD("undo", FIELD_FLAG, undo, 0),
+	FIELD("suspect", FIELD_FLAG, suspect, 0),
+	FIELD("unsure", FIELD_FLAG, unsure, 0),
 	FIELD("message", FIELD_TEXT, message, 0),
 	FIELD("metadata", FIELD_RAW, metadata, 0),
 	FIELD("duration_ms", FIELD_INT, duration_ms, -1),

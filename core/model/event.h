@@ -27,6 +27,8 @@ enum event_kind {
 	EVENT_ORDER_CANCELLED = 15,
 	EVENT_STATE_ADJUSTED = 16,
 	EVENT_PIPELINE_LOADED = 17,
+	EVENT_STAGE_PAUSED = 18, /* an operator stopped the stage taking tasks */
+	EVENT_STAGE_RESUMED = 19,
 	EVENT_KINDS
 };
 
@@ -56,7 +58,9 @@ struct event {
 	uint32_t attempt; /* 0: not about an attempt */
 
 	/* payload; absent or zero where the kind has no use for it */
-	bool undo; /* about the undo direction */
+	bool undo;    /* about the undo direction */
+	bool suspect; /* ATTEMPT_LOST: the stage's code ran when the process died */
+	bool unsure;  /* STAGE_FAILED: no attempt had an answer, so it may have happened */
 	struct str message;
 	struct str metadata; /* JSON object: the stage's result */
 	int64_t duration_ms; /* of the attempt; -1: none */

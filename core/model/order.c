@@ -20,6 +20,7 @@ void order_free(struct order *o)
 		free(o->stages[i].error);
 		free(o->stages[i].result);
 		free(o->stages[i].signal);
+		free(o->stages[i].signal_key);
 	}
 	free(o->body);
 	free(o->error);
@@ -42,6 +43,14 @@ const char *order_error(const struct order *o)
 		if (o->stages[i].status == STAGE_HELD)
 			return o->stages[i].error;
 	return o->error;
+}
+
+const char *order_held_stage(const struct order *o)
+{
+	for (size_t i = 0; !order_is_terminal(o) && i < o->pipeline->n_stages; i++)
+		if (o->stages[i].status == STAGE_HELD)
+			return o->pipeline->stages[i].name;
+	return NULL;
 }
 
 static const char *current_label(const struct order *o)

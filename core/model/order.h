@@ -29,6 +29,7 @@ struct stage_state {
 	uint8_t status;	  /* enum stage_status */
 	bool undo;	  /* what is queued, retrying or held is the undo */
 	bool unsure;	  /* an attempt ended without an answer: it may have happened */
+	bool suspect;	  /* its code ran when a process died: tried alone first */
 	uint32_t attempt; /* the current one, from 1; 0 before the first */
 	uint32_t n_used;  /* attempts that count against the policy */
 	int64_t due_us;	  /* STAGE_RETRYING, STAGE_WAITING */
@@ -36,6 +37,7 @@ struct stage_state {
 	char *error;	  /* last error, owned; may be NULL */
 	char *result;	  /* JSON object, owned; may be NULL */
 	char *signal;	  /* body of the answer it waited for, owned; may be NULL */
+	char *signal_key; /* the Idempotency-Key it came with, owned; may be NULL */
 };
 
 struct order {
@@ -72,6 +74,8 @@ bool order_is_on_hold(const struct order *o);
 const char *order_status(const struct order *o);
 /* Why it failed or is on hold; NULL when it is neither. Borrowed. */
 const char *order_error(const struct order *o);
+/* The first stage that holds it; NULL when none does. Borrowed. */
+const char *order_held_stage(const struct order *o);
 /* The word for one stage. A queued stage that is `out` is "running". */
 const char *order_stage_word(const struct order *o, size_t stage);
 

@@ -3,6 +3,7 @@
 
 #include "base/digest.h"
 #include "base/mem.h"
+#include "model/condition.h"
 #include "model/pipeline_keys.h"
 
 static int set_digest(struct pipeline *p, struct str text)
@@ -18,26 +19,10 @@ static int set_digest(struct pipeline *p, struct str text)
 	return 0;
 }
 
-static void check_retry(const struct stage_spec *s, struct yaml_faults *faults)
-{
-	const struct yaml_node *retry = yaml_get(s->node, "retry"), *at = yaml_get(retry, "max");
-	char max[OPTION_UNIT_TEXT_SIZE], backoff[OPTION_UNIT_TEXT_SIZE];
-
-	if (!retry || s->retry.max_ms >= s->retry.backoff_ms)
-		return;
-	if (!at)
-		at = yaml_get(retry, "backoff");
-	option_duration_text(s->retry.max_ms, max);
-	option_duration_text(s->retry.backoff_ms, backoff);
-	yaml_fault(faults, at ? at : retry,
-		"the longest wait (max: %s) is shorter than the first one (backoff: %s)", max,
-		backoff);
-}
-
 static int read_stage(const struct yaml_node *node, const struct stage_spec *defaults,
 	struct stage_spec *ret, struct arena *arena, struct yaml_faults *faults)
 {
-	const struct yaml_node *config = yaml_get(node, "config");
+	const struct yaml_node *config = yaml_get(node, "config"), *when = yaml_get(node, "when");
 	struct stage_entry entry = {.spec = *defaults};
 	int r;
 
@@ -49,7 +34,9 @@ static int read_stage(const struct yaml_node *node, const struct stage_spec *def
 		yaml_fault(faults, config, "'config' must be a map of the plugin's options");
 	else if (config && config->type == YAML_MAP)
 		entry.spec.config = config;
-	check_retry(&entry.spec, faults);
+	policies_complete(&entry.spec, defaults, faults);
+	if (when && condition_read(when, arena, &entry.spec.when, faults) < 0)
+		return -ENOMEM;
 	*ret = entry.spec;
 	return 0;
 }
@@ -107,7 +94,7 @@ static int read_document(struct pipeline *p, struct yaml_faults *faults)
 			head.name, PIPELINE_NAME_MAX);
 	p->name = head.name;
 	head.defaults.node = yaml_get(root, "defaults");
-	check_retry(&head.defaults, faults);
+	policies_complete(&head.defaults, NULL, faults);
 	r = catalog_read(yaml_get(root, "catalog"), &p->document->arena, &p->catalog, faults);
 	if (r < 0)
 		return r;

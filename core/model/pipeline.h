@@ -7,6 +7,8 @@
 #include "base/json.h"
 #include "base/yaml.h"
 
+struct condition;
+
 enum {
 	PIPELINE_STAGES_MAX = 64,  /* a set of stages fits one uint64_t */
 	PIPELINE_DIGEST_SIZE = 17, /* 16 hex digits of SHA-256 and a NUL */
@@ -20,6 +22,26 @@ struct retry_policy {
 	double jitter; /* ± this part of the wait, 0 to 1 */
 };
 
+/* After that many attempts in the window ended in retry, timeout or crash, no more start for a while; then
+ * that many probes decide. */
+struct breaker_policy {
+	int64_t failures; /* 0: no breaker */
+	int64_t window_ms, open_for_ms;
+	int64_t probes;
+};
+
+/* At most `n` attempts start in `per_ms`. */
+struct rate_policy {
+	int64_t n; /* 0: no limit */
+	int64_t per_ms;
+};
+
+/* What becomes of an order when a stage's attempts are used up. */
+enum on_exhausted {
+	EXHAUSTED_HOLD, /* it waits for an operator */
+	EXHAUSTED_FAIL, /* it fails and is undone, that stage included: its outcome is unknown */
+};
+
 struct stage_spec {
 	const char *name, *plugin;
 	const char *status;	/* the order's status while this is its current stage */
@@ -30,6 +52,10 @@ struct stage_spec {
 	int64_t in_flight;	/* tasks it holds at most: running, and waiting by SL_LATER */
 	int64_t timeout_ms;
 	struct retry_policy retry;
+	struct breaker_policy breaker;
+	struct rate_policy rate;
+	int64_t on_exhausted;	      /* enum on_exhausted; of the run: an undo is always held */
+	const struct condition *when; /* the stage is skipped when it does not hold; may be NULL */
 	bool irreversible;
 	const struct yaml_node *config; /* the plugin's own options; may be NULL */
 	const struct yaml_node *node;	/* the whole entry, for placed errors */

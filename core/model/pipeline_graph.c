@@ -1,5 +1,6 @@
 /* The stages of a pipeline file among each other: names, words, events, who waits for whom. */
 #include "base/mem.h"
+#include "model/condition.h"
 #include "model/event.h"
 #include "model/pipeline_keys.h"
 
@@ -163,8 +164,8 @@ static int find(const struct stage_spec *specs, size_t n, struct str name)
 	return -1;
 }
 
-static void fault_of_unknown(const struct stage_spec *specs, size_t n, const struct yaml_node *item,
-	struct yaml_faults *faults)
+static void fault_of_unknown(const struct stage_spec *specs, size_t n, struct str name,
+	const struct yaml_node *at, struct yaml_faults *faults)
 {
 	const char *names[PIPELINE_STAGES_MAX + 1];
 	const char *guess;
@@ -174,12 +175,12 @@ static void fault_of_unknown(const struct stage_spec *specs, size_t n, const str
 		if (specs[i].name)
 			names[n_names++] = specs[i].name;
 	names[n_names] = NULL;
-	guess = yaml_suggest(item->text, names);
+	guess = yaml_suggest(name, names);
 	if (guess)
-		yaml_fault(faults, item, "no stage is called '%.64s' (did you mean '%s'?)",
-			item->text.p, guess);
+		yaml_fault(faults, at, "no stage is called '%.64s' (did you mean '%s'?)", name.p,
+			guess);
 	else
-		yaml_fault(faults, item, "no stage is called '%.64s'", item->text.p);
+		yaml_fault(faults, at, "no stage is called '%.64s'", name.p);
 }
 
 /* The set of stages that stage `at` waits for. */
@@ -197,7 +198,7 @@ static uint64_t read_after(
 		if (item->type != YAML_STRING)
 			continue;
 		if (other < 0)
-			fault_of_unknown(specs, n, item, faults);
+			fault_of_unknown(specs, n, item->text, item, faults);
 		else if ((size_t)other == at)
 			yaml_fault(faults, item, "stage '%s' cannot come after itself",
 				specs[at].name);
@@ -255,6 +256,54 @@ static void walk_from(struct walk *w, size_t stage)
 	w->finished |= UINT64_C(1) << stage;
 }
 
+/* A condition and what it may look at. */
+struct asking {
+	const struct stage_spec *specs;
+	size_t n, stage;
+	uint64_t before; /* stages that are over when it is asked */
+	struct yaml_faults *faults;
+};
+
+static void check_asked(void *arg, struct str name, const struct yaml_node *at)
+{
+	const struct asking *a = arg;
+	int other = find(a->specs, a->n, name);
+
+	if (other < 0)
+		fault_of_unknown(a->specs, a->n, name, at, a->faults);
+	else if (!(a->before & UINT64_C(1) << other))
+		yaml_fault(a->faults, at,
+			"'%s' has no result yet: stage '%.64s' does not come after it", name.p,
+			a->specs[a->stage].name ? a->specs[a->stage].name : "?");
+}
+
+/* All stages that come before, at any distance. */
+static uint64_t stages_before(const struct stage_spec *specs, size_t n, size_t stage)
+{
+	uint64_t before = specs[stage].after, known = 0;
+
+	while (before != known) {
+		known = before;
+		for (size_t i = 0; i < n; i++)
+			if (known & UINT64_C(1) << i)
+				before |= specs[i].after;
+	}
+	return before;
+}
+
+static void check_condition(
+	const struct stage_spec *specs, size_t n, size_t stage, struct yaml_faults *faults)
+{
+	struct asking a = {.specs = specs,
+		.n = n,
+		.stage = stage,
+		.before = stages_before(specs, n, stage),
+		.faults = faults};
+
+	if (specs[stage].when)
+		condition_each_stage(specs[stage].when, check_asked, &a);
+}
+
 int stages_connect(
 	struct stage_spec *specs, size_t n, struct arena *arena, struct yaml_faults *faults)
 {
@@ -268,5 +317,7 @@ int stages_connect(
 		specs[i].after = read_after(specs, n, i, faults);
 	for (size_t i = 0; i < n; i++)
 		walk_from(&walk, i);
+	for (size_t i = 0; i < n; i++)
+		check_condition(specs, n, i, faults);
 	return 0;
 }

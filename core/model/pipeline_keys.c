@@ -2,11 +2,13 @@
 #include "model/pipeline_keys.h"
 
 #include "base/mem.h"
+#include "model/condition.h"
 
-#define SPEC(field)  offsetof(struct stage_spec, field)
-#define RETRY(field) offsetof(struct retry_policy, field)
-#define HOUR	     3600000
-#define DAY	     (24 * (int64_t)HOUR)
+#define SPEC(field)    offsetof(struct stage_spec, field)
+#define RETRY(field)   offsetof(struct retry_policy, field)
+#define BREAKER(field) offsetof(struct breaker_policy, field)
+#define HOUR	       3600000
+#define DAY	       (24 * (int64_t)HOUR)
 
 static const struct sl_option retry_options[] = {
 	{SL_OPTION_INT, 0, "attempts", "attempts in all, the first one counted", "5", NULL,
@@ -23,6 +25,20 @@ static const struct sl_option retry_options[] = {
 static const struct option_map retry_map = {
 	.options = retry_options, .n_options = ARRAY_LEN(retry_options)};
 
+static const struct sl_option breaker_options[] = {
+	{SL_OPTION_INT, 0, "failures",
+		"attempts that end in retry, timeout or crash until it opens; 0: never", "10", NULL,
+		BREAKER(failures), 0, 1000000},
+	{SL_OPTION_DURATION, 0, "window", "time in which they are counted", "30s", NULL,
+		BREAKER(window_ms), 1, DAY},
+	{SL_OPTION_DURATION, 0, "open_for", "how long orders are then held back", "15s", NULL,
+		BREAKER(open_for_ms), 1, DAY},
+	{SL_OPTION_INT, 0, "probes", "attempts that must end well before it closes", "1", NULL,
+		BREAKER(probes), 1, 1000},
+};
+static const struct option_map breaker_map = {
+	.options = breaker_options, .n_options = ARRAY_LEN(breaker_options)};
+
 /* Written in `defaults` for all stages, and in a stage for itself. */
 static const struct sl_option policy_options[] = {
 	{SL_OPTION_INT, 0, "workers", "threads that run the stage's code at once", "4", NULL,
@@ -32,12 +48,19 @@ static const struct sl_option policy_options[] = {
 		SPEC(in_flight), 1, 1000000},
 	{SL_OPTION_DURATION, 0, "timeout", "longest time of one attempt", "10s", NULL,
 		SPEC(timeout_ms), 1, 30 * DAY},
+	{SL_OPTION_CHOICE, 0, "on_exhausted",
+		"when the attempts are used up: hold for an operator, or fail and undo", "hold",
+		"hold|fail", SPEC(on_exhausted)},
 };
 static const struct option_key policy_keys[] = {
 	{.name = "retry",
 		.summary = "what happens after a passing trouble",
 		.map = &retry_map,
 		.offset = SPEC(retry)},
+	{.name = "breaker",
+		.summary = "holds orders back while the stage is in trouble; absent: none",
+		.map = &breaker_map,
+		.offset = SPEC(breaker)},
 };
 static const struct option_map policy_map = {.options = policy_options,
 	.n_options = ARRAY_LEN(policy_options),
@@ -78,7 +101,28 @@ static void config_schema(struct json_writer *w)
 	type_is(w, "object");
 }
 
+static void rate_schema(struct json_writer *w)
+{
+	type_is(w, "string");
+	json_key(w, "pattern");
+	json_text(w, "^[1-9][0-9]{0,6}/[smh]$");
+}
+
+#define CONDITION_REF "#/$defs/condition"
+
+static void when_schema(struct json_writer *w)
+{
+	json_key(w, "$ref");
+	json_text(w, CONDITION_REF);
+}
+
 static const struct option_key stage_keys[] = {
+	{.name = "when",
+		.summary = "the condition without which the stage is skipped",
+		.schema = when_schema},
+	{.name = "rate",
+		.summary = "attempts that start at most in a second, minute or hour, such as 200/s",
+		.schema = rate_schema},
 	{.name = "config", .summary = "the plugin's own options", .schema = config_schema},
 };
 const struct option_map stage_map = {.options = stage_options,
@@ -205,5 +249,12 @@ void pipeline_schema(struct json_writer *w)
 	json_key(w, "title");
 	json_text(w, "Stageline pipeline");
 	option_map_schema(&pipeline_map, w);
+	json_key(w, "$defs");
+	json_open(w, '{');
+	json_key(w, "condition");
+	json_open(w, '{');
+	condition_schema(w, CONDITION_REF);
+	json_close(w, '}');
+	json_close(w, '}');
 	json_close(w, '}');
 }

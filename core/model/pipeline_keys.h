@@ -32,6 +32,11 @@ int catalog_read(const struct yaml_node *list, struct arena *arena, struct str *
 /* Checks keys and values of `state`. */
 void state_check(const struct yaml_node *map, struct yaml_faults *faults);
 
+/* Completes what a stage, or `defaults`, says about retries, breaker and rate: what tables cannot say.
+ * `inherited`: the policies of `defaults`; NULL for `defaults` itself. */
+void policies_complete(
+	struct stage_spec *s, const struct stage_spec *inherited, struct yaml_faults *faults);
+
 /* [a-z][a-z0-9_-]*, at most PIPELINE_NAME_MAX. */
 bool pipeline_is_name(const char *s);
 /* Names that clash, words that are taken, stages that wait for nobody known or for each other.

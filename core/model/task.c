@@ -26,6 +26,7 @@ void task_free(struct task *t)
 		return;
 	free(t->order);
 	free(t->results);
+	free(t->signal);
 	free(t->message);
 	free(t->shortage);
 	free(t->result);

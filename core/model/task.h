@@ -6,6 +6,14 @@
 #include "model/event.h"
 #include "model/pipeline.h"
 
+/* How far an attempt is. */
+enum task_mark {
+	TASK_MARK_FREE,
+	TASK_MARK_OUT,	   /* handed out, not started */
+	TASK_MARK_RUNNING, /* in the stage's code */
+	TASK_MARK_LATER,   /* started, waiting by SL_LATER */
+};
+
 enum verdict {
 	VERDICT_DONE,
 	VERDICT_FAIL,
@@ -34,8 +42,12 @@ struct task {
 	int64_t order_seq;
 	uint32_t attempt;
 	bool undo;
-	char *order;	    /* JSON object */
-	char *results;	    /* JSON object: name → result */
+	char *order;   /* JSON object */
+	char *results; /* JSON object: name → result */
+	char *signal;  /* JSON: the answer from outside it waited for; may be NULL */
+	/* Where the pool says how far the attempt is, in memory that outlives the process; may be NULL. */
+	_Atomic unsigned char *mark;
+	bool was_out;	    /* engine: this verdict ended an attempt that was out */
 	uint32_t turn;	    /* SL_LATER answers so far */
 	int64_t due_ms;	    /* monotonic: when a LATER task goes on */
 	int64_t started_us; /* monotonic: first call of this attempt */

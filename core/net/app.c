@@ -16,7 +16,7 @@ static void on_answers(evutil_socket_t fd, short events, void *arg)
 
 		n = n->next;
 		app->n_unanswered--;
-		orders_answer(app, c);
+		c->on_answer(c);
 	}
 }
 
@@ -77,9 +77,17 @@ int app_start(
 	return r == 0 ? live_start(app->live, options->journal_path, options->set, e) : r;
 }
 
+void app_submit(struct app *app, struct command *c)
+{
+	app->n_unanswered++;
+	c->owner = app;
+	engine_submit(app->engine, c);
+}
+
 void app_drain(struct app *app)
 {
 	app->is_draining = true;
+	bulk_close(app);
 	live_close_all(app->live);
 	http_drain(app->http);
 }
@@ -92,6 +100,7 @@ void app_free(struct app *app)
 		on_answers(-1, 0, app);
 		event_free(app->on_answers);
 	}
+	bulk_free_all(app);
 	reading_destroy(app->reading);
 	live_stop(app->live);
 	http_destroy(app->http);

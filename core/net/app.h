@@ -13,6 +13,7 @@ struct app_limits {
 };
 
 struct live_room;
+struct bulk;
 
 struct app {
 	struct event_base *base;
@@ -25,6 +26,8 @@ struct app {
 	struct queue answers; /* commands that came back */
 	struct event *on_answers;
 	int64_t n_unanswered;
+	struct bulk *bulks; /* jobs on many dead letters, newest first */
+	int64_t n_bulks;    /* since start */
 	bool is_draining;
 };
 
@@ -43,6 +46,8 @@ int app_create(struct event_base *base, const struct app_options *options, struc
 	struct err *e);
 int app_start(
 	struct app *app, struct engine *engine, const struct app_options *options, struct err *e);
+/* Sends a command to the engine; its on_answer is called on the net loop. */
+void app_submit(struct app *app, struct command *c);
 /* Nothing new is accepted; watchers are told to come back. */
 void app_drain(struct app *app);
 void app_free(struct app *app);
@@ -54,7 +59,26 @@ extern const struct http_route app_routes[];
 void route_place_order(void *app, struct http_request *req);
 void route_get_order(void *app, struct http_request *req);
 void route_list_orders(void *app, struct http_request *req);
-void orders_answer(struct app *app, struct command *c);
+/* Answers with the order and its events, as GET does. */
+void orders_answer_read(struct app *app, struct http_request *req, const struct id *id);
+
+/* people.c */
+void route_cancel_order(void *app, struct http_request *req);
+void route_signal_order(void *app, struct http_request *req);
+void route_pause_stage(void *app, struct http_request *req);
+void route_resume_stage(void *app, struct http_request *req);
+void route_adjust_state(void *app, struct http_request *req);
+
+/* dead_letters.c, bulk.c */
+void route_dead_letters(void *app, struct http_request *req);
+void route_edit_dead_letter(void *app, struct http_request *req);
+void route_retry_dead_letters(void *app, struct http_request *req);
+void route_skip_dead_letters(void *app, struct http_request *req);
+void route_discard_dead_letters(void *app, struct http_request *req);
+void route_bulk_job(void *app, struct http_request *req);
+/* Bulk jobs end where they are. */
+void bulk_close(struct app *app);
+void bulk_free_all(struct app *app);
 
 /* operations.c */
 void route_products(void *app, struct http_request *req);

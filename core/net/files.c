@@ -90,8 +90,10 @@ static int make_etag(struct file *f)
 		return r;
 	digest_start(&d);
 	digest_add(&d, f->data, f->n);
-	digest_finish(&d, bytes);
+	r = digest_finish(&d, bytes);
 	digest_fini(&d);
+	if (r < 0)
+		return r;
 	digest_text(bytes, text);
 	snprintf(f->etag, sizeof f->etag, "\"%.32s\"", text);
 	return 0;

@@ -109,6 +109,30 @@ void route_readyz(void *arg, struct http_request *req)
 
 /* --- the pipeline --- */
 
+static void write_breaker(struct json_writer *w, const struct stage_spec *s)
+{
+	if (s->breaker.failures) {
+		json_key(w, "breaker");
+		json_open(w, '{');
+		write_numbers(w,
+			(struct number[]){{"failures", s->breaker.failures},
+				{"window_ms", s->breaker.window_ms},
+				{"open_for_ms", s->breaker.open_for_ms},
+				{"probes", s->breaker.probes}},
+			4);
+		json_close(w, '}');
+	}
+	if (s->rate.n) {
+		json_key(w, "rate");
+		json_open(w, '{');
+		write_numbers(w,
+			(struct number[]){{"attempts", s->rate.n}, {"per_ms", s->rate.per_ms}}, 2);
+		json_close(w, '}');
+	}
+	json_key(w, "on_exhausted");
+	json_text(w, s->on_exhausted == EXHAUSTED_FAIL ? "fail" : "hold");
+}
+
 static void write_policy(struct json_writer *w, const struct stage_spec *s)
 {
 	write_numbers(w,
@@ -126,6 +150,7 @@ static void write_policy(struct json_writer *w, const struct stage_spec *s)
 	json_key(w, "jitter");
 	json_double(w, s->retry.jitter);
 	json_close(w, '}');
+	write_breaker(w, s);
 	json_key(w, "irreversible");
 	json_bool(w, s->irreversible);
 }
@@ -134,6 +159,10 @@ static void write_live(struct json_writer *w, const struct engine_stage_stats *s
 {
 	json_key(w, "live");
 	json_open(w, '{');
+	json_key(w, "paused");
+	json_bool(w, s->is_paused);
+	json_key(w, "breaker");
+	json_text(w, s->breaker);
 	write_numbers(w,
 		(struct number[]){{"waiting", s->waiting}, {"out", s->out},
 			{"oldest_ms", s->oldest_ms}, {"done", s->done}, {"failed", s->failed},

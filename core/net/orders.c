@@ -81,6 +81,35 @@ static bool take_body(struct app *app, struct http_request *req, struct command 
 	return true;
 }
 
+static void answer_placed(struct http_request *req, const struct command *c)
+{
+	struct buf body = {0};
+	struct json_writer w = {&body, false};
+	char id[ID_TEXT_SIZE], location[ID_TEXT_SIZE + 16];
+
+	id_text(&c->id, id);
+	snprintf(location, sizeof location, "/orders/%s", id);
+	http_add_header(req, "Location", location);
+	order_created_json(&c->id, c->created_us, str_of(c->body), &w);
+	http_reply_json(req, 200, &body);
+	buf_fini(&body);
+}
+
+static void answer(struct command *c)
+{
+	struct http_request *req = c->context;
+
+	if (c->result == 0) {
+		answer_placed(req, c);
+	} else if (c->result == -EEXIST) {
+		http_problem(req, 422, "%s", err_text(&c->err));
+	} else {
+		http_add_header(req, "Retry-After", "5");
+		http_problem(req, 503, "the order was not accepted: %s", err_text(&c->err));
+	}
+	command_free(c);
+}
+
 void route_place_order(void *arg, struct http_request *req)
 {
 	struct app *app = arg;
@@ -97,38 +126,8 @@ void route_place_order(void *arg, struct http_request *req)
 		command_free(c);
 		return;
 	}
-	app->n_unanswered++;
-	engine_submit(app->engine, c);
-}
-
-static void answer_placed(struct http_request *req, const struct command *c)
-{
-	struct buf body = {0};
-	struct json_writer w = {&body, false};
-	char id[ID_TEXT_SIZE], location[ID_TEXT_SIZE + 16];
-
-	id_text(&c->id, id);
-	snprintf(location, sizeof location, "/orders/%s", id);
-	http_add_header(req, "Location", location);
-	order_created_json(&c->id, c->created_us, str_of(c->body), &w);
-	http_reply_json(req, 200, &body);
-	buf_fini(&body);
-}
-
-void orders_answer(struct app *app, struct command *c)
-{
-	struct http_request *req = c->context;
-
-	(void)app;
-	if (c->result == 0) {
-		answer_placed(req, c);
-	} else if (c->result == -EEXIST) {
-		http_problem(req, 422, "%s", err_text(&c->err));
-	} else {
-		http_add_header(req, "Retry-After", "5");
-		http_problem(req, 503, "the order was not accepted: %s", err_text(&c->err));
-	}
-	command_free(c);
+	c->on_answer = answer;
+	app_submit(app, c);
 }
 
 /* --- looking at one --- */
@@ -197,29 +196,38 @@ static void done_get(struct read_job *job)
 	free(g);
 }
 
-void route_get_order(void *arg, struct http_request *req)
+static void read_order(
+	struct app *app, struct http_request *req, const struct id *id, int64_t at_seq)
 {
-	struct app *app = arg;
-	struct get_job *g;
-	int64_t at_seq;
-	struct id id;
+	struct get_job *g = calloc(1, sizeof *g);
 
-	if (id_parse(http_param(req, "id"), &id) < 0) {
-		http_problem(req, 404,
-			"there is no such order: an id looks like "
-			"01890a5d-ac96-774b-bcce-b302099a8057");
-		return;
-	}
-	if (!app_query_int(req, "at", 1, INT64_MAX, INT64_MAX, &at_seq))
-		return;
-	g = calloc(1, sizeof *g);
 	if (!g) {
 		http_problem(req, 503, "no memory");
 		return;
 	}
-	*g = (struct get_job){
-		.job = {.run = run_get, .done = done_get}, .req = req, .id = id, .at_seq = at_seq};
+	g->job = (struct read_job){.run = run_get, .done = done_get};
+	g->req = req;
+	g->id = *id;
+	g->at_seq = at_seq;
 	reading_submit(app->reading, &g->job);
+}
+
+void orders_answer_read(struct app *app, struct http_request *req, const struct id *id)
+{
+	read_order(app, req, id, INT64_MAX);
+}
+
+void route_get_order(void *arg, struct http_request *req)
+{
+	int64_t at_seq;
+	struct id id;
+
+	if (id_parse(http_param(req, "id"), &id) < 0)
+		http_problem(req, 404,
+			"there is no such order: an id looks like "
+			"01890a5d-ac96-774b-bcce-b302099a8057");
+	else if (app_query_int(req, "at", 1, INT64_MAX, INT64_MAX, &at_seq))
+		read_order(arg, req, &id, at_seq);
 }
 
 /* --- lists --- */

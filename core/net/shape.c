@@ -84,6 +84,23 @@ static const struct member *member_find(const struct member *table, size_t n, co
 	return NULL;
 }
 
+/* One step of a JSON Pointer (RFC 6901), cut at a character so that it stays UTF-8. */
+static void pointer_step(const char *at, const char *name, char *out, size_t size)
+{
+	size_t n = (size_t)snprintf(out, size, "%s/", at);
+
+	for (const char *p = name; *p; p++) {
+		size_t need = *p == '~' || *p == '/' ? 2 : 1;
+
+		if (n + need + 4 > size && ((unsigned char)*p & 0xc0) != 0x80)
+			break;
+		if (need == 2)
+			out[n++] = '~';
+		out[n++] = *p == '~' ? '0' : *p == '/' ? '1' : *p;
+	}
+	out[n] = '\0';
+}
+
 static void check_names(const cJSON *object, bool is_order, const char *at, struct faults *f)
 {
 	const cJSON *m;
@@ -93,8 +110,12 @@ static void check_names(const cJSON *object, bool is_order, const char *at, stru
 		return;
 	}
 	cJSON_ArrayForEach (m, object) {
-		if (cJSON_GetObjectItemCaseSensitive(object, m->string) != m)
-			fault(f, "is given twice", "%s/%.64s", at, m->string);
+		if (cJSON_GetObjectItemCaseSensitive(object, m->string) != m) {
+			char pointer[96];
+
+			pointer_step(at, m->string, pointer, sizeof pointer);
+			fault(f, "is given twice", "%s", pointer);
+		}
 		for (size_t i = 0; is_order && i < ARRAY_LEN(reserved); i++)
 			if (strcmp(m->string, reserved[i]) == 0)
 				fault(f, "is set by Stageline and cannot be given", "/%s",

@@ -38,6 +38,11 @@ static const char *on_results(const struct sl_task *t, size_t *ret_len)
 	return give_text(t->task->results, "{}", ret_len);
 }
 
+static const char *on_signal(const struct sl_task *t, size_t *ret_len)
+{
+	return t->task->signal ? give_text(t->task->signal, "{}", ret_len) : NULL;
+}
+
 static const char *on_idempotency_key(const struct sl_task *t)
 {
 	return t->key;
@@ -255,5 +260,6 @@ struct sl_host host_table(struct instance *in)
 		.catalog = on_catalog,
 		.stage_name = on_stage_name,
 		.log = on_log,
+		.signal = on_signal,
 	};
 }

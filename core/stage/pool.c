@@ -297,6 +297,12 @@ static void deliver(struct pool *p, struct list *finished)
 	pthread_mutex_lock(&p->lock);
 }
 
+static void set_mark(struct task *t, enum task_mark mark)
+{
+	if (t->mark)
+		atomic_store_explicit(t->mark, (unsigned char)mark, memory_order_relaxed);
+}
+
 static void call_begin(struct pool *p, struct call *c, struct task *t)
 {
 	if (!t->started_us) /* here and not in the call: read under the lock */
@@ -333,7 +339,9 @@ static void work(struct pool *p)
 	if (t) {
 		call_begin(p, &call, t);
 		pthread_mutex_unlock(&p->lock);
+		set_mark(t, TASK_MARK_RUNNING);
 		instance_run(p->instance, t);
+		set_mark(t, TASK_MARK_LATER);
 		pthread_mutex_lock(&p->lock);
 		call_end(p, &call);
 		take_answer(p, t, &finished);

@@ -100,6 +100,9 @@ run_tests() {
 	part "flow: ASan+UBSan" node_tests "$build-asan" $(flow_files)
 	part "flow: TSan" node_tests "$build-tsan" tests/flow/load.test.mjs
 	part "flow: memory and time" node_tests "$build" "$budget_tests"
+	# shellcheck disable=SC2046
+	part "fault" fault_tests "$build" $(fault_files)
+	part "fault: crash points, ASan+UBSan" fault_tests "$build-asan" "$crash_tests"
 	part "browser" node_tests "$build" tests/e2e/*.test.mjs
 	sum_up
 }

@@ -379,6 +379,12 @@ void fault_vfs_power_off(void)
 	disk.is_off = true;
 }
 
+void fault_vfs_resume(void)
+{
+	disk.is_off = false;
+	fault_vfs_plan(&(struct fault_plan){0});
+}
+
 static uint64_t next_random(uint64_t *x)
 {
 	*x ^= *x << 13;
@@ -444,7 +450,6 @@ int fault_vfs_power_on(uint64_t seed)
 		snprintf(shm, sizeof shm, "%s-shm", f->path);
 		remove(shm);
 	}
-	disk.is_off = false;
-	fault_vfs_plan(&(struct fault_plan){0});
+	fault_vfs_resume();
 	return r;
 }

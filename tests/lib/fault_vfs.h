@@ -37,5 +37,7 @@ int fault_vfs_hits(void);
 
 /* From now on every operation fails. */
 void fault_vfs_power_off(void);
+/* After all files are closed: it was the process that died, all that was written is there. */
+void fault_vfs_resume(void);
 /* After all files are closed: writes what survived. Negative errno. */
 int fault_vfs_power_on(uint64_t seed);

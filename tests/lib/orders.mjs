@@ -88,7 +88,8 @@ export async function state(s, prefix) {
   return (await getJson(s, `/state?prefix=${encodeURIComponent(prefix)}`)).state;
 }
 
-export const allFinished = (s, deadline = 60_000) => until('every order to finish', async () => {
-  const { in_flight: n } = await getJson(s, '/stats');
-  return n === 0;
+// Every order ended; with `mayHold`, or waits for an operator.
+export const allFinished = (s, deadline = 60_000, mayHold = false) => until('every order to finish', async () => {
+  const { in_flight: n, on_hold: held } = await getJson(s, '/stats');
+  return n === (mayHold ? held : 0);
 }, { deadline, step: 50, detail: async () => JSON.stringify(await getJson(s, '/pipeline')) });

@@ -18,7 +18,9 @@ export function fastPipeline(options) {
   return pipelineFile(fastPipelineText(options));
 }
 
-export function fastPipelineText({ latency = '0ms', stock = given, stages = {}, defaults = {} } = {}) {
+export function fastPipelineText({
+  latency = '0ms', stock = given, stages = {}, defaults = {}, products = [],
+} = {}) {
   const entries = shipped.map(([name, fixed]) => {
     const { config = {}, ...policy } = stages[name] ?? {};
     return { name, plugin: name, ...fixed, ...policy, config: { latency, ...config } };
@@ -28,7 +30,8 @@ export function fastPipelineText({ latency = '0ms', stock = given, stages = {}, 
     + `defaults: ${JSON.stringify({ workers: 4, timeout: '10s', ...defaults })}\n`
     + `catalog:\n${list([
       { id: 'PROD-001', name: 'Laptop', price: 999.99 }, { id: 'PROD-002', name: 'Mouse', price: 29.99 },
-      { id: 'PROD-003', name: 'Keyboard', price: 79.99 }, { id: 'PROD-004', name: 'Monitor', price: 299.99 }])}`
+      { id: 'PROD-003', name: 'Keyboard', price: 79.99 }, { id: 'PROD-004', name: 'Monitor', price: 299.99 },
+      ...products])}`
     + `state:\n${Object.entries(stock).map(([id, n]) => `  stock/${id}: ${n}\n`).join('')}`
     + `stages:\n${list(entries)}`;
 }

@@ -111,6 +111,7 @@ export async function startStageline(options = {}) {
     url, port, dataDir,
     get pid() { return run.child.pid; },
     get isRunning() { return children.has(run.child); },
+    get death() { return run.child.signalCode ?? run.child.exitCode; },
     logs: () => earlier + run.out() + run.err(),
     stop: () => end('SIGTERM'),
     kill: () => end('SIGKILL'),

@@ -47,7 +47,8 @@ AT(sl_host, set_shortage, 112);
 AT(sl_host, catalog, 120);
 AT(sl_host, stage_name, 128);
 AT(sl_host, log, 136);
-SIZE(sl_host, 144);
+AT(sl_host, signal, 144);
+SIZE(sl_host, 152);
 
 AT(sl_stage, size, 0);
 AT(sl_stage, abi, 4);

@@ -1,8 +1,11 @@
 /* decide, apply and settle: single steps by name, then random commands that must keep the invariants.
  *
  * The random test takes its seed from STAGELINE_SEED or the clock, and prints it. */
+#include "alloc_fault.h"
 #include "model/apply.h"
+#include "model/condition.h"
 #include "model/decide.h"
+#include "model/ready.h"
 #include "unit.h"
 
 enum { A, B, C, D };
@@ -31,6 +34,32 @@ static struct stage_spec specs[] = {
 };
 static struct pipeline diamond = {
 	.name = "diamond", .digest = "0123456789abcdef", .n_stages = 4, .stages = specs};
+
+/* Conditions that stages may have in a test, with the tree that they point into. */
+struct conditions {
+	struct arena arena;
+	struct yaml *document;
+};
+
+static void conditions_fini(struct conditions *c)
+{
+	for (size_t i = 0; i < diamond.n_stages; i++)
+		specs[i].when = NULL;
+	yaml_destroy(c->document);
+	arena_fini(&c->arena);
+}
+
+/* Sets what a map of stages and their conditions says. */
+static void conditions_init(struct conditions *c, const char *text)
+{
+	*c = (struct conditions){0};
+	REQUIRE(yaml_parse(str_of(text), &c->document, NULL) == 0);
+	for (const struct yaml_node *m = c->document->root->first; m; m = m->next) {
+		int i = pipeline_find(&diamond, m->key);
+
+		REQUIRE(i >= 0 && condition_read(m, &c->arena, &specs[i].when, NULL) == 0);
+	}
+}
 
 struct world {
 	struct arena arena;
@@ -92,24 +121,32 @@ static void settle(struct world *w)
 	} while (r > 0);
 }
 
-static void world_init(struct world *w)
+/* An order with that body. */
+static void world_begin(struct world *w, struct str body)
 {
 	struct decide_env env;
 	struct event_list list;
 	struct id id;
 
 	*w = (struct world){.now_us = 1000000, .stock = 10};
-	for (size_t i = 0; i < diamond.n_stages; i++)
+	for (size_t i = 0; i < diamond.n_stages; i++) {
 		specs[i].retry = (struct retry_policy){
 			.attempts = 3, .backoff_ms = 100, .factor = 2, .max_ms = 1000};
+		specs[i].on_exhausted = EXHAUSTED_HOLD;
+	}
 	event_list_init(&w->log, &w->arena);
 	w->order = order_new(&diamond);
 	id_create(&id, w->now_us);
 	env = env_of(w);
 	event_list_init(&list, &w->arena);
-	REQUIRE(decide_create(&env, &id, &diamond, STR("{\"x\":1}"), STR("key"), &list) == 0);
+	REQUIRE(decide_create(&env, &id, &diamond, body, STR("key"), &list) == 0);
 	take(w, &list);
 	settle(w);
+}
+
+static void world_init(struct world *w)
+{
+	world_begin(w, STR("{\"x\":1}"));
 }
 
 static void world_fini(struct world *w)
@@ -131,6 +168,7 @@ static int answer(struct world *w, size_t stage, enum verdict verdict)
 		.undo = s->undo,
 		.verdict = verdict,
 		.message = (char *)(w->message ? w->message : "said so"),
+		.result = (char *)"{\"score\":7}",
 		.delay_ms = -1,
 		.effects = &effect,
 		.n_effects = 1};
@@ -145,9 +183,79 @@ static int answer(struct world *w, size_t stage, enum verdict verdict)
 	return r;
 }
 
+static void lose(struct world *w, size_t stage)
+{
+	struct decide_env env = env_of(w);
+	struct event_list list;
+
+	event_list_init(&list, &w->arena);
+	CHECK_INT(decide_lost(&env, w->order, stage, w->order->stages[stage].attempt, true, &list),
+		0);
+	take(w, &list);
+	settle(w);
+}
+
+static void expire(struct world *w, size_t stage)
+{
+	struct decide_env env = env_of(w);
+	struct event_list list;
+
+	event_list_init(&list, &w->arena);
+	CHECK_INT(decide_expired(&env, w->order, stage, &list), 0);
+	take(w, &list);
+	settle(w);
+}
+
 static enum stage_status status(struct world *w, size_t stage)
 {
 	return (enum stage_status)w->order->stages[stage].status;
+}
+
+static void payload_survives_encoding(const struct event *ev)
+{
+	_cleanup_(buf_fini) struct buf first = {0}, second = {0};
+	_cleanup_(arena_fini) struct arena arena = {0};
+	struct event back = *ev;
+
+	back.message = back.metadata = back.body = back.generation = back.key = (struct str){0};
+	back.action = back.reason = back.text = (struct str){0};
+	back.undo = back.unsure = false;
+	back.effects = NULL;
+	back.n_effects = 0;
+	back.due_us = 0;
+	back.awaited = 0;
+	event_encode(ev, &first);
+	REQUIRE(event_decode(buf_view(&first), &back, &arena) == 0);
+	event_encode(&back, &second);
+	CHECK(str_eq(buf_view(&first), buf_view(&second)));
+}
+
+static void same_order(const struct order *a, const struct order *b)
+{
+	_cleanup_(buf_fini) struct buf x = {0}, y = {0};
+
+	order_json(a, &(struct json_writer){&x, false});
+	order_json(b, &(struct json_writer){&y, false});
+	CHECK(str_eq(buf_view(&x), buf_view(&y)));
+	for (size_t i = 0; i < diamond.n_stages; i++) {
+		CHECK_INT(a->stages[i].status, b->stages[i].status);
+		CHECK_INT(a->stages[i].attempt, b->stages[i].attempt);
+		CHECK_INT(a->stages[i].n_used, b->stages[i].n_used);
+		CHECK_INT(a->stages[i].unsure, b->stages[i].unsure);
+		CHECK_INT(a->stages[i].undo, b->stages[i].undo);
+	}
+}
+
+static void folding_again_gives_the_same(struct world *w)
+{
+	_cleanup_(order_freep) struct order *again = order_new(&diamond);
+
+	for (struct event *ev = w->log.first; ev; ev = ev->next) {
+		payload_survives_encoding(ev);
+		REQUIRE(apply(again, ev) == 0);
+	}
+	again->out = w->order->out;
+	same_order(again, w->order);
 }
 
 static void an_order_runs_to_completion_through_parallel_branches(void)
@@ -287,16 +395,216 @@ static void lost_attempts_count_until_the_order_is_held(void)
 	struct world w;
 
 	world_init(&w);
-	for (int i = 0; i < 3; i++) {
-		struct decide_env env = env_of(&w);
-		struct event_list list;
-
-		event_list_init(&list, &w.arena);
-		CHECK_INT(decide_lost(&env, w.order, A, w.order->stages[A].attempt, &list), 0);
-		take(&w, &list);
-		settle(&w);
-	}
+	for (int i = 0; i < 3; i++)
+		lose(&w, A);
 	CHECK_TEXT(order_status(w.order), "on_hold");
+	world_fini(&w);
+}
+
+static void a_stage_that_may_not_be_held_fails_and_is_undone(void)
+{
+	struct world w;
+
+	world_init(&w);
+	specs[B].on_exhausted = EXHAUSTED_FAIL;
+	answer(&w, A, VERDICT_DONE);
+	answer(&w, C, VERDICT_DONE);
+	for (int i = 0; i < 3; i++)
+		answer(&w, B, VERDICT_TIMEOUT);
+	CHECK_TEXT(order_status(w.order), "compensating");
+	CHECK(w.order->stages[B].undo && status(&w, B) == STAGE_QUEUED);
+	CHECK(!w.order->stages[C].undo);
+	answer(&w, B, VERDICT_DONE);
+	CHECK(status(&w, B) == STAGE_UNDONE && w.order->stages[C].undo);
+	answer(&w, C, VERDICT_DONE);
+	CHECK_TEXT(order_status(w.order), "failed");
+	CHECK_TEXT(order_error(w.order), "said so");
+	CHECK_INT(w.stock, 9); /* a has nothing to undo; b took no effect */
+	folding_again_gives_the_same(&w);
+	world_fini(&w);
+}
+
+static void a_stage_with_nothing_to_undo_just_fails(void)
+{
+	struct world w;
+
+	world_init(&w);
+	specs[A].on_exhausted = EXHAUSTED_FAIL;
+	for (int i = 0; i < 3; i++)
+		lose(&w, A);
+	CHECK_TEXT(order_status(w.order), "failed");
+	CHECK_TEXT(order_error(w.order), "the worker died during the attempt");
+	CHECK(status(&w, A) == STAGE_FAILED);
+	world_fini(&w);
+}
+
+static void a_wait_that_ends_the_last_attempt_fails_too(void)
+{
+	struct world w;
+
+	world_init(&w);
+	specs[B].on_exhausted = EXHAUSTED_FAIL;
+	specs[B].retry.attempts = 1;
+	answer(&w, A, VERDICT_DONE);
+	answer(&w, B, VERDICT_WAIT);
+	expire(&w, B);
+	CHECK_TEXT(order_status(w.order), "compensating");
+	CHECK(w.order->stages[B].undo && status(&w, B) == STAGE_QUEUED);
+	world_fini(&w);
+}
+
+static void an_undo_without_attempts_left_is_held_all_the_same(void)
+{
+	struct world w;
+
+	world_init(&w);
+	specs[B].on_exhausted = EXHAUSTED_FAIL;
+	answer(&w, A, VERDICT_DONE);
+	for (int i = 0; i < 6; i++)
+		answer(&w, B, VERDICT_CRASH);
+	CHECK(status(&w, B) == STAGE_HELD && w.order->stages[B].undo);
+	CHECK_TEXT(order_status(w.order), "on_hold");
+	world_fini(&w);
+}
+
+static void an_exhausted_stage_waits_for_its_running_sibling(void)
+{
+	struct world w;
+
+	world_init(&w);
+	specs[B].on_exhausted = EXHAUSTED_FAIL;
+	specs[B].retry.attempts = 1;
+	answer(&w, A, VERDICT_DONE);
+	w.order->out = 1 << B | 1 << C;
+	answer(&w, B, VERDICT_TIMEOUT);
+	CHECK(status(&w, B) == STAGE_FAILED && status(&w, C) == STAGE_QUEUED);
+	answer(&w, C, VERDICT_FAIL);
+	CHECK(status(&w, C) == STAGE_FAILED && w.order->stages[B].undo);
+	answer(&w, B, VERDICT_DONE);
+	CHECK_TEXT(order_status(w.order), "failed");
+	world_fini(&w);
+}
+
+static const struct event *last_event(const struct world *w, enum event_kind kind)
+{
+	const struct event *found = NULL;
+
+	for (const struct event *ev = w->log.first; ev; ev = ev->next)
+		if (ev->kind == kind)
+			found = ev;
+	return found;
+}
+
+static void a_stage_whose_condition_does_not_hold_is_skipped(void)
+{
+	_cleanup_(conditions_fini) struct conditions c;
+	const struct event *skipped;
+	struct world w;
+
+	conditions_init(&c, "b: {field: x, above: 1}");
+	world_init(&w);
+	answer(&w, A, VERDICT_DONE);
+	CHECK(status(&w, B) == STAGE_SKIPPED && status(&w, C) == STAGE_QUEUED);
+	skipped = last_event(&w, EVENT_STAGE_SKIPPED);
+	REQUIRE(skipped != NULL);
+	CHECK(str_is(skipped->message, "skipped: x is not above 1"));
+	CHECK(str_is(skipped->stage, "b"));
+	answer(&w, C, VERDICT_DONE);
+	CHECK_TEXT(order_status(w.order), "in_d");
+	answer(&w, D, VERDICT_FAIL);
+	CHECK(!w.order->stages[B].undo && w.order->stages[C].undo);
+	folding_again_gives_the_same(&w);
+	world_fini(&w);
+}
+
+static void a_stage_whose_condition_holds_runs(void)
+{
+	_cleanup_(conditions_fini) struct conditions c;
+	struct world w;
+
+	conditions_init(&c, "{b: {field: x, above: 1}, c: {field: results.a.score, equals: 7}}");
+	world_begin(&w, STR("{\"x\":2}"));
+	answer(&w, A, VERDICT_DONE);
+	CHECK(status(&w, B) == STAGE_QUEUED && status(&w, C) == STAGE_QUEUED);
+	CHECK(last_event(&w, EVENT_STAGE_SKIPPED) == NULL);
+	folding_again_gives_the_same(&w);
+	world_fini(&w);
+}
+
+static void skipping_goes_on_to_the_end(void)
+{
+	_cleanup_(conditions_fini) struct conditions c;
+	struct world w;
+
+	conditions_init(&c, "{a: &no {field: x, exists: false}, b: *no, c: *no, d: *no}");
+	world_init(&w);
+	CHECK_TEXT(order_status(w.order), "completed");
+	CHECK_INT(w.log.n, 6);
+	CHECK_INT(w.order->stages[A].attempt, 0);
+	folding_again_gives_the_same(&w);
+	world_fini(&w);
+}
+
+static void a_condition_is_asked_when_the_stage_is_next(void)
+{
+	_cleanup_(conditions_fini) struct conditions c;
+	struct decide_env env;
+	struct event_list list;
+	struct world w;
+
+	conditions_init(
+		&c, "d: {all: [{field: x, at_least: 2}, {field: results.c, exists: false}]}");
+	world_init(&w);
+	answer(&w, A, VERDICT_DONE);
+	answer(&w, B, VERDICT_DONE);
+	for (int i = 0; i < 3; i++)
+		answer(&w, C, VERDICT_RETRY);
+	env = env_of(&w);
+	event_list_init(&list, &w.arena);
+	REQUIRE(decide_release(
+			&env, w.order, C, STR("skip"), STR("{\"x\":2}"), STR("why"), &list) == 0);
+	take(&w, &list);
+	settle(&w);
+	CHECK(status(&w, C) == STAGE_SKIPPED && status(&w, D) == STAGE_QUEUED);
+	folding_again_gives_the_same(&w);
+	world_fini(&w);
+}
+
+/* Applies the event with the n-th allocation failing. Returns whether it got that far. */
+static bool apply_without_memory(struct order *o, const struct event *ev, size_t n)
+{
+	_cleanup_(buf_fini) struct buf before = {0}, after = {0};
+	bool failed;
+	int r;
+
+	order_json(o, &(struct json_writer){&before, false});
+	alloc_fault_at(n);
+	r = apply(o, ev);
+	failed = alloc_fault_end();
+	CHECK_INT(r, failed ? -ENOMEM : 0);
+	order_json(o, &(struct json_writer){&after, false});
+	CHECK(!failed || str_eq(buf_view(&before), buf_view(&after)));
+	return failed;
+}
+
+static void without_memory_for_a_condition_nothing_changes(void)
+{
+	_cleanup_(conditions_fini) struct conditions c;
+	_cleanup_(order_freep) struct order *again = order_new(&diamond);
+	struct world w;
+
+	conditions_init(&c,
+		"{a: {field: x, equals: 1}, b: {field: results.a.score, above: 7}, c: {not: "
+		"{field: y, exists: true}}}");
+	world_init(&w);
+	answer(&w, A, VERDICT_DONE);
+	answer(&w, C, VERDICT_DONE);
+	answer(&w, D, VERDICT_DONE);
+	CHECK_TEXT(order_status(w.order), "completed");
+	for (struct event *ev = w.log.first; ev; ev = ev->next)
+		for (size_t n = 1; apply_without_memory(again, ev, n); n++)
+			;
+	same_order(again, w.order);
 	world_fini(&w);
 }
 
@@ -311,25 +619,6 @@ static void an_effect_below_its_floor_is_a_no(void)
 	CHECK_TEXT(order_error(w.order), "insufficient stock");
 	CHECK_INT(w.stock, 0);
 	world_fini(&w);
-}
-
-static void payload_survives_encoding(const struct event *ev)
-{
-	_cleanup_(buf_fini) struct buf first = {0}, second = {0};
-	_cleanup_(arena_fini) struct arena arena = {0};
-	struct event back = *ev;
-
-	back.message = back.metadata = back.body = back.generation = back.key = (struct str){0};
-	back.action = back.reason = back.text = (struct str){0};
-	back.undo = false;
-	back.effects = NULL;
-	back.n_effects = 0;
-	back.due_us = 0;
-	back.awaited = 0;
-	event_encode(ev, &first);
-	REQUIRE(event_decode(buf_view(&first), &back, &arena) == 0);
-	event_encode(&back, &second);
-	CHECK(str_eq(buf_view(&first), buf_view(&second)));
 }
 
 static void any_set_of_stages_survives_the_payload(void)
@@ -375,34 +664,6 @@ static void the_longest_message_stays_whole(void)
 	}
 }
 
-static void same_order(const struct order *a, const struct order *b)
-{
-	_cleanup_(buf_fini) struct buf x = {0}, y = {0};
-
-	order_json(a, &(struct json_writer){&x, false});
-	order_json(b, &(struct json_writer){&y, false});
-	CHECK(str_eq(buf_view(&x), buf_view(&y)));
-	for (size_t i = 0; i < diamond.n_stages; i++) {
-		CHECK_INT(a->stages[i].status, b->stages[i].status);
-		CHECK_INT(a->stages[i].attempt, b->stages[i].attempt);
-		CHECK_INT(a->stages[i].n_used, b->stages[i].n_used);
-		CHECK_INT(a->stages[i].unsure, b->stages[i].unsure);
-		CHECK_INT(a->stages[i].undo, b->stages[i].undo);
-	}
-}
-
-static void folding_again_gives_the_same(struct world *w)
-{
-	_cleanup_(order_freep) struct order *again = order_new(&diamond);
-
-	for (struct event *ev = w->log.first; ev; ev = ev->next) {
-		payload_survives_encoding(ev);
-		REQUIRE(apply(again, ev) == 0);
-	}
-	again->out = w->order->out;
-	same_order(again, w->order);
-}
-
 static uint64_t next_random(uint64_t *s)
 {
 	*s ^= *s << 13;
@@ -434,7 +695,8 @@ static void other_command(struct world *w, size_t stage, uint64_t pick)
 	if (pick % 5 == 0)
 		r = decide_cancel(&env, w->order, STR("changed my mind"), &list);
 	else if (pick % 5 == 1)
-		r = decide_lost(&env, w->order, stage, w->order->stages[stage].attempt, &list);
+		r = decide_lost(
+			&env, w->order, stage, w->order->stages[stage].attempt, pick & 512, &list);
 	else if (pick % 5 == 2)
 		r = decide_signal(&env, w->order, stage, STR("{\"ok\":true}"), STR("k"), &list);
 	else if (pick % 5 == 3)
@@ -474,6 +736,8 @@ static void invariants_hold(struct world *w)
 	if (w->order->phase == ORDER_COMPLETED)
 		for (size_t i = 0; i < diamond.n_stages; i++)
 			CHECK(status(w, i) == STAGE_DONE || status(w, i) == STAGE_SKIPPED);
+	for (size_t i = 0; i < diamond.n_stages && w->order->phase == ORDER_RUNNING; i++)
+		CHECK(status(w, i) != STAGE_IDLE || !stage_is_next(w->order, i));
 	if (!order_is_terminal(w->order)) {
 		size_t live = 0;
 
@@ -486,6 +750,9 @@ static void invariants_hold(struct world *w)
 
 static void random_commands_keep_the_invariants(void)
 {
+	static const char *const variants[] = {"{}", "{b: {field: x, above: 1}}",
+		"{c: {field: x, above: 1}, d: {field: results.c.score, exists: true}}",
+		"{a: {field: x, below: 2}, b: {not: {field: results.a, exists: true}}}"};
 	const char *given = getenv("STAGELINE_SEED");
 	uint64_t seed = given ? strtoull(given, NULL, 10) : (uint64_t)clock_wall_us();
 	uint64_t r = seed | 1;
@@ -493,9 +760,13 @@ static void random_commands_keep_the_invariants(void)
 
 	printf(" seed %llu", (unsigned long long)seed);
 	for (int run = 0; run < 1000; run++) {
+		_cleanup_(conditions_fini) struct conditions c;
 		struct world w;
 
-		world_init(&w);
+		conditions_init(&c, variants[next_random(&r) % ARRAY_LEN(variants)]);
+		world_begin(&w, next_random(&r) % 2 ? STR("{\"x\":1}") : STR("{\"x\":2}"));
+		for (size_t i = 0; i < diamond.n_stages; i++)
+			specs[i].on_exhausted = (int64_t)(next_random(&r) % 2);
 		w.stock = w.stock_given = (int64_t)(next_random(&r) % 6);
 		for (int step = 0; step < 60 && !order_is_terminal(w.order); step++) {
 			uint64_t pick = next_random(&r);
@@ -548,6 +819,15 @@ UNIT_MAIN("model", TEST(an_order_runs_to_completion_through_parallel_branches),
 	TEST(an_attempt_without_an_answer_is_undone_too),
 	TEST(undoing_what_never_finished_takes_no_effect), TEST(retries_back_off_and_end_on_hold),
 	TEST(lost_attempts_count_until_the_order_is_held), TEST(an_effect_below_its_floor_is_a_no),
-	TEST(any_set_of_stages_survives_the_payload), TEST(the_longest_message_stays_whole),
+	TEST(a_stage_whose_condition_does_not_hold_is_skipped),
+	TEST(a_stage_whose_condition_holds_runs), TEST(skipping_goes_on_to_the_end),
+	TEST(a_condition_is_asked_when_the_stage_is_next),
+	TEST(without_memory_for_a_condition_nothing_changes),
+	TEST(a_stage_that_may_not_be_held_fails_and_is_undone),
+	TEST(a_stage_with_nothing_to_undo_just_fails),
+	TEST(a_wait_that_ends_the_last_attempt_fails_too),
+	TEST(an_undo_without_attempts_left_is_held_all_the_same),
+	TEST(an_exhausted_stage_waits_for_its_running_sibling),
 	TEST(events_that_do_not_fit_are_refused_and_change_nothing),
+	TEST(any_set_of_stages_survives_the_payload), TEST(the_longest_message_stays_whole),
 	TEST(random_commands_keep_the_invariants))

@@ -53,6 +53,8 @@ static void the_shipped_pipeline_is_right(void)
 	CHECK_TEXT(p->stages[1].undo_event, "payment_refunded");
 	CHECK_INT(p->stages[3].after, 1 << 2);
 	CHECK_INT(p->stages[3].in_flight, 1024);
+	CHECK_INT(p->stages[1].breaker.failures, 10);
+	CHECK_INT(p->stages[2].breaker.failures, 0);
 	CHECK_INT(pipeline_find(p, STR("inventory")), 2);
 	CHECK_INT(pipeline_find(p, STR("nobody")), -1);
 	CHECK_INT(yaml_get(p->state, "stock/PROD-004")->integer, 0);
@@ -76,6 +78,7 @@ static void a_stage_needs_no_more_than_its_name(void)
 	CHECK(s->retry.attempts == 5 && s->retry.backoff_ms == 200 && s->retry.factor == 2);
 	CHECK(s->retry.max_ms == 30000 && s->retry.jitter == 0.2 && !s->irreversible);
 	CHECK(s->config == NULL && p->state == NULL);
+	CHECK(s->breaker.failures == 0 && s->rate.n == 0 && s->on_exhausted == EXHAUSTED_HOLD);
 	CHECK_TEXT(p->catalog.p, "[]");
 }
 
@@ -90,6 +93,72 @@ static void defaults_hold_where_a_stage_says_nothing(void)
 	CHECK(p->stages[0].retry.attempts == 7 && p->stages[0].retry.jitter == 0);
 	CHECK(p->stages[1].workers == 1 && p->stages[1].timeout_ms == 10000);
 	CHECK_INT(p->stages[1].retry.attempts, 2);
+}
+
+static void a_breaker_is_there_where_somebody_asks_for_it(void)
+{
+	_cleanup_(pipeline_freep) struct pipeline *p =
+		parsed("pipeline: p\nstages:\n- {name: a, breaker: {failures: 3, window: 1m}}\n"
+		       "- {name: b, breaker: {}}\n- name: c\n");
+	const struct breaker_policy *b = &p->stages[0].breaker;
+
+	CHECK(b->failures == 3 && b->window_ms == 60000);
+	CHECK(b->open_for_ms == 15000 && b->probes == 1);
+	CHECK(p->stages[1].breaker.failures == 10 && p->stages[1].breaker.window_ms == 30000);
+	CHECK(p->stages[2].breaker.failures == 0 && p->stages[2].breaker.window_ms == 0);
+}
+
+static void a_breaker_for_all_can_be_changed_or_taken_away(void)
+{
+	_cleanup_(pipeline_freep) struct pipeline *p =
+		parsed("pipeline: p\ndefaults: {breaker: {failures: 5}, on_exhausted: fail}\n"
+		       "stages:\n- name: a\n- {name: b, breaker: {open_for: 1s}, "
+		       "on_exhausted: hold}\n- {name: c, breaker: {failures: 0}}\n");
+
+	CHECK_INT(p->stages[0].breaker.failures, 5);
+	CHECK_INT(p->stages[0].on_exhausted, EXHAUSTED_FAIL);
+	CHECK_INT(p->stages[1].breaker.failures, 5);
+	CHECK_INT(p->stages[1].breaker.open_for_ms, 1000);
+	CHECK_INT(p->stages[1].on_exhausted, EXHAUSTED_HOLD);
+	CHECK_INT(p->stages[2].breaker.failures, 0);
+}
+
+static void a_rate_is_a_number_and_its_time(void)
+{
+	_cleanup_(pipeline_freep) struct pipeline *p = parsed(
+		"pipeline: p\nstages: [{name: a, rate: 200/s}, {name: b, rate: 1/m}, {name: c, "
+		"rate: '1000000/h'}]\n");
+
+	CHECK(p->stages[0].rate.n == 200 && p->stages[0].rate.per_ms == 1000);
+	CHECK(p->stages[1].rate.n == 1 && p->stages[1].rate.per_ms == 60000);
+	CHECK(p->stages[2].rate.n == 1000000 && p->stages[2].rate.per_ms == 3600000);
+}
+
+static void odd_rates_are_refused(void)
+{
+	static const char *const bad[] = {"200", "0/s", "-1/s", "1.5/s", "1000001/s", "1/d", "/s",
+		"1/", "1/s/s", "01/s", "99999999999999999999/s", "''", "[1]", "{}", ""};
+
+	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+		_cleanup_(buf_fini) struct buf text = {0};
+
+		buf_fmt(&text, "pipeline: p\nstages: [{name: a, rate: %s}]", bad[i]);
+		check_faults(text.data,
+			"f:2:26: error: 'rate' must be a number up to 1000000 and its time, such "
+			"as 200/s, 30/m or 5/h\n");
+	}
+}
+
+static void odd_policies_are_refused(void)
+{
+	check_faults("pipeline: p\ndefaults: {rate: 1/s}\nstages:\n"
+		     "- {name: a, breaker: {failure: 1, probes: 0}, on_exhausted: stop}\n"
+		     "- {name: b, breaker: 3}\n",
+		"f:2:12: error: unknown key 'rate'\n"
+		"f:4:23: error: unknown key 'failure' (did you mean 'failures'?)\n"
+		"f:4:43: error: 'probes' must be between 1 and 1000, not '0'\n"
+		"f:4:61: error: 'on_exhausted' must be one of hold, fail, not the text 'stop'\n"
+		"f:5:22: error: 'breaker' must be a map of options\n");
 }
 
 static void branches_and_joins_come_from_after(void)
@@ -125,7 +194,7 @@ static void all_faults_of_a_file_come_in_one_go(void)
 		     "    event: order_created\n"
 		     "    after: [payment, shiping]\n"
 		     "  - name: shipping\n"
-		     "    breaker: {}\n"
+		     "    braker: {}\n"
 		     "    config: [1]\n"
 		     "  - name: payment\n"
 		     "    event: shipping_done\n"
@@ -154,7 +223,7 @@ static void all_faults_of_a_file_come_in_one_go(void)
 		"another\n"
 		"f:11:13: error: stage 'payment' cannot come after itself\n"
 		"f:11:22: error: no stage is called 'shiping' (did you mean 'shipping'?)\n"
-		"f:13:5: error: unknown key 'breaker'\n"
+		"f:13:5: error: unknown key 'braker' (did you mean 'breaker'?)\n"
 		"f:14:13: error: 'config' must be a map of the plugin's options\n"
 		"f:15:11: error: stage 'payment' is there already, in line 8; names must differ\n"
 		"f:16:12: error: event 'shipping_done' is the event of stage 'shipping' already; "
@@ -366,6 +435,9 @@ static void damaged_files_never_crash(void)
 
 UNIT_MAIN("pipeline", TEST(the_shipped_pipeline_is_right),
 	TEST(a_stage_needs_no_more_than_its_name), TEST(defaults_hold_where_a_stage_says_nothing),
+	TEST(a_breaker_is_there_where_somebody_asks_for_it),
+	TEST(a_breaker_for_all_can_be_changed_or_taken_away), TEST(a_rate_is_a_number_and_its_time),
+	TEST(odd_rates_are_refused), TEST(odd_policies_are_refused),
 	TEST(branches_and_joins_come_from_after), TEST(circles_are_named_once),
 	TEST(all_faults_of_a_file_come_in_one_go), TEST(an_empty_file_says_what_is_missing),
 	TEST(a_word_of_the_wrong_type_is_one_fault), TEST(sixty_five_stages_are_too_many),

@@ -4,38 +4,38 @@ import { icon } from './icons.js';
 import { clock, duration } from '../format.js';
 
 const words = {
-	connecting: 'Connecting',
-	live: 'Live',
-	reconnecting: 'Reconnecting',
-	offline: 'Offline',
+  connecting: 'Connecting',
+  live: 'Live',
+  reconnecting: 'Reconnecting',
+  offline: 'Offline',
 };
 
 /* Two elements for a view to place, and `show` for live.js's onState. */
 export function liveChip(announce) {
-	const word = h('span', { class: 'live-word' });
-	const chip = h('span', { class: 'live-chip' }, h('span', { class: 'live-dot' }), word);
-	const note = h('p', { class: 'notice tone-warn live-note', hidden: true });
-	let last = null;
+  const word = h('span', { class: 'live-word' });
+  const chip = h('span', { class: 'live-chip' }, h('span', { class: 'live-dot' }), word);
+  const note = h('p', { class: 'notice tone-warn live-note', hidden: true });
+  let last = null;
 
-	function show({ name, behindMs, since }) {
-		chip.dataset.state = name;
-		const isBehind = name === 'live' && behindMs > 0;
-		setText(word, isBehind ? `${duration(behindMs)} behind` : words[name]);
-		note.hidden = name === 'live' || name === 'connecting';
-		if (!note.hidden)
-			fill(note, icon('offline'), noteText(name, since));
-		if (last && last !== name)
-			announce(name === 'live' ? 'Live again' : words[name]);
-		last = name === 'connecting' ? null : name;
-	}
+  function show({ name, behindMs, since }) {
+    chip.dataset.state = name;
+    const isBehind = name === 'live' && behindMs > 0;
+    setText(word, isBehind ? `${duration(behindMs)} behind` : words[name]);
+    note.hidden = name === 'live' || name === 'connecting';
+    if (!note.hidden)
+      fill(note, icon('offline'), noteText(name, since));
+    if (last && last !== name)
+      announce(name === 'live' ? 'Live again' : words[name]);
+    last = name === 'connecting' ? null : name;
+  }
 
-	show({ name: 'connecting', behindMs: 0, since: null });
-	return { chip, note, show };
+  show({ name: 'connecting', behindMs: 0, since: null });
+  return { chip, note, show };
 }
 
 function noteText(name, since) {
-	const asOf = since ? ` You see the state of ${clock(since)}.` : '';
-	return name === 'offline'
-		? `Offline: the server cannot be reached.${asOf} This page goes on by itself.`
-		: `Reconnecting: the connection was lost.${asOf}`;
+  const asOf = since ? ` You see the state of ${clock(since)}.` : '';
+  return name === 'offline'
+    ? `Offline: the server cannot be reached.${asOf} This page goes on by itself.`
+    : `Reconnecting: the connection was lost.${asOf}`;
 }

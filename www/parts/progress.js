@@ -2,178 +2,196 @@
 import { h, svg, fill, setText } from '../dom.js';
 import { icon } from './icons.js';
 import { layOut } from './graph.js';
-import { clock, duration, humanise, stageIcon, stageWord } from '../format.js';
+import { capital, clock, duration, humanise, moment, stageIcon, stageWord } from '../format.js';
 
 const TICK_MS = 100;
 const reached = new Set(['done', 'skipped', 'undoing', 'undone', 'failed']);
 
 /* Returns { element, show(order, events) }; keeps time until `signal` aborts. */
 export function progress({ signal }) {
-	const list = h('ol', { class: 'progress-stages', 'aria-label': 'Progress' });
-	const lines = svg('svg', { class: 'progress-lines', 'aria-hidden': 'true' });
-	const element = h('div', { class: 'progress' }, lines, list);
-	const nodes = new Map();
-	let edges = [];
-	let stages = [];
-	let times = new Map();
+  const list = h('ol', { class: 'progress-stages', 'aria-label': 'Progress' });
+  const lines = svg('svg', { class: 'progress-lines', 'aria-hidden': 'true' });
+  const element = h('div', { class: 'progress' }, lines, list);
+  const nodes = new Map();
+  let edges = [];
+  let stages = [];
+  let times = new Map();
 
-	function show(order, events) {
-		stages = order.stages ?? [];
-		if (stages.length !== nodes.size || stages.some(({ name }) => !nodes.has(name)))
-			build();
-		times = stageTimes(stages, events);
-		for (const stage of stages)
-			showStage(nodes.get(stage.name), stage, times.get(stage.name));
-		draw();
-	}
+  function show(order, events) {
+    stages = order.stages ?? [];
+    if (stages.length !== nodes.size || stages.some(({ name }) => !nodes.has(name)))
+      build();
+    times = stageTimes(stages, events);
+    for (const stage of stages)
+      showStage(nodes.get(stage.name), stage, times.get(stage.name));
+    draw();
+  }
 
-	function build() {
-		const plan = layOut(stages);
-		edges = plan.edges;
-		nodes.clear();
-		for (const stage of stages) {
-			const node = stageNode(stage);
-			const { level, lane } = plan.places.get(stage.name);
-			node.item.style.setProperty('--level', level + 1);
-			node.item.style.setProperty('--lane', lane);
-			nodes.set(stage.name, node);
-		}
-		fill(list, [...nodes.values()].map(({ item }) => item));
-	}
+  function build() {
+    const plan = layOut(stages);
+    edges = plan.edges;
+    const lanes = [...plan.places.values()].map(({ lane }) => lane + 1);
+    list.style.setProperty('--lanes', Math.max(1, ...lanes));
+    nodes.clear();
+    for (const stage of stages) {
+      const node = stageNode(stage);
+      const { level, lane } = plan.places.get(stage.name);
+      node.item.style.setProperty('--level', level + 1);
+      node.item.style.setProperty('--lane', lane);
+      nodes.set(stage.name, node);
+    }
+    fill(list, [...nodes.values()].map(({ item }) => item));
+  }
 
-	function draw() {
-		const frame = element.getBoundingClientRect();
-		const isVertical = getComputedStyle(list).getPropertyValue('--is-vertical').trim() === '1';
-		const words = new Map(stages.map(({ name, status }) => [name, status]));
-		lines.replaceChildren(
-			...edges.map(({ from, to }) => {
-				const a = nodes.get(from).disc.getBoundingClientRect();
-				const b = nodes.get(to).disc.getBoundingClientRect();
-				return svg('path', {
-					class: `progress-line line-${lineWord(words.get(from), words.get(to))}`,
-					d: linePath(a, b, frame, isVertical),
-				});
-			}),
-		);
-	}
+  function draw() {
+    const frame = element.getBoundingClientRect();
+    const isVertical = getComputedStyle(list).getPropertyValue('--is-vertical').trim() === '1';
+    const words = new Map(stages.map(({ name, status }) => [name, status]));
+    lines.replaceChildren(
+      ...edges.map(({ from, to }) => {
+        const a = nodes.get(from).disc.getBoundingClientRect();
+        const b = nodes.get(to).disc.getBoundingClientRect();
+        return svg('path', {
+          class: `progress-line line-${lineWord(words.get(from), words.get(to))}`,
+          d: linePath(a, b, frame, isVertical),
+        });
+      }),
+    );
+  }
 
-	function tick() {
-		for (const stage of stages) {
-			const time = times.get(stage.name);
-			if (stageWord(stage.status).isCurrent && time?.startedAt && !time.endedAt)
-				setText(nodes.get(stage.name).time, timeText(stage, time));
-		}
-	}
+  function tick() {
+    for (const stage of stages) {
+      const time = times.get(stage.name);
+      if (stageWord(stage.status).isCurrent && time?.startedAt && !time.endedAt)
+        setText(nodes.get(stage.name).time, timeText(stage, time));
+      if (stage.due_at)
+        setText(nodes.get(stage.name).note, noteText(stage));
+    }
+  }
 
-	const observer = new ResizeObserver(() => draw());
-	observer.observe(element);
-	const timer = setInterval(tick, TICK_MS);
-	signal.addEventListener('abort', () => {
-		observer.disconnect();
-		clearInterval(timer);
-	});
-	return { element, show };
+  const observer = new ResizeObserver(() => draw());
+  observer.observe(element);
+  const timer = setInterval(tick, TICK_MS);
+  signal.addEventListener('abort', () => {
+    observer.disconnect();
+    clearInterval(timer);
+  });
+  return { element, show };
 }
 
 function stageNode(stage) {
-	const disc = h('span', { class: 'stage-disc' });
-	const word = h('span', { class: 'stage-word' });
-	const time = h('span', { class: 'stage-time' });
-	const note = h('span', { class: 'stage-note' });
-	const item = h(
-		'li',
-		{ class: 'stage' },
-		disc,
-		h(
-			'span',
-			{ class: 'stage-text' },
-			h('span', { class: 'stage-name' }, humanise(stage.name)),
-			h('span', { class: 'stage-state' }, word, time),
-			note,
-		),
-	);
-	return { item, disc, word, time, note };
+  const disc = h('span', { class: 'stage-disc' });
+  const word = h('span', { class: 'stage-word' });
+  const time = h('span', { class: 'stage-time' });
+  const note = h('span', { class: 'stage-note' });
+  const item = h(
+    'li',
+    { class: 'stage' },
+    disc,
+    h(
+      'span',
+      { class: 'stage-text' },
+      h('span', { class: 'stage-name' }, humanise(stage.name)),
+      h('span', { class: 'stage-state' }, word, time),
+      note,
+    ),
+  );
+  return { item, disc, word, time, note };
 }
 
 function showStage(node, stage, time) {
-	const { label, tone, isCurrent, icon: sign } = stageWord(stage.status);
-	if (node.item.dataset.status !== stage.status) {
-		node.item.dataset.status = stage.status;
-		node.item.className = `stage tone-${tone}`;
-		fill(
-			node.disc,
-			icon(stageIcon(stage.name)),
-			sign && h('span', { class: 'stage-badge' }, icon(sign)),
-		);
-	}
-	if (isCurrent)
-		node.item.setAttribute('aria-current', 'step');
-	else
-		node.item.removeAttribute('aria-current');
-	setText(node.word, label);
-	setText(node.time, timeText(stage, time));
-	setText(node.note, noteText(stage));
+  const { label, tone, isCurrent, icon: sign } = stageWord(stage.status);
+  if (node.item.dataset.status !== stage.status) {
+    node.item.dataset.status = stage.status;
+    node.item.className = `stage tone-${tone}`;
+    fill(
+      node.disc,
+      icon(stageIcon(stage.name)),
+      sign && h('span', { class: 'stage-badge' }, icon(sign)),
+    );
+  }
+  if (isCurrent)
+    node.item.setAttribute('aria-current', 'step');
+  else
+    node.item.removeAttribute('aria-current');
+  setText(node.word, label);
+  setText(node.time, timeText(stage, time));
+  setText(node.note, noteText(stage));
 }
 
-function noteText(stage) {
-	if (stage.status === 'retrying') {
-		const when = stage.due_at ? ` at ${clock(stage.due_at)}` : '';
-		return `${stage.error ?? 'No answer'}. Attempt ${stage.attempt + 1}${when}`;
-	}
-	return ['failed', 'held'].includes(stage.status) ? (stage.error ?? '') : '';
+function noteText({ status, error, attempt, due_at }) {
+  const isAhead = due_at && Date.parse(due_at) > Date.now();
+  if (status === 'waiting')
+    return isAhead ? `Until ${moment(due_at)}` : '';
+  if (error && ['retrying', 'queued', 'running', 'undoing'].includes(status))
+    return `${capital(error)}\nAttempt ${attempt} ${isAhead ? `at ${clock(due_at)}` : 'under way'}`;
+  return ['failed', 'held'].includes(status) ? capital(error ?? '') : '';
 }
 
 /* When each stage began and ended: it begins when all before it are finished, with the order at first. */
 function stageTimes(stages, events) {
-	const created = events.find((event) => event.event_type === 'order_created');
-	const ends = new Map();
-	for (const event of events) {
-		if (event.stage && ['success', 'failed'].includes(event.status) && !ends.has(event.stage))
-			ends.set(event.stage, Date.parse(event.timestamp));
-	}
-	const times = new Map();
-	for (const stage of stages) {
-		const before = (stage.after ?? []).map((name) => ends.get(name));
-		const first = created ? Date.parse(created.timestamp) : undefined;
-		const startedAt = before.length ? Math.max(...before.map((end) => end ?? NaN)) : first;
-		times.set(stage.name, { startedAt, endedAt: ends.get(stage.name) });
-	}
-	return times;
+  const created = events.find((event) => event.event_type === 'order_created');
+  const ends = new Map();
+  for (const event of events) {
+    if (event.stage && isEnd(event) && !ends.has(event.stage))
+      ends.set(event.stage, Date.parse(event.timestamp));
+  }
+  const times = new Map();
+  for (const stage of stages) {
+    const before = (stage.after ?? []).map((name) => ends.get(name));
+    const first = created ? Date.parse(created.timestamp) : undefined;
+    const startedAt = before.length ? Math.max(...before.map((end) => end ?? NaN)) : first;
+    times.set(stage.name, { startedAt, endedAt: ends.get(stage.name) });
+  }
+  return times;
 }
 
+const isEnd = ({ status, event_type }) =>
+  status === 'success' || status === 'failed' || event_type === 'stage_skipped';
+
 function timeText(stage, time) {
-	if (!time?.startedAt || stage.status === 'idle' || stage.status === 'skipped')
-		return '';
-	const isMoving = stageWord(stage.status).isCurrent && !time.endedAt;
-	if (!isMoving && !time.endedAt)
-		return '';
-	return duration((time.endedAt ?? Date.now()) - time.startedAt);
+  if (!time?.startedAt || stage.status === 'idle' || stage.status === 'skipped')
+    return '';
+  const isMoving = stageWord(stage.status).isCurrent && !time.endedAt;
+  if (!isMoving && !time.endedAt)
+    return '';
+  return duration((time.endedAt ?? Date.now()) - time.startedAt);
 }
 
 function lineWord(from, to) {
-	if (from === 'undone' || from === 'undoing')
-		return 'undone';
-	if (!reached.has(from) || from === 'failed')
-		return 'idle';
-	if (to === 'failed')
-		return 'failed';
-	if (to === 'idle')
-		return 'idle';
-	return stageWord(to).isCurrent ? 'active' : 'done';
+  if (from === 'undone' || from === 'undoing')
+    return 'undone';
+  if (!reached.has(from) || from === 'failed')
+    return 'idle';
+  if (to === 'failed')
+    return 'failed';
+  if (to === 'idle')
+    return 'idle';
+  return ['queued', 'running'].includes(to) ? 'active' : 'done';
 }
 
+const LINE_GAP = 8;
+const LINE_BEND = 26;
+
 function linePath(a, b, frame, isVertical) {
-	const gap = 8;
-	if (isVertical) {
-		const [x1, y1] = [a.left + a.width / 2 - frame.left, a.bottom - frame.top + gap];
-		const [x2, y2] = [b.left + b.width / 2 - frame.left, b.top - frame.top - gap];
-		const bend = Math.min(28, (y2 - y1) / 2);
-		return `M${x1} ${y1}V${y2 - 2 * bend}C${x1} ${y2 - bend} ${x2} ${y2 - bend} ${x2} ${y2}`;
-	}
-	const [x1, y1] = [a.right - frame.left + gap, a.top + a.height / 2 - frame.top];
-	const [x2, y2] = [b.left - frame.left - gap, b.top + b.height / 2 - frame.top];
-	if (Math.abs(y1 - y2) < 1)
-		return `M${x1} ${y1}H${x2}`;
-	const middle = (x1 + x2) / 2;
-	return `M${x1} ${y1}C${middle} ${y1} ${middle} ${y2} ${x2} ${y2}`;
+  return isVertical ? pathDown(a, b, frame) : pathRight(a, b, frame);
+}
+
+/* Outwards it changes its lane at once, inwards at the end: it never crosses a stage of another lane. */
+function pathDown(a, b, frame) {
+  const [x1, y1] = [a.left + a.width / 2 - frame.left, a.bottom - frame.top + LINE_GAP];
+  const [x2, y2] = [b.left + b.width / 2 - frame.left, b.top - frame.top - LINE_GAP];
+  const bend = Math.min(LINE_BEND, y2 - y1);
+  const from = x2 > x1 ? y1 : y2 - bend;
+  const [middle, to] = [from + bend / 2, from + bend];
+  return `M${x1} ${y1}V${from}C${x1} ${middle} ${x2} ${middle} ${x2} ${to}V${y2}`;
+}
+
+function pathRight(a, b, frame) {
+  const [x1, y1] = [a.right - frame.left + LINE_GAP, a.top + a.height / 2 - frame.top];
+  const [x2, y2] = [b.left - frame.left - LINE_GAP, b.top + b.height / 2 - frame.top];
+  if (Math.abs(y1 - y2) < 1)
+    return `M${x1} ${y1}H${x2}`;
+  const middle = (x1 + x2) / 2;
+  return `M${x1} ${y1}C${middle} ${y1} ${middle} ${y2} ${x2} ${y2}`;
 }

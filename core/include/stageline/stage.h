@@ -137,6 +137,10 @@ struct sl_host {
 	const char *(*stage_name)(const struct sl_host *);
 	/* One line to the host's log. level: 0 error, 1 warning, 2 info, 3 debug. */
 	void (*log)(const struct sl_host *, int32_t level, const char *text);
+
+	/* After SL_WAIT: the answer from outside as JSON, in the call that follows it; else NULL. Lives
+	 * until run or undo returns. */
+	const char *(*signal)(const struct sl_task *, size_t *ret_len);
 };
 
 struct sl_stage {

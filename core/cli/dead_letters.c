@@ -1,0 +1,406 @@
+/* `stageline dead-letters`: orders on hold, why, and what to do with them. */
+#include <stdio.h>
+#include <time.h>
+
+#include "base/mem.h"
+#include "cli/cli.h"
+#include "cli/order_text.h"
+#include "cli/progress.h"
+#include "cli/table.h"
+#include "cli/terminal.h"
+
+enum { POLL_MS = 200, FILE_MAX = 16 << 20 };
+
+static const cJSON *member_of(const cJSON *object, const char *name)
+{
+	return cJSON_GetObjectItemCaseSensitive(object, name);
+}
+
+static int64_t number_of(const cJSON *object, const char *name)
+{
+	int64_t value = 0;
+	const cJSON *member = member_of(object, name);
+
+	return member && json_to_int(member, &value) ? value : 0;
+}
+
+/* --- list and causes --- */
+
+static void add_held(struct table *t, const cJSON *order, const cJSON *held)
+{
+	table_add_member(t, order, "id");
+	table_add_member(t, held, "name");
+	table_add(t, cJSON_IsTrue(member_of(held, "undo")) ? "undo" : "run");
+	table_add_member(t, held, "attempts");
+	table_add_member(t, order, "customer_email");
+	table_add_member(t, order, "updated_at");
+	table_add_member(t, held, "error");
+}
+
+static void print_list(const struct remote *r, const cJSON *answer)
+{
+	static const struct table_column columns[] = {{"ID"}, {"STAGE", .is_cut = true},
+		{"STEP", .is_extra = true}, {"ATTEMPTS", .is_number = true},
+		{"CUSTOMER", .is_cut = true, .is_extra = true}, {"SINCE", .is_extra = true},
+		{"ERROR", .is_cut = true}};
+	_cleanup_(table_fini) struct table t = {columns, ARRAY_LEN(columns)};
+	const cJSON *next = member_of(answer, "next"), *letter, *held;
+
+	(void)r;
+	cJSON_ArrayForEach (letter, member_of(answer, "dead_letters")) {
+		cJSON_ArrayForEach (held, member_of(letter, "held")) {
+			add_held(&t, member_of(letter, "order"), held);
+		}
+	}
+	table_print(&t);
+	fprintf(stderr, "%lld on hold in all", (long long)number_of(answer, "total"));
+	if (cJSON_IsNumber(next))
+		fprintf(stderr, "; there may be more: --cursor %.0f", next->valuedouble);
+	fputc('\n', stderr);
+}
+
+static int run_list(struct remote *r)
+{
+	static const enum remote_flag query[] = {FLAG_STAGE, FLAG_ERROR, FLAG_LIMIT, FLAG_CURSOR};
+	_cleanup_(buf_fini) struct buf path = {0};
+
+	buf_text(&path, "/dead-letters");
+	remote_query(r, &path, query, ARRAY_LEN(query));
+	return remote_ask(r, path.failed ? NULL : path.data, NULL, print_list);
+}
+
+static void print_causes(const struct remote *r, const cJSON *answer)
+{
+	static const struct table_column columns[] = {{"COUNT", .is_number = true},
+		{"STAGE", .is_cut = true}, {"FIRST SEEN", .is_extra = true}, {"LAST SEEN"},
+		{"ERROR", .is_cut = true}};
+	static const char *const members[] = {"count", "stage", "first_seen", "last_seen", "error"};
+	_cleanup_(table_fini) struct table t = {columns, ARRAY_LEN(columns)};
+	const cJSON *cause;
+
+	(void)r;
+	cJSON_ArrayForEach (cause, member_of(answer, "causes")) {
+		for (size_t i = 0; i < ARRAY_LEN(members); i++)
+			table_add_member(&t, cause, members[i]);
+	}
+	table_print(&t);
+}
+
+static int run_causes(struct remote *r)
+{
+	return remote_ask(r, "/dead-letters?group=cause", NULL, print_causes);
+}
+
+static int run_show(struct remote *r)
+{
+	char id[ID_TEXT_SIZE], path[64];
+
+	if (!remote_id(r, r->arguments[0], id))
+		return EXIT_USAGE;
+	snprintf(path, sizeof path, "/orders/%s", id);
+	return remote_ask(r, path, NULL, order_print);
+}
+
+/* --- jobs: bulk work that goes on in the daemon --- */
+
+static void print_job(const cJSON *job)
+{
+	const char *action = json_member(job, "action").p;
+	const cJSON *refusal;
+
+	fprintf(stderr, "%s: %lld of %lld done, %lld refused\n", action ? action : "job",
+		(long long)number_of(job, "done"), (long long)number_of(job, "matched"),
+		(long long)number_of(job, "refused"));
+	cJSON_ArrayForEach (refusal, member_of(job, "refusals")) {
+		const char *id = json_member(refusal, "id").p;
+		const char *detail = json_member(refusal, "detail").p;
+
+		fprintf(stderr, "  %s: ", id ? id : "");
+		terminal_put(stderr, detail ? detail : "", SIZE_MAX);
+		fputc('\n', stderr);
+	}
+}
+
+static void show_progress(struct progress *p, const cJSON *job)
+{
+	int64_t matched = number_of(job, "matched");
+
+	progress_show(p, (size_t)(matched - number_of(job, "left")), (size_t)matched);
+}
+
+/* Asks again and again until the job is finished. `answer` is the newest answer. */
+static int follow(struct remote *r, struct client_answer *answer)
+{
+	static const struct timespec pause = {.tv_nsec = POLL_MS * 1000000};
+	struct progress progress = {.label = r->action->name, .last_tenth = -1};
+	bool is_watched = cJSON_IsFalse(member_of(answer->json, "finished"));
+	int status = EXIT_SUCCESS;
+
+	while (status == EXIT_SUCCESS && cJSON_IsFalse(member_of(answer->json, "finished"))) {
+		char path[64];
+
+		show_progress(&progress, answer->json);
+		snprintf(path, sizeof path, "/dead-letters/jobs/%lld",
+			(long long)number_of(answer->json, "job"));
+		nanosleep(&pause, NULL);
+		client_answer_fini(answer);
+		status = remote_request(r, path, NULL, answer);
+	}
+	if (is_watched && status == EXIT_SUCCESS)
+		show_progress(&progress, answer->json);
+	progress_end(&progress);
+	return status;
+}
+
+/* Takes the content of `answer`. */
+static int end_job(struct remote *r, struct client_answer *answer)
+{
+	int status;
+
+	if (cJSON_IsFalse(member_of(answer->json, "finished")))
+		fprintf(stderr,
+			"Job %lld goes on in the daemon, watched or not; `stageline dead-letters "
+			"job %lld` looks again\n",
+			(long long)number_of(answer->json, "job"),
+			(long long)number_of(answer->json, "job"));
+	status = follow(r, answer);
+	if (status == EXIT_SUCCESS) {
+		if (r->flags[FLAG_JSON])
+			remote_print_json(answer);
+		print_job(answer->json);
+		status = number_of(answer->json, "refused") ? EXIT_FAILURE : EXIT_SUCCESS;
+	}
+	client_answer_fini(answer);
+	return status;
+}
+
+static int run_job(struct remote *r)
+{
+	_cleanup_(buf_fini) struct buf path = {0};
+	struct client_answer answer;
+
+	buf_text(&path, "/dead-letters/jobs");
+	remote_path(&path, r->arguments[0]);
+	if (remote_request(r, path.failed ? NULL : path.data, NULL, &answer) == EXIT_SUCCESS)
+		return end_job(r, &answer);
+	client_answer_fini(&answer);
+	return EXIT_FAILURE;
+}
+
+/* --- retry, skip, discard --- */
+
+static int check_selection(const struct remote *r)
+{
+	bool has_filter = r->flags[FLAG_STAGE] || r->flags[FLAG_ERROR];
+	int n = (r->n_arguments > 0) + has_filter + (r->flags[FLAG_ALL] != NULL);
+
+	if (n == 1)
+		return EXIT_SUCCESS;
+	return remote_refuse(r, n ? "give either ids, or --stage and --error, or --all"
+				  : "say which: ids, --stage NAME, --error TEXT or --all");
+}
+
+static bool write_ids(const struct remote *r, struct json_writer *w)
+{
+	json_key(w, "ids");
+	json_open(w, '[');
+	for (size_t i = 0; i < r->n_arguments; i++) {
+		char id[ID_TEXT_SIZE];
+
+		if (!remote_id(r, r->arguments[i], id))
+			return false;
+		json_text(w, id);
+	}
+	json_close(w, ']');
+	return true;
+}
+
+static bool write_filter(const struct remote *r, struct json_writer *w)
+{
+	json_key(w, "filter");
+	json_open(w, '{');
+	if (r->flags[FLAG_STAGE]) {
+		json_key(w, "stage");
+		json_text(w, r->flags[FLAG_STAGE]);
+	}
+	if (r->flags[FLAG_ERROR]) {
+		json_key(w, "error");
+		json_text(w, r->flags[FLAG_ERROR]);
+	}
+	json_close(w, '}');
+	return true;
+}
+
+static bool write_bulk(const struct remote *r, struct json_writer *w)
+{
+	int64_t rate;
+
+	remote_open_body(r, w);
+	if (r->n_arguments ? !write_ids(r, w) : !write_filter(r, w))
+		return false;
+	if (r->flags[FLAG_RATE]) {
+		if (!remote_int(r, FLAG_RATE, &rate))
+			return false;
+		json_key(w, "rate");
+		json_int(w, rate);
+	}
+	json_key(w, "dry_run");
+	json_bool(w, r->flags[FLAG_DRY_RUN] != NULL);
+	json_close(w, '}');
+	return true;
+}
+
+static void print_dry(const struct remote *r, const cJSON *answer)
+{
+	static const struct table_column columns[] = {{"ID"}};
+	_cleanup_(table_fini) struct table t = {columns, ARRAY_LEN(columns)};
+	int64_t matched = number_of(answer, "matched");
+	const cJSON *id;
+
+	cJSON_ArrayForEach (id, member_of(answer, "ids")) {
+		table_add(&t, id->valuestring);
+	}
+	table_print(&t);
+	if (matched > (int64_t)t.n_cells)
+		fprintf(stderr, "… and %lld more\n", (long long)(matched - (int64_t)t.n_cells));
+	fprintf(stderr, "%s would be done to %lld; nothing was changed\n", r->action->name,
+		(long long)matched);
+}
+
+static int run_bulk(struct remote *r)
+{
+	_cleanup_(buf_fini) struct buf body = {0};
+	struct json_writer w = {&body, false};
+	struct client_answer answer;
+	int status = check_selection(r);
+	char path[64];
+
+	if (status != EXIT_SUCCESS)
+		return status;
+	if (!write_bulk(r, &w))
+		return EXIT_USAGE;
+	snprintf(path, sizeof path, "/dead-letters/%s", r->action->name);
+	if (r->flags[FLAG_DRY_RUN])
+		return remote_ask(r, path, &body, print_dry);
+	if (remote_request(r, path, &body, &answer) == EXIT_SUCCESS)
+		return end_job(r, &answer);
+	client_answer_fini(&answer);
+	return EXIT_FAILURE;
+}
+
+/* --- edit --- */
+
+static char *read_text(const char *name, size_t *ret_length)
+{
+	_cleanup_(buf_fini) struct buf text = {0};
+	FILE *in = strcmp(name, "-") == 0 ? stdin : fopen(name, "re");
+	size_t n = 1;
+	bool is_bad;
+
+	if (!in) {
+		fprintf(stderr, "stageline: error: '%s': %s\n", name, strerror(errno));
+		return NULL;
+	}
+	while (n && text.len < FILE_MAX) {
+		char *room = buf_reserve(&text, 1 << 16);
+
+		n = room ? fread(room, 1, 1 << 16, in) : 0;
+		text.len += n;
+	}
+	is_bad = ferror(in) || text.failed || text.len >= FILE_MAX;
+	if (in != stdin)
+		fclose(in);
+	if (!is_bad)
+		return buf_steal(&text, ret_length);
+	fprintf(stderr, "stageline: error: '%s' cannot be read, or is too large\n", name);
+	return NULL;
+}
+
+/* The order in the file. What `show --json` printed will do: what Stageline itself wrote into it goes. */
+static cJSON *read_order(const char *name)
+{
+	static const char *const own[] = {"id", "status", "created_at", "updated_at",
+		"completed_at", "error", "generation", "last_seq", "stages"};
+	_cleanup_(freep) char *text = NULL;
+	cJSON *order = NULL, *inner;
+	struct err e = {0};
+	size_t length;
+
+	text = read_text(name, &length);
+	if (!text)
+		return NULL;
+	if (json_parse((struct str){text, length}, JSON_DEPTH_MAX, &order, &e) < 0) {
+		fprintf(stderr, "stageline: error: '%s' is not JSON: %s\n", name, err_text(&e));
+		return NULL;
+	}
+	inner = cJSON_DetachItemFromObjectCaseSensitive(order, "order");
+	if (inner) {
+		cJSON_Delete(order);
+		order = inner;
+	}
+	for (size_t i = 0; i < ARRAY_LEN(own); i++)
+		cJSON_DeleteItemFromObjectCaseSensitive(order, own[i]);
+	return order;
+}
+
+static void print_edited(const struct remote *r, const cJSON *answer)
+{
+	const char *status = json_member(member_of(answer, "order"), "status").p;
+
+	fprintf(stderr, "Order %s is corrected and tried again; it is now %s\n", r->arguments[0],
+		status ? status : "on its way");
+}
+
+static int run_edit(struct remote *r)
+{
+	_cleanup_(json_freep) cJSON *order = NULL;
+	_cleanup_(buf_fini) struct buf body = {0};
+	struct json_writer w = {&body, false};
+	char id[ID_TEXT_SIZE], path[64];
+
+	if (!remote_id(r, r->arguments[0], id))
+		return EXIT_USAGE;
+	if (!r->flags[FLAG_FILE])
+		return remote_refuse(r, "edit needs --file FILE, the order as it should be");
+	order = read_order(r->flags[FLAG_FILE]);
+	if (!order)
+		return EXIT_FAILURE;
+	snprintf(path, sizeof path, "/dead-letters/%s/edit", id);
+	remote_open_body(r, &w);
+	json_key(&w, "order");
+	json_tree(&w, order);
+	json_close(&w, '}');
+	return remote_ask(r, path, &body, print_edited);
+}
+
+enum {
+	BULK_FLAGS = TAKES(FLAG_REASON) | TAKES(FLAG_STAGE) | TAKES(FLAG_ERROR) | TAKES(FLAG_ALL) |
+		     TAKES(FLAG_DRY_RUN) | TAKES(FLAG_RATE)
+};
+
+static const struct remote_action actions[] = {
+	{"list", "", "Lists the orders on hold, newest first", .run = run_list,
+		.takes = TAKES(FLAG_STAGE) | TAKES(FLAG_ERROR) | TAKES(FLAG_LIMIT) |
+			 TAKES(FLAG_CURSOR)},
+	{"causes", "", "Counts them by stage and error", .run = run_causes},
+	{"show", "ID", "Shows an order with its stages and history", 1, 1, .run = run_show},
+	{"retry", "[ID ...]", "Tries the stages that hold again", 0, ARGUMENTS_MANY, BULK_FLAGS,
+		true, run_bulk},
+	{"skip", "[ID ...]", "Goes on without the stages that hold", 0, ARGUMENTS_MANY, BULK_FLAGS,
+		true, run_bulk},
+	{"discard", "[ID ...]", "Gives the orders up; what was done is undone", 0, ARGUMENTS_MANY,
+		BULK_FLAGS, true, run_bulk},
+	{"edit", "ID", "Corrects an order and tries it again", 1, 1,
+		.takes = TAKES(FLAG_REASON) | TAKES(FLAG_FILE), .needs_reason = true,
+		.run = run_edit},
+	{"job", "N", "Follows a retry, skip or discard under way", 1, 1, .run = run_job},
+	{0},
+};
+
+int dead_letters_main(int argc, char **argv)
+{
+	static const struct remote_command command = {
+		"dead-letters", "Shows orders on hold, and repairs them", actions};
+
+	return remote_main(&command, argc, argv);
+}

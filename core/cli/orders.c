@@ -1,0 +1,88 @@
+/* `stageline orders`: finding orders, looking at one, cancelling it. */
+#include <stdio.h>
+
+#include "base/mem.h"
+#include "cli/cli.h"
+#include "cli/order_text.h"
+#include "cli/table.h"
+
+static void print_list(const struct remote *r, const cJSON *answer)
+{
+	static const struct table_column columns[] = {{"ID"}, {"STATUS", .is_status = true},
+		{"TOTAL", .is_number = true}, {"CUSTOMER", .is_cut = true},
+		{"CREATED", .is_extra = true}, {"ERROR", .is_cut = true}};
+	static const char *const members[] = {
+		"id", "status", "total_amount", "customer_email", "created_at", "error"};
+	_cleanup_(table_fini) struct table t = {columns, ARRAY_LEN(columns)};
+	const cJSON *next = cJSON_GetObjectItemCaseSensitive(answer, "next"), *order;
+
+	(void)r;
+	cJSON_ArrayForEach (order, cJSON_GetObjectItemCaseSensitive(answer, "orders")) {
+		for (size_t i = 0; i < ARRAY_LEN(members); i++)
+			table_add_member(&t, order, members[i]);
+	}
+	table_print(&t);
+	if (cJSON_IsNumber(next))
+		fprintf(stderr, "There may be more: --cursor %.0f\n", next->valuedouble);
+}
+
+static int run_list(struct remote *r)
+{
+	static const enum remote_flag query[] = {FLAG_STATUS, FLAG_QUERY, FLAG_LIMIT, FLAG_CURSOR};
+	_cleanup_(buf_fini) struct buf path = {0};
+
+	buf_text(&path, "/orders");
+	remote_query(r, &path, query, ARRAY_LEN(query));
+	return remote_ask(r, path.failed ? NULL : path.data, NULL, print_list);
+}
+
+static int run_show(struct remote *r)
+{
+	char id[ID_TEXT_SIZE], path[64];
+
+	if (!remote_id(r, r->arguments[0], id))
+		return EXIT_USAGE;
+	snprintf(path, sizeof path, "/orders/%s", id);
+	return remote_ask(r, path, NULL, order_print);
+}
+
+static void print_cancelled(const struct remote *r, const cJSON *answer)
+{
+	const cJSON *order = cJSON_GetObjectItemCaseSensitive(answer, "order");
+	const char *status = json_member(order, "status").p;
+
+	fprintf(stderr, "Order %s is cancelled; it is now %s\n", r->arguments[0],
+		status ? status : "on its way");
+}
+
+static int run_cancel(struct remote *r)
+{
+	_cleanup_(buf_fini) struct buf body = {0};
+	struct json_writer w = {&body, false};
+	char id[ID_TEXT_SIZE], path[64];
+
+	if (!remote_id(r, r->arguments[0], id))
+		return EXIT_USAGE;
+	snprintf(path, sizeof path, "/orders/%s/cancel", id);
+	remote_open_body(r, &w);
+	json_close(&w, '}');
+	return remote_ask(r, path, &body, print_cancelled);
+}
+
+static const struct remote_action actions[] = {
+	{"list", "", "Lists orders, newest first", .run = run_list,
+		.takes = TAKES(FLAG_STATUS) | TAKES(FLAG_QUERY) | TAKES(FLAG_LIMIT) |
+			 TAKES(FLAG_CURSOR)},
+	{"show", "ID", "Shows an order with its stages and history", 1, 1, .run = run_show},
+	{"cancel", "ID", "Cancels an order; what was done is undone", 1, 1,
+		.takes = TAKES(FLAG_REASON), .needs_reason = true, .run = run_cancel},
+	{0},
+};
+
+int orders_main(int argc, char **argv)
+{
+	static const struct remote_command command = {
+		"orders", "Finds, shows and cancels orders", actions};
+
+	return remote_main(&command, argc, argv);
+}

@@ -1,0 +1,113 @@
+/* `stageline state`: stock and ledgers, and changing them. */
+#include <stdio.h>
+
+#include "base/mem.h"
+#include "cli/cli.h"
+#include "cli/remote.h"
+#include "cli/table.h"
+#include "cli/terminal.h"
+
+static void print_list(const struct remote *r, const cJSON *answer)
+{
+	static const struct table_column columns[] = {{"KEY"}, {"VALUE", .is_cut = true}};
+	_cleanup_(table_fini) struct table t = {columns, ARRAY_LEN(columns)};
+	const cJSON *state = cJSON_GetObjectItemCaseSensitive(answer, "state"), *entry;
+	const char *next = json_member(answer, "next").p;
+
+	(void)r;
+	cJSON_ArrayForEach (entry, state) {
+		table_add(&t, entry->string);
+		table_add_member(&t, state, entry->string);
+	}
+	table_print(&t);
+	if (!next)
+		return;
+	fputs("There may be more: --after '", stderr);
+	terminal_put(stderr, next, SIZE_MAX);
+	fputs("'\n", stderr);
+}
+
+static int run_list(struct remote *r)
+{
+	static const enum remote_flag query[] = {FLAG_PREFIX, FLAG_AFTER, FLAG_LIMIT};
+	_cleanup_(buf_fini) struct buf path = {0};
+
+	buf_text(&path, "/state");
+	remote_query(r, &path, query, ARRAY_LEN(query));
+	return remote_ask(r, path.failed ? NULL : path.data, NULL, print_list);
+}
+
+static bool write_delta(const struct remote *r, struct json_writer *w)
+{
+	int64_t delta, floor;
+
+	if (!remote_int(r, FLAG_DELTA, &delta))
+		return false;
+	json_key(w, "delta");
+	json_int(w, delta);
+	if (!r->flags[FLAG_FLOOR])
+		return true;
+	if (!remote_int(r, FLAG_FLOOR, &floor))
+		return false;
+	json_key(w, "floor");
+	json_int(w, floor);
+	return true;
+}
+
+static bool write_value(const struct remote *r, struct json_writer *w)
+{
+	_cleanup_(json_freep) cJSON *value = NULL;
+	struct str text = str_of(r->flags[FLAG_VALUE]);
+	struct err e = {0};
+
+	if (json_parse(text, JSON_DEPTH_MAX, &value, &e) < 0) {
+		remote_refuse(r, "--value is not JSON: %s", err_text(&e));
+		return false;
+	}
+	json_key(w, "value");
+	json_raw(w, text);
+	return true;
+}
+
+static void print_adjusted(const struct remote *r, const cJSON *answer)
+{
+	(void)answer;
+	terminal_put(stderr, r->arguments[0], SIZE_MAX);
+	fputs(" is adjusted\n", stderr);
+}
+
+static int run_adjust(struct remote *r)
+{
+	_cleanup_(buf_fini) struct buf body = {0};
+	struct json_writer w = {&body, false};
+
+	if (!r->flags[FLAG_DELTA] == !r->flags[FLAG_VALUE])
+		return remote_refuse(r, "adjust needs either --delta or --value");
+	if (r->flags[FLAG_FLOOR] && !r->flags[FLAG_DELTA])
+		return remote_refuse(r, "--floor goes with --delta");
+	remote_open_body(r, &w);
+	json_key(&w, "key");
+	json_text(&w, r->arguments[0]);
+	if (r->flags[FLAG_DELTA] ? !write_delta(r, &w) : !write_value(r, &w))
+		return EXIT_USAGE;
+	json_close(&w, '}');
+	return remote_ask(r, "/state/adjust", &body, print_adjusted);
+}
+
+static const struct remote_action actions[] = {
+	{"list", "", "Lists keys and values", .run = run_list,
+		.takes = TAKES(FLAG_PREFIX) | TAKES(FLAG_AFTER) | TAKES(FLAG_LIMIT)},
+	{"adjust", "KEY", "Adds to a value, or sets it", 1, 1, .needs_reason = true,
+		.takes = TAKES(FLAG_REASON) | TAKES(FLAG_DELTA) | TAKES(FLAG_FLOOR) |
+			 TAKES(FLAG_VALUE),
+		.run = run_adjust},
+	{0},
+};
+
+int state_main(int argc, char **argv)
+{
+	static const struct remote_command command = {
+		"state", "Shows and adjusts stock and ledgers", actions};
+
+	return remote_main(&command, argc, argv);
+}

@@ -1,0 +1,268 @@
+/* A batch: what is decided together is appended, committed and released together, or none of it has
+ * happened. */
+#include <assert.h>
+
+#include "base/crash_point.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "engine/internal.h"
+#include "model/apply.h"
+
+enum { TRY_AGAIN_MS = 500, TROUBLE_LOG_MS = 10000 };
+
+int batch_append(struct engine *en, struct batch *b, struct event_list *list, struct err *e)
+{
+	if (!b->is_begun && list->first) {
+		int r = journal_begin(en->journal, e);
+
+		if (r < 0)
+			return r;
+		b->is_begun = true;
+	}
+	for (struct event *ev = list->first; ev; ev = ev->next) {
+		int r = journal_append(en->journal, ev, e);
+
+		if (r < 0)
+			return r;
+	}
+	if (list->first) {
+		*b->feed->events.last = list->first;
+		b->feed->events.last = list->last;
+		b->feed->events.n += list->n;
+	}
+	return 0;
+}
+
+struct decide_env engine_env(struct engine *en)
+{
+	struct decide_env env = {.now_us = clock_wall_us(),
+		.state_number = journal_state_number,
+		.arg = en->journal};
+
+	id_random(&env.random, sizeof env.random);
+	return env;
+}
+
+static void mark_dirty(struct batch *b, struct live_order *lo)
+{
+	if (lo->is_dirty)
+		return;
+	lo->is_dirty = true;
+	lo->dirty_next = b->dirty;
+	b->dirty = lo;
+}
+
+static int apply_list(struct live_order *lo, const struct event_list *list)
+{
+	for (const struct event *ev = list->first; ev; ev = ev->next) {
+		int r = apply(lo->order, ev);
+
+		assert(r != -EPROTO); /* decide and apply disagree */
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+int order_advance(struct engine *en, struct batch *b, struct live_order *lo,
+	struct event_list *list, struct err *e)
+{
+	struct event_list next = *list;
+	int r;
+
+	mark_dirty(b, lo);
+	do {
+		struct decide_env env = engine_env(en);
+
+		r = batch_append(en, b, &next, e);
+		if (r < 0)
+			return r;
+		r = apply_list(lo, &next);
+		if (r < 0)
+			return err_set(e, r, "no memory for an order");
+		event_list_init(&next, &b->feed->arena);
+		r = decide_settle(&env, lo->order, &next);
+	} while (r > 0);
+	return r < 0 ? err_set(e, r, "cannot settle an order: %s", strerror(-r)) : 0;
+}
+
+int batch_commit(struct engine *en, struct batch *b, struct err *e)
+{
+	int64_t before_us = clock_mono_us();
+	int r;
+
+	if (!b->is_begun)
+		return 0;
+	for (struct live_order *lo = b->dirty; lo; lo = lo->dirty_next) {
+		r = journal_put_order(en->journal, lo->order, e);
+		if (r < 0)
+			return r;
+	}
+	r = journal_commit(en->journal, e);
+	if (r < 0)
+		return r;
+	atomic_store_explicit(&en->commit_us, clock_mono_us() - before_us, memory_order_relaxed);
+	atomic_store_explicit(&en->last_seq, journal_last_seq(en->journal), memory_order_relaxed);
+	atomic_fetch_add_explicit(&en->n_commits, 1, memory_order_relaxed);
+	atomic_fetch_add_explicit(
+		&en->n_events, (long long)b->feed->events.n, memory_order_relaxed);
+	return 0;
+}
+
+/* --- after the commit --- */
+
+static void count_classes(struct engine *en, struct live_order *lo)
+{
+	enum order_class now = order_class_of(lo->order);
+
+	if (now == lo->committed_class)
+		return;
+	if (lo->committed_class != CLASS_NONE)
+		atomic_fetch_sub_explicit(
+			&en->n_orders[lo->committed_class], 1, memory_order_relaxed);
+	atomic_fetch_add_explicit(&en->n_orders[now], 1, memory_order_relaxed);
+	lo->committed_class = now;
+}
+
+static void release_orders(struct engine *en, struct batch *b)
+{
+	while (b->dirty) {
+		struct live_order *lo = b->dirty;
+
+		b->dirty = lo->dirty_next;
+		lo->is_dirty = false;
+		count_classes(en, lo);
+		if (order_is_terminal(lo->order))
+			live_remove(&en->live, lo);
+		else if (dispatch_line_up(en, lo) < 0)
+			log_error(
+				"order_seq=%lld no memory to queue it: it waits for the next start",
+				(long long)lo->seq);
+	}
+}
+
+void batch_answer(struct engine *en, struct batch *b)
+{
+	if (b->commands)
+		en->options.on_answers(en->options.arg, steal_ptr(b->commands));
+}
+
+static void free_tasks(struct engine *en, struct task *first)
+{
+	while (first) {
+		struct task *next = (struct task *)first->node.next;
+
+		attempts_give_back(&en->attempts, first);
+		task_free(first);
+		first = next;
+	}
+}
+
+void batch_release(struct engine *en, struct batch *b)
+{
+	CRASH_POINT("release");
+	release_orders(en, b);
+	if (b->has_pauses)
+		engine_read_pauses(en);
+	batch_answer(en, b);
+	CRASH_POINT("answered");
+	free_tasks(en, steal_ptr(b->tasks));
+	if (b->feed->events.n)
+		en->options.on_commit(en->options.arg, steal_ptr(b->feed));
+}
+
+/* --- trouble: nothing of the batch has happened; people hear why, verdicts wait --- */
+
+static void set_trouble(struct engine *en, const struct err *why)
+{
+	int64_t now_ms = clock_mono_ms();
+
+	pthread_mutex_lock(&en->trouble_lock);
+	en->trouble = *why;
+	pthread_mutex_unlock(&en->trouble_lock);
+	en->try_again_ms = now_ms + TRY_AGAIN_MS;
+	if (en->trouble_logged_ms && now_ms - en->trouble_logged_ms < TROUBLE_LOG_MS)
+		return;
+	en->trouble_logged_ms = now_ms;
+	en->is_trouble_said = true;
+	log_error("nothing is accepted: %s", err_text(why));
+}
+
+void batch_clear_trouble(struct engine *en, bool has_written)
+{
+	pthread_mutex_lock(&en->trouble_lock);
+	en->trouble = (struct err){0};
+	pthread_mutex_unlock(&en->trouble_lock);
+	en->try_again_ms = 0;
+	if (!has_written || !en->is_trouble_said)
+		return;
+	en->is_trouble_said = false;
+	log_info("the journal can be written again");
+}
+
+/* Orders changed by a batch that did not happen go back to what the journal says. */
+static void forget_changes(struct engine *en, struct batch *b)
+{
+	while (b->dirty) {
+		struct live_order *lo = b->dirty;
+		struct order *o = NULL;
+
+		b->dirty = lo->dirty_next;
+		lo->is_dirty = false;
+		if (lo->committed_class == CLASS_NONE) {
+			live_remove(&en->live, lo);
+			continue;
+		}
+		if (reader_order(en->reader, lo->seq, INT64_MAX, &o, NULL, NULL) < 0) {
+			live_remove(&en->live, lo); /* read when it is needed again */
+			continue;
+		}
+		o->out = lo->order->out;
+		order_free(lo->order);
+		lo->order = o;
+	}
+}
+
+/* The verdicts come again, so their attempts are out again. */
+static void keep_verdicts(struct engine *en, struct batch *b)
+{
+	for (struct task *t = b->tasks; t; t = (struct task *)t->node.next)
+		out_again(en, t);
+	if (b->tasks)
+		queue_push_all(&en->verdicts, &steal_ptr(b->tasks)->node);
+}
+
+void batch_abort(struct engine *en, struct batch *b, const struct err *why)
+{
+	journal_rollback(en->journal);
+	forget_changes(en, b);
+	keep_verdicts(en, b);
+	for (size_t i = 0; i < b->n_timers; i++)
+		if (timers_add(&en->timers, b->timers[i]) < 0)
+			log_error("order_seq=%lld no memory for its timer: it waits for the next "
+				  "start",
+				(long long)b->timers[i].order_seq);
+	for (struct command *c = b->commands; c; c = (struct command *)c->node.next) {
+		c->result = why->code;
+		c->err = *why;
+	}
+	batch_answer(en, b);
+	set_trouble(en, why);
+}
+
+int batch_do(struct engine *en,
+	int (*work)(struct engine *en, struct batch *b, const int64_t *seqs, int n, struct err *e),
+	const int64_t *seqs, int n, struct err *e)
+{
+	struct batch b = {.feed = feed_batch_new()};
+	int r = b.feed ? work(en, &b, seqs, n, e) : -ENOMEM;
+
+	if (r == 0)
+		r = batch_commit(en, &b, e);
+	if (r < 0)
+		journal_rollback(en->journal);
+	else
+		release_orders(en, &b);
+	feed_batch_free(b.feed);
+	return r;
+}

@@ -1,0 +1,34 @@
+/* The gate in front of a stage: paused or not, circuit breaker, rate limit. What it does not let out waits in
+ * its queue, unharmed. [sequencer] */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "model/pipeline.h"
+
+enum breaker_state { BREAKER_CLOSED, BREAKER_OPEN, BREAKER_HALF_OPEN };
+
+const char *breaker_word(enum breaker_state state);
+
+struct gate {
+	const struct stage_spec *spec; /* borrowed */
+	bool is_paused;
+	enum breaker_state breaker;
+	int64_t *failures; /* when the last spec->breaker.failures happened, a ring */
+	size_t next_failure;
+	int64_t open_until_ms, probes_out;
+	double tokens; /* of the rate limit */
+	int64_t refilled_ms;
+};
+
+int gate_init(struct gate *g, const struct stage_spec *spec, int64_t now_ms); /* -ENOMEM */
+void gate_fini(struct gate *g);
+
+/* How many attempts may go out now. Lowers *again_ms to when asking again pays. */
+size_t gate_room(struct gate *g, int64_t now_ms, int64_t *again_ms);
+/* `n` attempts went out. */
+void gate_out(struct gate *g, size_t n);
+/* An attempt came back; `is_trouble`: without a proper answer (retry, timeout, crash). */
+void gate_back(struct gate *g, bool is_trouble, int64_t now_ms);

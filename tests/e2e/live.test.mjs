@@ -1,0 +1,106 @@
+/* Pages stay live: over restarts, and without WebSocket. */
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import { launchBrowser, openPage } from '../lib/browser.mjs';
+import { look, order, place } from '../lib/orders.mjs';
+import { startStageline } from '../lib/stageline.mjs';
+
+let server, browser;
+before(async () => {
+  server = await startStageline();
+  browser = await launchBrowser();
+});
+after(async () => {
+  await browser?.close();
+  await server?.stop();
+});
+
+const connection = /net::ERR_|WebSocket connection/;
+const stateOf = (page, word) => page.locator('.live-chip', { hasText: word });
+
+async function track(t, { id }, options) {
+  const page = await openPage(t, browser, options);
+  await page.goto(`${server.url}/#/orders/${id}`);
+  return page;
+}
+
+for (const [how, end] of [
+  ['a stop', () => server.stop()],
+  ['a kill -9', () => server.kill()],
+]) {
+  test(`the_tracking_page_says_so_and_goes_on_by_itself_after_${how}`, async (t) => {
+    const placed = await place(server, order({ 'PROD-001': 1 }));
+    const page = await track(t, placed, { allow: connection });
+    await stateOf(page, 'Live').waitFor();
+    await page.locator('.history-item').first().waitFor();
+
+    await end();
+    await stateOf(page, 'Reconnecting').waitFor();
+    await page.getByText('the connection was lost').waitFor();
+    await server.restart();
+
+    await stateOf(page, 'Live').waitFor();
+    await page.getByRole('heading', { level: 1, name: 'Order complete' }).waitFor();
+    const seqs = await page
+      .locator('.history-item')
+      .evaluateAll((items) => items.map(({ dataset }) => Number(dataset.seq)));
+    const { events } = await look(server, placed.id);
+    assert.deepEqual(seqs, events.map(({ seq }) => seq).reverse());
+  });
+}
+
+test('without_WebSocket_the_page_follows_by_server_sent_events', async (t) => {
+  const page = await openPage(t, browser);
+  await page.addInitScript(() => {
+    window.WebSocket = class {
+      constructor() {
+        setTimeout(() => this.onclose?.(), 0);
+      }
+      close() {}
+    };
+  });
+  const { id } = await place(server, order({ 'PROD-003': 1 }));
+  await page.goto(`${server.url}/#/orders/${id}`);
+  await stateOf(page, 'Live').waitFor();
+  await page.getByRole('heading', { level: 1, name: 'Order complete' }).waitFor();
+});
+
+test('without_WebSocket_and_event_streams_the_page_polls', async (t) => {
+  const page = await openPage(t, browser);
+  await page.addInitScript(() => {
+    window.WebSocket = class {
+      constructor() {
+        setTimeout(() => this.onclose?.(), 0);
+      }
+      close() {}
+    };
+    window.EventSource = class {
+      constructor() {
+        setTimeout(() => this.onerror?.(), 0);
+      }
+      close() {}
+    };
+  });
+  const { id } = await place(server, order({ 'PROD-003': 1 }));
+  await page.goto(`${server.url}/#/orders/${id}`);
+  await stateOf(page, 'Live').waitFor();
+  await page.getByRole('heading', { level: 1, name: 'Order complete' }).waitFor();
+});
+
+test('a_view_opened_while_the_server_is_down_shows_itself_when_it_is_back', async (t) => {
+  const page = await openPage(t, browser, { allow: connection });
+  await page.goto(`${server.url}/#/orders`);
+  await stateOf(page, 'Live').waitFor();
+  await server.stop();
+
+  await page.getByRole('navigation', { name: 'Main' }).getByText('New order').click();
+  await page.getByText('The server cannot be reached').waitFor();
+  await server.restart();
+
+  await page.getByRole('button', { name: 'Add Laptop' }).waitFor();
+});
+
+test('an_unknown_order_is_told_plainly', async (t) => {
+  const page = await track(t, { id: '00000000-0000-7000-8000-000000000000' }, { allow: /404/ });
+  await page.getByRole('heading', { name: 'There is no such order' }).waitFor();
+});

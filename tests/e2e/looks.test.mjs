@@ -1,0 +1,82 @@
+/* Each view in light and dark, wide and narrow: no axe violation, nothing wider than the screen, and a
+ * picture in shots/ to look at. */
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import { assertLooksRight, launchBrowser, openPage, sizes } from '../lib/browser.mjs';
+import { finished, order, place } from '../lib/orders.mjs';
+import { startStageline } from '../lib/stageline.mjs';
+
+let server, browser, done, failed;
+before(async () => {
+  server = await startStageline();
+  browser = await launchBrowser();
+  done = await place(server, order({ 'PROD-001': 1, 'PROD-002': 2 }));
+  failed = await place(server, order({ 'PROD-004': 1, 'PROD-003': 1 }));
+  await finished(server, done.id);
+  await finished(server, failed.id);
+});
+after(async () => {
+  await browser?.close();
+  await server?.stop();
+});
+
+/* name, address, what to do and wait for before looking */
+const views = [
+  ['form', () => '#/', fillForm],
+  ['form-faults', () => '#/', spoilForm],
+  ['track-done', () => `#/orders/${done.id}`, (page) => page.getByText('Live').waitFor()],
+  ['track-failed', () => `#/orders/${failed.id}`, (page) => page.getByText('Live').waitFor()],
+  ['track-running', runningOrder, (page) => page.getByText('In progress').first().waitFor()],
+  ['track-missing', () => '#/orders/none', (page) => page.getByText('There is no such order').waitFor()],
+  ['orders', () => '#/orders', (page) => page.getByText('Failed').last().waitFor()],
+  ['orders-nothing', () => '#/orders?q=none', (page) => page.getByText('No order matches').waitFor()],
+];
+
+async function fillForm(page) {
+  await page.getByRole('button', { name: 'Add Laptop' }).click();
+  await page.getByRole('button', { name: 'Add Mouse' }).click();
+  await page.getByLabel('E-mail').fill('ada@example.com');
+}
+
+async function spoilForm(page) {
+  await page.getByRole('button', { name: 'Add Laptop' }).click();
+  await page.getByRole('spinbutton').fill('x');
+  await page.getByRole('button', { name: 'Place order' }).click();
+  await page.getByText('2 things to correct').first().waitFor();
+}
+
+async function runningOrder() {
+  const { id } = await place(server, order({ 'PROD-001': 1, 'PROD-003': 1 }));
+  return `#/orders/${id}`;
+}
+
+for (const colorScheme of ['light', 'dark']) {
+  for (const [name, address, prepare] of views) {
+    for (const viewport of sizes) {
+      test(`${name}_${viewport.width}_px_${colorScheme}`, async (t) => {
+        const options = { colorScheme, viewport, reducedMotion: 'reduce', allow: /404|400/ };
+        const page = await openPage(t, browser, options);
+        await page.goto(`${server.url}/${await address()}`);
+        await prepare(page);
+
+        await assertLooksRight(page, `${name}-${viewport.width}-${colorScheme}`);
+      });
+    }
+  }
+}
+
+test('the_theme_can_be_changed_and_is_remembered', async (t) => {
+  const page = await openPage(t, browser, { colorScheme: 'light' });
+  const ground = () => page.evaluate(() => getComputedStyle(document.body).backgroundColor);
+  await page.goto(`${server.url}/`);
+  const light = await ground();
+
+  await page.getByRole('button', { name: 'Use the dark theme' }).click();
+  const dark = await ground();
+  await page.reload();
+
+  assert.notEqual(dark, light);
+  assert.equal(await ground(), dark);
+  await page.getByRole('button', { name: 'Use the light theme' }).click();
+  assert.equal(await ground(), light);
+});

@@ -1,0 +1,177 @@
+/* The promises, checked on the journal that a played run left. */
+#include "base/mem.h"
+#include "journal/verify.h"
+#include "world.h"
+
+/* What the events say of one order. */
+struct story {
+	struct id id;
+	int64_t seq;
+	int n_created, n_ends, n_done[STAGES_MAX], n_undone[STAGES_MAX];
+	bool is_over; /* its last event was terminal */
+};
+
+struct stories {
+	struct story list[ORDERS_MAX * 2];
+	size_t n;
+	int64_t taken, done, undone; /* of all orders: what the ledgers must say */
+};
+
+static struct story *story_of(struct world *w, struct stories *all, const struct event *ev)
+{
+	for (size_t i = 0; i < all->n; i++)
+		if (all->list[i].seq == ev->order_seq)
+			return &all->list[i];
+	if (all->n == ARRAY_LEN(all->list))
+		world_fail(w, "more orders than were placed");
+	all->list[all->n] = (struct story){.id = ev->order_id, .seq = ev->order_seq};
+	return &all->list[all->n++];
+}
+
+static void count_effect(
+	struct stories *all, const struct pipeline *p, size_t stage, const struct event *ev)
+{
+	int n = ev->n_effects > 0;
+
+	if (strcmp(p->stages[stage].name, "stock") == 0)
+		all->taken += ev->kind == EVENT_STAGE_DONE ? n : -n;
+	else if (ev->kind == EVENT_STAGE_DONE)
+		all->done += n;
+	else
+		all->undone += n;
+}
+
+static void read_event(struct world *w, struct stories *all, const struct event *ev)
+{
+	const struct pipeline *p = engine_pipeline(w->engine);
+	struct story *s;
+	int stage;
+
+	if (!ev->order_seq)
+		return;
+	s = story_of(w, all, ev);
+	if (s->is_over)
+		world_fail(w, "event %lld comes after its order's end", (long long)ev->seq);
+	s->n_created += ev->kind == EVENT_ORDER_CREATED;
+	s->is_over = event_kind_info(ev->kind)->is_terminal;
+	s->n_ends += s->is_over;
+	if (ev->kind != EVENT_STAGE_DONE && ev->kind != EVENT_STAGE_UNDONE)
+		return;
+	stage = pipeline_find(p, ev->stage);
+	if (stage < 0)
+		world_fail(w, "event %lld names no stage", (long long)ev->seq);
+	(ev->kind == EVENT_STAGE_DONE ? s->n_done : s->n_undone)[stage]++;
+	count_effect(all, p, (size_t)stage, ev);
+}
+
+static void read_events(struct world *w, struct stories *all)
+{
+	_cleanup_(arena_fini) struct arena arena = {0};
+	struct event_list list;
+	struct err e = {0};
+
+	event_list_init(&list, &arena);
+	if (reader_events(w->engine->reader, 0, SIZE_MAX, &list, &e) < 0)
+		world_fail(w, "the events cannot be read: %s", err_text(&e));
+	for (const struct event *ev = list.first; ev; ev = ev->next)
+		read_event(w, all, ev);
+}
+
+static const struct outside *find_outside(const struct world *w, const struct id *id, size_t stage)
+{
+	static const struct outside nothing;
+
+	for (size_t i = 0; i < w->n_outside; i++)
+		if (id_eq(&w->outside[i].order, id) && w->outside[i].stage == stage)
+			return &w->outside[i];
+	return &nothing;
+}
+
+/* A stage of an order that ended: done once, or as if it had never been. */
+static void check_stage(struct world *w, const struct story *s, const struct order *o, size_t i)
+{
+	const struct stage_spec *spec = &o->pipeline->stages[i];
+	const struct outside *out = find_outside(w, &s->id, i);
+	long long seq = s->seq;
+
+	if (s->n_done[i] > 1 || s->n_undone[i] > 1)
+		world_fail(w, "order %lld: %s happened %d times and was undone %d times", seq,
+			spec->name, s->n_done[i], s->n_undone[i]);
+	if (o->phase == ORDER_COMPLETED && (s->n_done[i] != 1 || s->n_undone[i] != 0))
+		world_fail(w, "order %lld is completed without %s", seq, spec->name);
+	if (o->phase == ORDER_COMPLETED && !out->is_done)
+		world_fail(w, "order %lld: %s is done, but nobody did it", seq, spec->name);
+	if (!order_is_terminal(o) || o->phase == ORDER_COMPLETED || !spec->undo_event)
+		return;
+	if (s->n_done[i] > s->n_undone[i])
+		world_fail(w, "order %lld failed and %s was not undone", seq, spec->name);
+	if (out->is_done && !out->is_undone && strcmp(spec->name, "stock") != 0)
+		world_fail(w, "order %lld failed and %s stands outside", seq, spec->name);
+}
+
+static void check_story(struct world *w, const struct story *s)
+{
+	_cleanup_(order_freep) struct order *o = NULL;
+	struct err e = {0};
+
+	if (reader_order(w->engine->reader, s->seq, INT64_MAX, &o, NULL, &e) < 0)
+		world_fail(w, "order %lld cannot be folded: %s", (long long)s->seq, err_text(&e));
+	if (s->n_created != 1 || s->n_ends != order_is_terminal(o))
+		world_fail(w, "order %lld was created %d times and ended %d times",
+			(long long)s->seq, s->n_created, s->n_ends);
+	if (!order_is_terminal(o) && !order_is_on_hold(o))
+		world_fail(w, "order %lld neither ended nor is on hold", (long long)s->seq);
+	for (size_t i = 0; i < o->pipeline->n_stages; i++)
+		check_stage(w, s, o, i);
+}
+
+static void check_accepted(struct world *w, const struct stories *all, const struct placed *p)
+{
+	int n = 0;
+
+	if (!p->is_accepted)
+		return;
+	for (size_t i = 0; i < all->n; i++)
+		n += id_eq(&all->list[i].id, &p->id);
+	if (n != 1)
+		world_fail(w, "an accepted order is there %d times", n);
+}
+
+static void check_number(struct world *w, const char *key, int64_t want)
+{
+	int64_t has = -1;
+
+	if (journal_state_number(w->engine->journal, str_of(key), &has) < 0 || has != want)
+		world_fail(w, "%s is %lld, not %lld", key, (long long)has, (long long)want);
+}
+
+static void check_file(struct world *w)
+{
+	_cleanup_(pipeline_set_fini) struct pipeline_set set = {0};
+	struct err e = {0};
+	int64_t last;
+
+	if (journal_verify(w->path, &last, &e) < 0 || journal_compare(w->path, &set, &e) < 0)
+		world_fail(w, "%s", err_text(&e));
+	if (last != journal_last_seq(w->engine->journal))
+		world_fail(w, "the chain ends at %lld", (long long)last);
+}
+
+void world_check(struct world *w)
+{
+	struct stories all = {0};
+	struct engine_stats stats;
+
+	read_events(w, &all);
+	for (size_t i = 0; i < all.n; i++)
+		check_story(w, &all.list[i]);
+	for (size_t i = 0; i < w->n_placed; i++)
+		check_accepted(w, &all, &w->placed[i]);
+	engine_stats(w->engine, &stats);
+	if (stats.accepted != (int64_t)all.n)
+		world_fail(w, "%zu orders, but %lld are counted", all.n, (long long)stats.accepted);
+	check_number(w, "stock/A", STOCK - all.taken);
+	check_number(w, "ledger/done", all.done);
+	check_number(w, "ledger/undone", all.undone);
+	check_file(w);
+}

@@ -1,0 +1,154 @@
+/* Deterministic simulation: the real engine in a played world, many short runs, each from one seed.
+ *
+ *   simulate FIRST N [FOLDER]     runs seeds FIRST to FIRST+N-1
+ *
+ * Prints what happened in sum; the first broken promise ends it with its seed. */
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "world.h"
+
+static volatile unsigned long long current_seed;
+
+static void on_death(int number)
+{
+	char text[64];
+	int n = snprintf(text, sizeof text, "SEED=%llu died by signal %d\n", current_seed, number);
+
+	if (write(STDERR_FILENO, text, (size_t)n) < 0)
+		_exit(2);
+	signal(number, SIG_DFL);
+	raise(number);
+}
+
+static void let_time_pass(struct world *w)
+{
+	world_pass(w, (int64_t)world_below(w, 100000));
+}
+
+static void sleep_long(struct world *w)
+{
+	world_pass(w, (int64_t)world_below(w, 5000000));
+}
+
+static void jump_wall_clock(struct world *w)
+{
+	static const int64_t hours[] = {1, -1, 24, -24, -24 * 3650};
+
+	w->wall_ahead_us += hours[world_below(w, ARRAY_LEN(hours))] * INT64_C(3600000000);
+}
+
+static void deliver_due(struct world *w)
+{
+	world_deliver(w, false);
+}
+
+static void deliver_early(struct world *w)
+{
+	world_deliver(w, true);
+}
+
+static void be_killed(struct world *w)
+{
+	w->n_faults++;
+	world_die(w, false);
+}
+
+static void lose_power(struct world *w)
+{
+	w->n_faults++;
+	world_die(w, true);
+}
+
+static void fill_disk(struct world *w)
+{
+	world_fill_disk(w, true);
+}
+
+static void free_disk(struct world *w)
+{
+	world_fill_disk(w, false);
+}
+
+static const struct {
+	unsigned weight;
+	void (*act)(struct world *);
+} actions[] = {
+	{60, world_place},
+	{80, world_step},
+	{60, deliver_due},
+	{60, deliver_early},
+	{60, let_time_pass},
+	{6, sleep_long},
+	{2, jump_wall_clock},
+	{3, be_killed},
+	{2, lose_power},
+	{6, world_die_within},
+	{3, fill_disk},
+	{6, free_disk},
+	{2, world_break_disk},
+};
+
+static void act(struct world *w)
+{
+	uint64_t total = 0, at;
+	size_t i = 0;
+
+	for (size_t k = 0; k < ARRAY_LEN(actions); k++)
+		total += actions[k].weight;
+	for (at = world_below(w, total); at >= actions[i].weight; i++)
+		at -= actions[i].weight;
+	actions[i].act(w);
+	if (w->has_trouble && world_below(w, 10) == 0)
+		world_die(w, world_below(w, 2));
+}
+
+struct sum {
+	long long orders, steps, lives, faults, events;
+};
+
+static void run(uint64_t seed, const char *folder, struct sum *sum)
+{
+	struct world w;
+	struct engine_stats stats;
+
+	current_seed = seed;
+	world_init(&w, seed, folder);
+	for (uint64_t n = 30 + world_below(&w, 120); n; n--)
+		act(&w);
+	world_drain(&w);
+	world_check(&w);
+	engine_stats(w.engine, &stats);
+	sum->orders += (long long)stats.accepted;
+	sum->events += (long long)stats.last_seq;
+	sum->steps += w.n_steps;
+	sum->lives += w.n_lives;
+	sum->faults += w.n_faults;
+	world_fini(&w);
+}
+
+int main(int argc, char **argv)
+{
+	char folder[] = "/dev/shm/stageline-simulate-XXXXXX";
+	uint64_t first = argc > 1 ? strtoull(argv[1], NULL, 10) : 1;
+	uint64_t n = argc > 2 ? strtoull(argv[2], NULL, 10) : 200;
+	struct sum sum = {0};
+
+	signal(SIGABRT, on_death);
+	signal(SIGSEGV, on_death);
+	log_set_level(argc > 3 ? LOG_DEBUG : LOG_ERROR - 1);
+	if (!mkdtemp(folder))
+		return 2;
+	for (uint64_t seed = first; seed < first + n; seed++)
+		run(seed, folder, &sum);
+	rmdir(folder);
+	printf("%llu seeds from %llu: %lld orders, %lld events, %lld turns, %lld lives of the "
+	       "process, %lld faults\n",
+		(unsigned long long)n, (unsigned long long)first, sum.orders, sum.events, sum.steps,
+		sum.lives, sum.faults);
+	return 0;
+}

@@ -1,0 +1,527 @@
+/* The played world: its clocks, its workers, its client, and the deaths of the engine's process. */
+#include "world.h"
+
+#include <sqlite3.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "fault_vfs.h"
+
+static struct world *the_world; /* the clocks have no argument */
+
+/* The second has branches, little room and a wait; the third undoes nothing but the stock. */
+static const char *const pipelines[] = {
+	"pipeline: line\n"
+	"defaults: {timeout: 2s, in_flight: 4, retry: {attempts: 3, backoff: 50ms, max: 400ms}}\n"
+	"state: {stock/A: 12}\n"
+	"stages:\n"
+	"  - {name: check, plugin: x, status: checking, event: checked}\n"
+	"  - {name: pay, plugin: x, status: paying, event: paid, undo_event: refunded}\n"
+	"  - {name: stock, plugin: x, status: taking, event: taken, undo_event: returned}\n"
+	"  - {name: ship, plugin: x, status: shipping, event: shipped, undo_event: recalled}\n",
+	"pipeline: branches\n"
+	"defaults: {timeout: 1s, in_flight: 2, retry: {attempts: 2, backoff: 10ms, max: 20ms}}\n"
+	"state: {stock/A: 12}\n"
+	"stages:\n"
+	"  - {name: check, plugin: x, status: checking, event: checked}\n"
+	"  - {name: pay, plugin: x, status: paying, event: paid, undo_event: refunded,"
+	" after: [check]}\n"
+	"  - {name: stock, plugin: x, status: taking, event: taken, undo_event: returned,"
+	" after: [check], in_flight: 1}\n"
+	"  - {name: gift, plugin: x, status: wrapping, event: wrapped, undo_event: unwrapped,"
+	" after: []}\n"
+	"  - {name: ship, plugin: x, status: shipping, event: shipped, irreversible: true,"
+	" after: [pay, stock, gift]}\n",
+	"pipeline: short\n"
+	"defaults: {timeout: 500ms, in_flight: 64, retry: {attempts: 1}}\n"
+	"state: {stock/A: 12}\n"
+	"stages:\n"
+	"  - {name: stock, plugin: x, status: taking, event: taken, undo_event: returned}\n"
+	"  - {name: ship, plugin: x, status: shipping, event: shipped, irreversible: true}\n",
+};
+
+void world_fail(const struct world *w, const char *fmt, ...)
+{
+	va_list ap;
+
+	fprintf(stderr, "SEED=%llu step %ld life %ld: ", (unsigned long long)w->seed, w->n_steps,
+		w->n_lives);
+	va_start(ap, fmt);
+	vfprintf(stderr, fmt, ap);
+	va_end(ap);
+	fprintf(stderr, " (%s)\n", w->path);
+	_exit(1);
+}
+
+/* --- chance and time --- */
+
+/* splitmix64 (Steele, Lea, Flood: Fast Splittable Pseudorandom Number Generators). */
+uint64_t world_random(struct world *w)
+{
+	uint64_t x = w->random += 0x9e3779b97f4a7c15;
+
+	x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9;
+	x = (x ^ x >> 27) * 0x94d049bb133111eb;
+	return x ^ x >> 31;
+}
+
+uint64_t world_below(struct world *w, uint64_t n)
+{
+	return world_random(w) % n;
+}
+
+static bool one_in(struct world *w, uint64_t n)
+{
+	return world_below(w, n) == 0;
+}
+
+static void random_bytes(void *out, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		((uint8_t *)out)[i] = (uint8_t)world_random(the_world);
+}
+
+static int64_t mono_us(void)
+{
+	return the_world->mono_us;
+}
+
+static int64_t wall_us(void)
+{
+	return the_world->mono_us + the_world->wall_ahead_us;
+}
+
+static const struct clock_source clocks = {wall_us, mono_us};
+
+void world_pass(struct world *w, int64_t us)
+{
+	w->mono_us += us;
+}
+
+/* --- workers --- */
+
+static struct outside *outside_of(struct world *w, const struct task *t)
+{
+	for (size_t i = 0; i < w->n_outside; i++)
+		if (id_eq(&w->outside[i].order, &t->order_id) && w->outside[i].stage == t->stage)
+			return &w->outside[i];
+	if (w->n_outside == ARRAY_LEN(w->outside))
+		world_fail(w, "more happened outside than there are orders");
+	w->outside[w->n_outside] = (struct outside){.order = t->order_id, .stage = t->stage};
+	return &w->outside[w->n_outside++];
+}
+
+static enum verdict draw_verdict(struct world *w)
+{
+	static const enum verdict bad[] = {VERDICT_FAIL, VERDICT_FAIL, VERDICT_RETRY, VERDICT_RETRY,
+		VERDICT_TIMEOUT, VERDICT_CRASH, VERDICT_WAIT};
+
+	return one_in(w, w->is_draining ? 16 : 4) ? bad[world_below(w, ARRAY_LEN(bad))]
+						  : VERDICT_DONE;
+}
+
+/* What a stage does to the state: stock is counted down, money up. */
+static void add_effect(struct world *w, struct task *t)
+{
+	const char *stage = t->pipeline->stages[t->stage].name;
+	bool is_stock = strcmp(stage, "stock") == 0;
+	struct effect *f = arena_alloc(&t->arena, sizeof *f);
+
+	if (!f)
+		world_fail(w, "no memory");
+	*f = (struct effect){.kind = EFFECT_ADD, .floor = EFFECT_NO_FLOOR, .delta = 1};
+	if (is_stock) {
+		f->key = STR("stock/A");
+		f->delta = t->undo ? 1 : -1;
+		f->floor = 0;
+	} else {
+		f->key = t->undo ? STR("ledger/undone") : STR("ledger/done");
+	}
+	t->effects = f;
+	t->n_effects = 1;
+}
+
+/* Work is done when it is taken: what a verdict says later may be a lie, a no cannot be. */
+static void work(struct world *w, struct task *t)
+{
+	struct outside *o = outside_of(w, t);
+	enum verdict v = draw_verdict(w);
+	bool *slot = t->undo ? &o->is_undone : &o->is_done;
+
+	if (v == VERDICT_FAIL && (*slot || one_in(w, 2)))
+		v = VERDICT_DONE;
+	*slot |= v == VERDICT_DONE || (v != VERDICT_FAIL && one_in(w, 2));
+	t->verdict = v;
+	t->message = str_dup(STR("played"));
+	t->duration_ms = (int64_t)world_below(w, 100);
+	t->delay_ms = v == VERDICT_WAIT || one_in(w, 8) ? (int64_t)world_below(w, 300) : -1;
+	if (v == VERDICT_DONE) {
+		t->result = str_dup(STR("{\"ref\":1}"));
+		add_effect(w, t);
+	}
+}
+
+static struct task *copy_of(struct world *w, const struct task *t)
+{
+	struct task *c = task_new();
+
+	if (!c)
+		world_fail(w, "no memory");
+	*c = (struct task){.pipeline = t->pipeline,
+		.stage = t->stage,
+		.order_id = t->order_id,
+		.order_seq = t->order_seq,
+		.attempt = t->attempt,
+		.undo = t->undo,
+		.verdict = t->verdict,
+		.delay_ms = t->delay_ms,
+		.duration_ms = t->duration_ms,
+		.message = str_dup(str_of(t->message)),
+		.result = t->result ? str_dup(str_of(t->result)) : NULL};
+	if (t->n_effects)
+		add_effect(w, c);
+	return c;
+}
+
+static int64_t answer_time(struct world *w)
+{
+	int64_t ms = (int64_t)world_below(w, 60);
+
+	if (one_in(w, 10)) /* often later than the stage's timeout */
+		ms = (int64_t)world_below(w, 4000);
+	return w->mono_us + ms * 1000;
+}
+
+static void keep_pending(struct world *w, struct task *t, bool is_copy)
+{
+	if (w->n_pending == TASKS_MAX)
+		world_fail(w, "more tasks are out than the stages may hold");
+	t->node.next = NULL;
+	w->pending[w->n_pending++] =
+		(struct pending){.task = t, .due_us = answer_time(w), .is_copy = is_copy};
+}
+
+static void on_tasks(void *arg, struct task *first)
+{
+	struct world *w = arg;
+
+	while (first) {
+		struct task *next = (struct task *)first->node.next;
+
+		if (w->is_dying) {
+			task_free(first);
+		} else {
+			work(w, first);
+			keep_pending(w, first, false);
+			for (uint64_t n = one_in(w, 5) ? 1 + world_below(w, 4) : 0;
+				n && w->n_pending < TASKS_MAX / 2; n--)
+				keep_pending(w, copy_of(w, first), true);
+		}
+		first = next;
+	}
+}
+
+static int subscribe(void *arg, struct bus *bus, const struct pipeline *p, size_t stage)
+{
+	return bus_subscribe(bus, p, stage, (size_t)p->stages[stage].in_flight, on_tasks, arg);
+}
+
+static void deliver(struct world *w, size_t i)
+{
+	struct pending p = w->pending[i];
+
+	w->pending[i] = w->pending[--w->n_pending];
+	if (p.is_copy)
+		queue_push(&w->engine->verdicts, &p.task->node);
+	else
+		bus_answer(w->engine->bus, p.task);
+}
+
+void world_deliver(struct world *w, bool is_impatient)
+{
+	for (size_t i = w->n_pending; i-- > 0;)
+		if (w->pending[i].due_us <= w->mono_us)
+			deliver(w, i);
+	if (is_impatient && w->n_pending)
+		deliver(w, world_below(w, w->n_pending));
+}
+
+/* --- the client --- */
+
+static void check_answer(struct world *w, struct placed *p, const struct command *c)
+{
+	if (c->result < 0)
+		return;
+	if (p->is_accepted && !id_eq(&p->id, &c->id))
+		world_fail(w, "key %s gave two orders", p->key);
+	p->is_accepted = true;
+	p->id = c->id;
+}
+
+static void on_answers(void *arg, struct command *first)
+{
+	struct world *w = arg;
+
+	while (first) {
+		struct command *next = (struct command *)first->node.next;
+		size_t i = 0;
+
+		while (i < w->n_commands && w->commands[i] != first)
+			i++;
+		if (i == w->n_commands)
+			world_fail(w, "an answer to nothing");
+		w->commands[i] = w->commands[--w->n_commands];
+		if (!w->is_dying)
+			check_answer(w, first->context, first);
+		command_free(first);
+		first = next;
+	}
+}
+
+static void on_commit(void *arg, struct feed_batch *batch)
+{
+	struct world *w = arg;
+
+	for (const struct event *ev = batch->events.first; ev; ev = ev->next) {
+		if (w->last_seen_seq && ev->seq != w->last_seen_seq + 1)
+			world_fail(w, "the feed goes from event %lld to %lld",
+				(long long)w->last_seen_seq, (long long)ev->seq);
+		w->last_seen_seq = ev->seq;
+	}
+	feed_batch_free(batch);
+}
+
+static struct placed *new_order(struct world *w)
+{
+	struct placed *p = &w->placed[w->n_placed];
+	struct buf body = {0};
+
+	buf_fmt(&body,
+		"{\"customer_email\":\"%zu@example.com\",\"items\":[{\"product_id\":\"A\","
+		"\"quantity\":1,\"price\":1.00}],\"total_amount\":1.00}",
+		w->n_placed);
+	p->body = buf_steal(&body, NULL);
+	if (!one_in(w, 3))
+		snprintf(p->key, sizeof p->key, "key-%zu", w->n_placed);
+	w->n_placed++;
+	return p;
+}
+
+static struct placed *earlier_order(struct world *w)
+{
+	struct placed *p = &w->placed[world_below(w, w->n_placed)];
+
+	return *p->key ? p : NULL;
+}
+
+void world_place(struct world *w)
+{
+	bool is_new = !w->n_placed || (w->n_placed < ORDERS_MAX && !one_in(w, 4));
+	struct placed *p = is_new ? new_order(w) : earlier_order(w);
+	struct command *c;
+
+	if (!p || w->n_commands == COMMANDS_MAX)
+		return;
+	c = command_new(COMMAND_PLACE, p);
+	if (!c)
+		world_fail(w, "no memory");
+	c->body = str_dup(str_of(p->body));
+	c->key = *p->key ? str_dup(str_of(p->key)) : NULL;
+	w->commands[w->n_commands++] = c;
+	engine_submit(w->engine, c);
+}
+
+/* --- the process --- */
+
+static int start(struct world *w, struct err *e)
+{
+	_cleanup_(yaml_faults_fini) struct yaml_faults faults = {0};
+	struct engine_options options = {.journal_path = w->path,
+		.attempts_path = w->attempts_path,
+		.orders_in_memory = w->seed % 3 ? 3 : 1000,
+		.workers = &w->workers,
+		.on_answers = on_answers,
+		.on_commit = on_commit,
+		.arg = w};
+	struct pipeline *p;
+
+	if (pipeline_parse(str_of(pipelines[w->seed % ARRAY_LEN(pipelines)]), &p, &faults) < 0) {
+		yaml_faults_print(&faults, "pipeline", stderr);
+		world_fail(w, "the pipeline is wrong");
+	}
+	w->last_seen_seq = 0;
+	w->next_turn_ms = 0;
+	w->n_lives++;
+	return engine_start(&options, &w->set, p, &w->engine, e);
+}
+
+static void forget_everything(struct world *w)
+{
+	while (w->n_pending)
+		task_free(w->pending[--w->n_pending].task);
+	while (w->n_commands)
+		command_free(w->commands[--w->n_commands]);
+	pipeline_set_fini(&w->set);
+	w->set = (struct pipeline_set){0};
+}
+
+void world_die(struct world *w, bool is_power_loss)
+{
+	struct err e = {0};
+
+	fault_vfs_power_off();
+	engine_free(steal_ptr(w->engine));
+	forget_everything(w);
+	if (!is_power_loss)
+		fault_vfs_resume();
+	else if (fault_vfs_power_on(world_random(w)) < 0)
+		world_fail(w, "the disk's image cannot be written");
+	w->is_dying = w->has_trouble = false;
+	world_pass(w, (int64_t)world_below(w, 1000000));
+	if (start(w, &e) < 0)
+		world_fail(w, "it does not start again: %s", err_text(&e));
+}
+
+/* A start that the power leaves, then one that it does not. */
+static void die_at_start(struct world *w)
+{
+	struct fault_plan plan = {.ops = FAULT_WRITE | FAULT_SYNC | FAULT_TRUNCATE,
+		.nth = 1 + (int)world_below(w, 30),
+		.is_power_loss = true};
+	struct err e = {0};
+
+	fault_vfs_power_off();
+	engine_free(steal_ptr(w->engine));
+	forget_everything(w);
+	if (fault_vfs_power_on(world_random(w)) < 0)
+		world_fail(w, "the disk's image cannot be written");
+	fault_vfs_plan(&plan);
+	start(w, &e);
+	world_die(w, true);
+}
+
+void world_die_within(struct world *w)
+{
+	struct fault_plan plan = {.ops = FAULT_WRITE | FAULT_SYNC | FAULT_TRUNCATE,
+		.nth = 1 + (int)world_below(w, 12),
+		.is_power_loss = true};
+
+	w->n_faults++;
+	if (one_in(w, 6)) {
+		die_at_start(w);
+		return;
+	}
+	w->is_dying = one_in(w, 2); /* it commits, and nobody hears of it */
+	if (!w->is_dying)
+		fault_vfs_plan(&plan);
+	world_step(w);
+	world_die(w, !w->is_dying || one_in(w, 2));
+}
+
+void world_fill_disk(struct world *w, bool is_full)
+{
+	struct fault_plan plan = {
+		.ops = FAULT_WRITE, .nth = is_full, .is_sticky = true, .error = SQLITE_FULL};
+
+	w->n_faults += is_full;
+	fault_vfs_plan(&plan);
+}
+
+void world_break_disk(struct world *w)
+{
+	static const unsigned ops[] = {FAULT_READ, FAULT_WRITE, FAULT_SYNC, FAULT_TRUNCATE};
+	struct fault_plan plan = {.ops = ops[world_below(w, ARRAY_LEN(ops))],
+		.nth = 1 + (int)world_below(w, 8),
+		.is_sticky = one_in(w, 2)};
+
+	w->n_faults++;
+	w->has_trouble = true;
+	fault_vfs_plan(&plan);
+}
+
+/* --- life --- */
+
+void world_step(struct world *w)
+{
+	w->n_steps++;
+	w->next_turn_ms = engine_step(w->engine);
+}
+
+/* What happens next: a verdict, or a turn that the engine asked for. */
+static void pass_until_something(struct world *w)
+{
+	int64_t next_us = INT64_MAX;
+
+	for (size_t i = 0; i < w->n_pending; i++)
+		if (w->pending[i].due_us < next_us)
+			next_us = w->pending[i].due_us;
+	if (w->next_turn_ms < next_us / 1000)
+		next_us = w->next_turn_ms * 1000;
+	if (next_us == INT64_MAX)
+		world_fail(w, "unfinished orders, and nothing that would go on with them");
+	if (next_us > w->mono_us)
+		w->mono_us = next_us;
+}
+
+static bool is_idle(struct world *w)
+{
+	struct engine_stats s;
+
+	engine_stats(w->engine, &s);
+	return s.in_flight == s.on_hold && !w->n_commands && !w->n_pending;
+}
+
+void world_drain(struct world *w)
+{
+	long end = w->n_steps + 20000;
+
+	fault_vfs_plan(&(struct fault_plan){0});
+	if (w->has_trouble)
+		world_die(w, false);
+	w->is_draining = true;
+	for (world_step(w); !is_idle(w); world_step(w)) {
+		pass_until_something(w);
+		world_deliver(w, false);
+		if (w->n_steps > end)
+			world_fail(w, "orders go round and round");
+	}
+}
+
+void world_init(struct world *w, uint64_t seed, const char *folder)
+{
+	struct err e = {0};
+
+	*w = (struct world){.seed = seed,
+		.random = seed,
+		.mono_us = INT64_C(1000000000),
+		.wall_ahead_us = INT64_C(1700000000000000)};
+	w->workers = (struct worker_source){subscribe, w};
+	snprintf(w->path, sizeof w->path, "%s/journal.sqlite", folder);
+	snprintf(w->attempts_path, sizeof w->attempts_path, "%s/attempts", folder);
+	the_world = w;
+	clock_set_source(&clocks);
+	id_set_random(random_bytes);
+	fault_vfs_install();
+	if (start(w, &e) < 0)
+		world_fail(w, "it does not start: %s", err_text(&e));
+}
+
+void world_fini(struct world *w)
+{
+	static const char *const ends[] = {"", "-wal", "-shm", ".lock"};
+	char name[160];
+
+	engine_free(w->engine);
+	forget_everything(w);
+	fault_vfs_remove();
+	for (size_t i = 0; i < w->n_placed; i++)
+		free(w->placed[i].body);
+	for (size_t i = 0; i < ARRAY_LEN(ends); i++) {
+		snprintf(name, sizeof name, "%s%s", w->path, ends[i]);
+		remove(name);
+	}
+	remove(w->attempts_path);
+	clock_set_source(NULL);
+	id_set_random(NULL);
+}

@@ -1,0 +1,92 @@
+/* A small world around the real engine: time, workers, a disk and a client, all played from one seed, in
+ * one thread. The same seed gives the same run. */
+#pragma once
+
+#include "engine/engine.h"
+#include "engine/internal.h"
+
+enum {
+	ORDERS_MAX = 40,   /* placed in one run */
+	COMMANDS_MAX = 64, /* waiting for an answer */
+	TASKS_MAX = 512,   /* with workers, copies included */
+	STAGES_MAX = 6,
+	STOCK = 12,
+};
+
+/* One order as the client knows it. */
+struct placed {
+	char *body;
+	char key[24];	  /* of its Idempotency-Key; empty: none */
+	bool is_accepted; /* the client heard a yes */
+	struct id id;
+};
+
+/* A verdict that is on its way back. */
+struct pending {
+	struct task *task;
+	int64_t due_us; /* monotonic */
+	bool is_copy;	/* the bus does not count it */
+};
+
+/* What became of one stage of one order outside: receivers honour the idempotency key. */
+struct outside {
+	struct id order;
+	size_t stage;
+	bool is_done, is_undone;
+};
+
+struct world {
+	uint64_t seed, random;
+	int64_t mono_us, wall_ahead_us;
+	char path[128], attempts_path[144];
+	struct worker_source workers;
+	struct pipeline_set set;
+	struct engine *engine;
+	bool is_dying;	  /* nothing that the engine says gets out any more */
+	bool is_draining; /* verdicts are good from now on */
+	bool has_trouble; /* an operation of the disk failed for good */
+	struct placed placed[ORDERS_MAX];
+	size_t n_placed;
+	struct command *commands[COMMANDS_MAX];
+	size_t n_commands;
+	struct pending pending[TASKS_MAX];
+	size_t n_pending;
+	struct outside outside[ORDERS_MAX * STAGES_MAX];
+	size_t n_outside;
+	int64_t last_seen_seq; /* of the feed, in this life */
+	int64_t next_turn_ms;
+	long n_steps, n_lives, n_faults;
+};
+
+/* Sets up an empty disk in `folder` and starts. */
+void world_init(struct world *w, uint64_t seed, const char *folder);
+void world_fini(struct world *w);
+
+uint64_t world_random(struct world *w);
+/* From 0 to n - 1. */
+uint64_t world_below(struct world *w, uint64_t n);
+
+/* Places a new order, or an earlier one once more with its key. */
+void world_place(struct world *w);
+/* One turn of the engine at the present moment. */
+void world_step(struct world *w);
+/* Hands back what is due; with `is_impatient` one that is not due yet, too. */
+void world_deliver(struct world *w, bool is_impatient);
+void world_pass(struct world *w, int64_t us);
+
+/* The process dies: without power loss everything written is still there. */
+void world_die(struct world *w, bool is_power_loss);
+/* The process dies in the middle of its next turn's n-th write, or right behind its commit. */
+void world_die_within(struct world *w);
+/* Writes find no room for a while; or one operation fails for good. */
+void world_fill_disk(struct world *w, bool is_full);
+void world_break_disk(struct world *w);
+
+/* Faults end; everything goes on until nothing is left to do. */
+void world_drain(struct world *w);
+/* promises.c: everything that must hold after a drain. */
+void world_check(struct world *w);
+
+/* The run broke a promise: says so with its seed and ends the process. */
+void world_fail(const struct world *w, const char *fmt, ...)
+	__attribute__((format(printf, 2, 3), noreturn));

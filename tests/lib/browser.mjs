@@ -1,0 +1,72 @@
+/* Chromium for the end-to-end tests: pages whose errors fail the test, and axe. */
+import assert from 'node:assert/strict';
+import { mkdir, readFile } from 'node:fs/promises';
+import { createRequire } from 'node:module';
+import { join } from 'node:path';
+import { chromium } from 'playwright-core';
+import { root } from './stageline.mjs';
+
+export const sizes = [
+  { width: 1280, height: 860 },
+  { width: 360, height: 760 },
+  { width: 320, height: 640 },
+];
+const shots = join(root, 'tests/e2e/shots');
+
+const axeFile = createRequire(import.meta.url).resolve('axe-core/axe.min.js');
+const flags = [
+  '--no-sandbox',
+  '--disable-gpu',
+  '--disable-quic',
+  '--no-first-run',
+  '--disable-background-networking',
+  '--disable-component-update',
+  '--disable-sync',
+];
+
+export function launchBrowser() {
+  const executablePath = process.env.STAGELINE_CHROMIUM ?? '/usr/bin/chromium';
+  return chromium.launch({ executablePath, args: flags });
+}
+
+/* A page in a fresh profile. `page.faults` collects what the console and the CSP complain of; the test
+ * ends with an error when there is any, except what `allow` matches. */
+export async function openPage(t, browser, options = {}) {
+  const { allow, ...context } = options;
+  const opened = await browser.newContext({ viewport: { width: 1280, height: 860 }, ...context });
+  const page = await opened.newPage();
+  page.setDefaultTimeout(15_000);
+  const faults = [];
+  page.on('pageerror', (error) => faults.push(error.stack));
+  page.on('console', (message) => {
+    if (message.type() === 'error' && !allow?.test(message.text()))
+      faults.push(message.text());
+  });
+  t.after(async () => {
+    await opened.close();
+    assert.deepEqual(faults, [], 'the page has errors');
+  });
+  return page;
+}
+
+/* No violation of any rule that axe knows, best practices included. */
+export async function assertAccessible(page, what) {
+  if (!(await page.evaluate(() => 'axe' in window)))
+    await page.evaluate(await readFile(axeFile, 'utf8'));
+  const { violations } = await page.evaluate(() => window.axe.run(document));
+  const found = violations.map(({ id, help, nodes }) => ({
+    id,
+    help,
+    nodes: nodes.map(({ target, failureSummary }) => `${target}: ${failureSummary}`),
+  }));
+  assert.deepEqual(found, [], what);
+}
+
+/* Nothing is wider than the screen, axe has nothing to say, and a picture lies in e2e/shots to look at. */
+export async function assertLooksRight(page, name, options = { fullPage: true }) {
+  await mkdir(shots, { recursive: true });
+  await page.screenshot({ path: join(shots, `${name}.png`), ...options });
+  const excess = await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
+  assert.ok(excess <= 0, `${excess} px too wide`);
+  await assertAccessible(page, name);
+}
