@@ -41,6 +41,8 @@ static bool is_quantity(const cJSON *j)
 	       floor(j->valuedouble) == j->valuedouble;
 }
 
+static const char no_memory[] = "no memory";
+
 /* Adds one item to the object product → quantity. */
 static const char *add_item(cJSON *wanted, const cJSON *item)
 {
@@ -55,9 +57,16 @@ static const char *add_item(cJSON *wanted, const cJSON *item)
 	if (!sum)
 		sum = cJSON_AddNumberToObject(wanted, product->valuestring, 0);
 	if (!sum)
-		return "no memory";
+		return no_memory;
 	cJSON_SetNumberHelper(sum, sum->valuedouble + quantity->valuedouble);
 	return NULL;
+}
+
+/* What the host gives is always JSON: without a tree of it there was no memory. */
+static int32_t have_no_memory(const struct inventory *i, struct sl_task *task)
+{
+	i->host->set_message(task, no_memory);
+	return SL_RETRY;
 }
 
 static cJSON *sum_items(const struct inventory *i, struct sl_task *task, const char **ret_why)
@@ -69,7 +78,9 @@ static cJSON *sum_items(const struct inventory *i, struct sl_task *task, const c
 	cJSON *wanted = cJSON_CreateObject();
 	const cJSON *item;
 
-	*ret_why = cJSON_IsArray(items) && wanted ? NULL : "the order has no items";
+	*ret_why = !order || !wanted	  ? no_memory
+		   : cJSON_IsArray(items) ? NULL
+					  : "the order has no items";
 	cJSON_ArrayForEach (item, items) {
 		if (!*ret_why)
 			*ret_why = add_item(wanted, item);
@@ -115,11 +126,14 @@ static int32_t reserve(const struct inventory *i, struct sl_task *task)
 	const char *why;
 	cJSON *wanted = sum_items(i, task, &why);
 	int32_t verdict = SL_DONE;
+	int r = why ? 0 : set_reserved(i, task, wanted);
 
-	if (why) {
+	if (why == no_memory || r == -ENOMEM) {
+		verdict = have_no_memory(i, task);
+	} else if (why) {
 		i->host->set_message(task, why);
 		verdict = SL_FAIL;
-	} else if (set_reserved(i, task, wanted) == -EINVAL) {
+	} else if (r == -EINVAL) {
 		i->host->set_message(task, "the list of products is too long");
 		verdict = SL_FAIL;
 	} else {
@@ -149,6 +163,8 @@ static int32_t release(const struct inventory *i, struct sl_task *task)
 	const cJSON *own = cJSON_GetObjectItemCaseSensitive(results, i->host->stage_name(i->host));
 	const cJSON *reserved = cJSON_GetObjectItemCaseSensitive(own, "reserved");
 
+	if (!results)
+		return have_no_memory(i, task);
 	move_stock(i, task, reserved, 1, INT64_MIN);
 	i->host->set_message(task, reserved ? "Inventory released" : "Nothing was reserved");
 	cJSON_Delete(results);

@@ -42,28 +42,41 @@ static int set_reference(const struct sl_host *host, struct sl_task *task, const
 	return host->set_result(task, json, (size_t)n);
 }
 
-static bool read_total(const struct payment *p, struct sl_task *task, int64_t *ret_minor)
+/* What the host gives is always JSON: without a tree of it there was no memory. */
+static int32_t have_no_memory(const struct payment *p, struct sl_task *task)
+{
+	p->host->set_message(task, "no memory");
+	return SL_RETRY;
+}
+
+/* -EINVAL: it is no amount of money. -ENOMEM. */
+static int read_total(const struct payment *p, struct sl_task *task, int64_t *ret_minor)
 {
 	size_t len;
 	const char *text = p->host->order(task, &len);
 	cJSON *order = cJSON_ParseWithLength(text, len);
 	bool ok = money_read(cJSON_GetObjectItemCaseSensitive(order, "total_amount"), ret_minor) &&
 		  *ret_minor >= 0;
+	int r = ok ? 0 : order ? -EINVAL : -ENOMEM;
 
 	cJSON_Delete(order);
-	return ok;
+	return r;
 }
 
 static int32_t payment_run(void *self, struct sl_task *task)
 {
 	struct payment *p = self;
 	int64_t minor;
+	int r;
 	int32_t verdict = simulated_step(&p->config->sim, p->host, task,
 		(struct simulated_words){"Payment declined", "the bank did not answer"});
 
 	if (verdict != SIMULATED_GO_ON)
 		return verdict;
-	if (!read_total(p, task, &minor)) {
+	r = read_total(p, task, &minor);
+	if (r == -ENOMEM)
+		return have_no_memory(p, task);
+	if (r < 0) {
 		p->host->set_message(task, "total_amount is no amount of money");
 		return SL_FAIL;
 	}
@@ -73,17 +86,18 @@ static int32_t payment_run(void *self, struct sl_task *task)
 	return SL_DONE;
 }
 
-/* What run captured, as its result says; false when it never came to that. */
-static bool read_captured(const struct payment *p, struct sl_task *task, int64_t *ret_minor)
+/* What run captured, as its result says. -ENOENT: it never came to that. -ENOMEM. */
+static int read_captured(const struct payment *p, struct sl_task *task, int64_t *ret_minor)
 {
 	size_t len;
 	const char *text = p->host->results(task, &len);
 	cJSON *results = cJSON_ParseWithLength(text, len);
 	const cJSON *own = cJSON_GetObjectItemCaseSensitive(results, p->host->stage_name(p->host));
 	bool ok = money_read(cJSON_GetObjectItemCaseSensitive(own, "amount"), ret_minor);
+	int r = ok ? 0 : results ? -ENOENT : -ENOMEM;
 
 	cJSON_Delete(results);
-	return ok;
+	return r;
 }
 
 static int32_t payment_undo(void *self, struct sl_task *task)
@@ -91,12 +105,16 @@ static int32_t payment_undo(void *self, struct sl_task *task)
 	struct payment *p = self;
 	char message[64];
 	int64_t minor;
+	int r;
 	int32_t verdict = simulated_step(&p->config->sim, p->host, task,
 		(struct simulated_words){NULL, "the bank did not answer"});
 
 	if (verdict != SIMULATED_GO_ON)
 		return verdict;
-	if (!read_captured(p, task, &minor)) {
+	r = read_captured(p, task, &minor);
+	if (r == -ENOMEM)
+		return have_no_memory(p, task);
+	if (r < 0) {
 		p->host->set_message(task, "Nothing was captured");
 		return SL_DONE;
 	}

@@ -309,6 +309,10 @@ static int32_t validation_run(void *self, struct sl_task *task)
 	if (verdict != SIMULATED_GO_ON)
 		return verdict;
 	order = cJSON_ParseWithLength(text, len);
+	if (!order) { /* what the host gives is always JSON */
+		v->host->set_message(task, "no memory");
+		return SL_RETRY;
+	}
 	verdict = validate(v, task, order);
 	cJSON_Delete(order);
 	return verdict;

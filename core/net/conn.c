@@ -83,6 +83,9 @@ void conn_close(struct conn *c)
 	move(c, CONN_CLOSING);
 	c->deadline_ms = 0;
 	leave_taker(c);
+	if (c->is_reading_paused) /* what was read ahead is read away */
+		bufferevent_trigger(
+			c->bev, EV_READ, BEV_TRIG_IGNORE_WATERMARKS | BEV_TRIG_DEFER_CALLBACKS);
 	if (c->state == CONN_CLOSING && conn_unsent(c) == 0)
 		linger(c);
 }
@@ -150,6 +153,20 @@ static bool is_backed_up(const struct conn *c)
 	return conn_unsent(c) > (size_t)c->server->limits.backlog_bytes;
 }
 
+/* libevent's own watermark does the same, but crashes when there is no memory for it. */
+static void limit_reading(struct conn *c)
+{
+	bool is_enough = evbuffer_get_length(bufferevent_get_input(c->bev)) >= READ_AHEAD_MAX;
+
+	if (c->state == CONN_DEAD || is_enough == c->is_reading_paused)
+		return;
+	c->is_reading_paused = is_enough;
+	if (is_enough)
+		bufferevent_disable(c->bev, EV_READ);
+	else
+		bufferevent_enable(c->bev, EV_READ);
+}
+
 static void read_requests(struct conn *c)
 {
 	struct evbuffer *in = bufferevent_get_input(c->bev);
@@ -187,6 +204,7 @@ static void on_readable(struct bufferevent *bev, void *arg)
 		c->taker->on_readable(c->taken_by);
 	else if (c->state == CONN_CLOSING || c->state == CONN_LINGERING)
 		discard(c);
+	limit_reading(c);
 }
 
 static void on_written(struct bufferevent *bev, void *arg)
@@ -198,6 +216,7 @@ static void on_written(struct bufferevent *bev, void *arg)
 		linger(c);
 	else if (c->state == CONN_READING)
 		read_requests(c);
+	limit_reading(c);
 }
 
 /* A client that only closed its sending side still gets its answer. */
@@ -289,7 +308,6 @@ struct conn *conn_create(struct http_server *s, int fd, bool checks_host)
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
 	c->deadline_ms = clock_mono_ms() + s->limits.idle_ms;
 	bufferevent_setcb(c->bev, on_readable, on_written, on_event, c);
-	bufferevent_setwatermark(c->bev, EV_READ, 0, READ_AHEAD_MAX);
 	bufferevent_enable(c->bev, EV_READ | EV_WRITE);
 	return c;
 }

@@ -35,12 +35,13 @@ struct conn {
 	struct bufferevent *bev;
 	struct http_request *req;
 	enum conn_state state;
-	bool checks_host;    /* came in over a loopback listener */
-	bool is_in_loop;     /* requests are being read right now, further down the stack */
-	bool is_in_request;  /* its first byte has come */
-	bool at_eof;	     /* the client sends no more */
-	int64_t deadline_ms; /* 0: none */
-	int64_t stalled_ms;  /* since when the client has taken nothing of `unsent` */
+	bool checks_host;	/* came in over a loopback listener */
+	bool is_in_loop;	/* requests are being read right now, further down the stack */
+	bool is_in_request;	/* its first byte has come */
+	bool at_eof;		/* the client sends no more */
+	bool is_reading_paused; /* enough waits in the input */
+	int64_t deadline_ms;	/* 0: none */
+	int64_t stalled_ms;	/* since when the client has taken nothing of `unsent` */
 	size_t unsent, discarded;
 	const struct conn_taker *taker;
 	void *taken_by;

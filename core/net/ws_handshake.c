@@ -1,23 +1,29 @@
-/* The opening handshake of a WebSocket: what must be in the request, and the answer that proves it was read. */
+/* The opening handshake of a WebSocket: what must be in the request, and the answer that proves it was read.
+ *
+ * SHA-1 by the low-level functions, as in base/digest.c: EVP_Digest() of OpenSSL 3.0 crashes when there is no
+ * memory for it. */
+#define OPENSSL_SUPPRESS_DEPRECATED
 #include "net/ws_handshake.h"
 
 #include <errno.h>
 #include <openssl/evp.h>
+#include <openssl/sha.h>
 
-enum { KEY_SIZE = 24, SHA1_SIZE = 20 };
+enum { KEY_SIZE = 24 };
 
 int ws_accept_text(struct str key, char out[WS_ACCEPT_TEXT_SIZE])
 {
 	static const char magic[] = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
-	unsigned char digest[EVP_MAX_MD_SIZE], text[KEY_SIZE + sizeof magic];
+	unsigned char digest[SHA_DIGEST_LENGTH];
+	SHA_CTX context;
 
 	if (key.n != KEY_SIZE)
 		return -EINVAL;
-	memcpy(text, key.p, KEY_SIZE);
-	memcpy(text + KEY_SIZE, magic, sizeof magic - 1);
-	if (!EVP_Digest(text, KEY_SIZE + sizeof magic - 1, digest, NULL, EVP_sha1(), NULL))
-		return -ENOMEM;
-	EVP_EncodeBlock((unsigned char *)out, digest, SHA1_SIZE);
+	SHA1_Init(&context);
+	SHA1_Update(&context, key.p, KEY_SIZE);
+	SHA1_Update(&context, magic, sizeof magic - 1);
+	SHA1_Final(digest, &context);
+	EVP_EncodeBlock((unsigned char *)out, digest, sizeof digest);
 	return 0;
 }
 
