@@ -98,7 +98,10 @@ test('events_read_as_plain_sentences', async () => {
       { event_type: 'stage_released', stage: 'a', message: 'Given up by an operator: x', reason: 'x' },
       'Given up by an operator: x',
     ],
-    [{ event_type: 'stage_skipped', stage: 'gift_wrap', message: '' }, 'Gift wrap was skipped'],
+    [
+      { event_type: 'stage_skipped', stage: 'gift_wrap', message: 'skipped: total is 5' },
+      'Gift wrap was skipped: total is 5',
+    ],
     [
       { event_type: 'stage_waiting', stage: 'fraud', message: 'waiting', due_at: '2020-01-31T13:02:10Z' },
       'Fraud waits for an answer from outside, until 31 Jan 2020, 14:02',

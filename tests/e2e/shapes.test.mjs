@@ -13,7 +13,7 @@ const odd = [
   { id: 'PROD-YACHT', name: '游艇 ⛵ with <b>everything</b>', price: 9999999.99 },
 ];
 
-let parallel, plain, browser;
+let parallel, plain, choosy, browser;
 before(async () => {
   parallel = await startStageline({
     pipeline: fastPipeline({
@@ -25,12 +25,18 @@ before(async () => {
     }),
   });
   plain = await startStageline({ pipeline: fastPipeline({ products: odd, stages: { inventory: slow } }) });
+  choosy = await startStageline({
+    pipeline: fastPipeline({
+      stages: { inventory: { when: { field: 'total_amount', above: 5000 } }, shipping: slow },
+    }),
+  });
   browser = await launchBrowser();
 });
 after(async () => {
   await browser?.close();
   await parallel?.stop();
   await plain?.stop();
+  await choosy?.stop();
 });
 
 function oddOrder() {
@@ -52,6 +58,11 @@ const views = {
     await page.goto(`${parallel.url}/#/orders/${id}`);
     await page.locator('.stage[data-status="done"]', { hasText: 'Payment' }).waitFor();
     await page.locator('.stage[aria-current]', { hasText: 'Inventory' }).waitFor();
+  },
+  async skipped(page) {
+    const { id } = await place(choosy, order({ 'PROD-001': 1 }));
+    await page.goto(`${choosy.url}/#/orders/${id}`);
+    await page.locator('.stage[aria-current]', { hasText: 'Shipping' }).waitFor();
   },
   async 'odd-order'(page) {
     const { id } = await place(plain, oddOrder());
@@ -96,4 +107,12 @@ test('branches_run_side_by_side_and_the_join_waits_for_both', async (t) => {
   assert.ok(shipping.x > payment.x);
   assert.equal(await page.locator('.progress-line').count(), 4);
   assert.equal(await page.locator('.stage[data-status="idle"]').textContent(), 'ShippingNot started');
+});
+
+test('a_stage_that_an_order_does_not_need_is_told_as_skipped', async (t) => {
+  const page = await openPage(t, browser);
+  await views.skipped(page);
+  await page.locator('.stage[data-status="skipped"]', { hasText: 'InventorySkipped' }).waitFor();
+  const history = await page.locator('.history-sentence').allTextContents();
+  assert.match(history[0], /^Inventory was skipped: .*total_amount/);
 });
