@@ -96,6 +96,9 @@ void conn_take(struct conn *c, const struct conn_taker *taker, void *arg)
 	c->taker = taker;
 	c->taken_by = arg;
 	request_free(steal_ptr(c->req));
+	if (c->at_eof) /* it went while the application had the request: libevent says so only once */
+		bufferevent_trigger_event(
+			c->bev, BEV_EVENT_READING | BEV_EVENT_EOF, BEV_TRIG_DEFER_CALLBACKS);
 	if (evbuffer_get_length(bufferevent_get_input(c->bev)))
 		bufferevent_trigger(
 			c->bev, EV_READ, BEV_TRIG_IGNORE_WATERMARKS | BEV_TRIG_DEFER_CALLBACKS);

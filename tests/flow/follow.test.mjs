@@ -110,6 +110,7 @@ test('watchers_that_come_and_go_in_bursts_do_no_harm', { timeout: 120_000 }, asy
     }
   }));
   await placing;
-  await until('nobody to be left', async () => (await getJson(s, '/stats')).watchers === 0, { deadline: 30_000 });
+  await until('nobody to be left', async () => (await getJson(s, '/stats')).watchers === 0,
+    { deadline: 25_000, detail: async () => JSON.stringify(await getJson(s, '/stats')) });
   assert.equal(await s.stop(), 0);
 });
