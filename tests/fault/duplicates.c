@@ -229,7 +229,7 @@ int main(int argc, char **argv)
 	_cleanup_(yaml_faults_fini) struct yaml_faults faults = {0};
 	struct pipeline_set set = {0};
 	static const char *const ends[] = {"", "-wal", "-shm", ".lock"};
-	char folder[] = "/dev/shm/stageline-duplicates-XXXXXX", path[128];
+	char folder[] = "/dev/shm/stageline-duplicates-XXXXXX", path[128], attempts[128];
 	struct engine_options options = {.orders_in_memory = 100,
 		.workers = &workers,
 		.on_answers = on_answers,
@@ -242,6 +242,8 @@ int main(int argc, char **argv)
 		fail("cannot begin");
 	snprintf(path, sizeof path, "%s/journal.sqlite", folder);
 	options.journal_path = path;
+	snprintf(attempts, sizeof attempts, "%s/attempts", folder);
+	options.attempts_path = attempts;
 	if (engine_start(&options, &set, p, &s.engine, &e) < 0)
 		fail(err_text(&e));
 	play(&s, n_tasks);
@@ -249,6 +251,7 @@ int main(int argc, char **argv)
 	pipeline_set_fini(&set);
 	check(path);
 	printf("%lld tasks, %lld verdicts of %lld orders\n", s.n_tasks, s.n_verdicts, s.n_placed);
+	remove(attempts);
 	for (size_t i = 0; i < ARRAY_LEN(ends); i++) {
 		snprintf(path, sizeof path, "%s/journal.sqlite%s", folder, ends[i]);
 		remove(path);

@@ -11,6 +11,7 @@ import { spawn } from 'node:child_process';
 import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
+import { after } from 'node:test';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { until } from './until.mjs';
@@ -24,9 +25,14 @@ const sanitizer = /^.*(ERROR: \w+Sanitizer|WARNING: ThreadSanitizer|runtime erro
 const children = new Set();
 const folders = new Set();
 
-process.on('exit', () => {
+function killAll() {
   for (const child of children)
     child.kill('SIGKILL');
+}
+
+after(killAll); // else a test that failed would keep its file waiting for its server
+process.on('exit', () => {
+  killAll();
   for (const folder of folders)
     rmSync(folder, { recursive: true, force: true });
 });
