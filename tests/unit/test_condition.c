@@ -389,7 +389,7 @@ static void no_allocation_that_fails_is_missed(void)
 	REQUIRE(yaml_parse(buf_view(&text), &document, NULL) == 0);
 	while (read_without_memory(document->root, n))
 		n++;
-	CHECK(n > 2);
+	CHECK(n > 2 || !ALLOC_FAULT_IS_THERE);
 }
 
 UNIT_MAIN("condition", TEST(comparisons_that_hold), TEST(comparisons_that_do_not_hold),
