@@ -174,6 +174,8 @@ static void play(struct shuffle *s, long long n_tasks)
 			let_one_arrive(s);
 		engine_step(s->engine);
 		engine_stats(s->engine, &stats);
+		if (s->n_placed > n_tasks)
+			fail("orders end without their tasks");
 	} while (stats.in_flight > stats.on_hold || s->n_tasks < n_tasks || s->n_held ||
 		 s->n_answered < s->n_placed);
 }

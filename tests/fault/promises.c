@@ -41,6 +41,16 @@ static void count_effect(
 		all->undone += n;
 }
 
+/* A verdict of an earlier attempt must not speak for one that nobody has tried yet (fencing). */
+static void check_attempt(struct world *w, const struct event *ev, size_t stage)
+{
+	const struct outside *out = world_outside(w, &ev->order_id, stage);
+
+	if (ev->attempt > out->n_handed_out[ev->undo || ev->kind == EVENT_STAGE_UNDONE])
+		world_fail(w, "event %lld is about attempt %u, which nobody got",
+			(long long)ev->seq, ev->attempt);
+}
+
 static void read_event(struct world *w, struct stories *all, const struct event *ev)
 {
 	const struct pipeline *p = engine_pipeline(w->engine);
@@ -55,11 +65,15 @@ static void read_event(struct world *w, struct stories *all, const struct event 
 	s->n_created += ev->kind == EVENT_ORDER_CREATED;
 	s->is_over = event_kind_info(ev->kind)->is_terminal;
 	s->n_ends += s->is_over;
-	if (ev->kind != EVENT_STAGE_DONE && ev->kind != EVENT_STAGE_UNDONE)
+	if (ev->kind != EVENT_STAGE_DONE && ev->kind != EVENT_STAGE_UNDONE &&
+		ev->kind != EVENT_STAGE_RETRYING && ev->kind != EVENT_STAGE_FAILED)
 		return;
 	stage = pipeline_find(p, ev->stage);
 	if (stage < 0)
 		world_fail(w, "event %lld names no stage", (long long)ev->seq);
+	check_attempt(w, ev, (size_t)stage);
+	if (ev->kind != EVENT_STAGE_DONE && ev->kind != EVENT_STAGE_UNDONE)
+		return;
 	(ev->kind == EVENT_STAGE_DONE ? s->n_done : s->n_undone)[stage]++;
 	count_effect(all, p, (size_t)stage, ev);
 }
@@ -77,21 +91,11 @@ static void read_events(struct world *w, struct stories *all)
 		read_event(w, all, ev);
 }
 
-static const struct outside *find_outside(const struct world *w, const struct id *id, size_t stage)
-{
-	static const struct outside nothing;
-
-	for (size_t i = 0; i < w->n_outside; i++)
-		if (id_eq(&w->outside[i].order, id) && w->outside[i].stage == stage)
-			return &w->outside[i];
-	return &nothing;
-}
-
 /* A stage of an order that ended: done once, or as if it had never been. */
 static void check_stage(struct world *w, const struct story *s, const struct order *o, size_t i)
 {
 	const struct stage_spec *spec = &o->pipeline->stages[i];
-	const struct outside *out = find_outside(w, &s->id, i);
+	const struct outside *out = world_outside(w, &s->id, i);
 	long long seq = s->seq;
 
 	if (s->n_done[i] > 1 || s->n_undone[i] > 1)

@@ -112,6 +112,16 @@ static struct outside *outside_of(struct world *w, const struct task *t)
 	return &w->outside[w->n_outside++];
 }
 
+const struct outside *world_outside(const struct world *w, const struct id *order, size_t stage)
+{
+	static const struct outside nothing;
+
+	for (size_t i = 0; i < w->n_outside; i++)
+		if (id_eq(&w->outside[i].order, order) && w->outside[i].stage == stage)
+			return &w->outside[i];
+	return &nothing;
+}
+
 static enum verdict draw_verdict(struct world *w)
 {
 	static const enum verdict bad[] = {VERDICT_FAIL, VERDICT_FAIL, VERDICT_RETRY, VERDICT_RETRY,
@@ -149,6 +159,8 @@ static void work(struct world *w, struct task *t)
 	enum verdict v = draw_verdict(w);
 	bool *slot = t->undo ? &o->is_undone : &o->is_done;
 
+	if (o->n_handed_out[t->undo] < t->attempt)
+		o->n_handed_out[t->undo] = t->attempt;
 	if (v == VERDICT_FAIL && (*slot || one_in(w, 2)))
 		v = VERDICT_DONE;
 	*slot |= v == VERDICT_DONE || (v != VERDICT_FAIL && one_in(w, 2));

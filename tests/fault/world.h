@@ -33,6 +33,7 @@ struct outside {
 	struct id order;
 	size_t stage;
 	bool is_done, is_undone;
+	uint32_t n_handed_out[2]; /* attempts of run and undo that a worker got */
 };
 
 struct world {
@@ -86,6 +87,9 @@ void world_break_disk(struct world *w);
 void world_drain(struct world *w);
 /* promises.c: everything that must hold after a drain. */
 void world_check(struct world *w);
+
+/* What became of that stage of that order; empty when no worker ever got it. */
+const struct outside *world_outside(const struct world *w, const struct id *order, size_t stage);
 
 /* The run broke a promise: says so with its seed and ends the process. */
 void world_fail(const struct world *w, const char *fmt, ...)
