@@ -7,13 +7,18 @@ cJSON *ask_body(struct app *app, struct http_request *req)
 {
 	cJSON *body = NULL;
 	struct err e = {0};
+	int r;
 
 	if (!http_is_json(req)) {
 		http_problem(req, 415, "the request must be sent as application/json");
 		return NULL;
 	}
-	if (json_parse(http_body(req), (unsigned)app->limits.json_depth, &body, &e) < 0) {
-		http_problem(req, 400, "the body is not JSON: %s", err_text(&e));
+	r = json_parse(http_body(req), (unsigned)app->limits.json_depth, &body, &e);
+	if (r < 0) {
+		if (r == -ENOMEM)
+			http_problem(req, 503, "no memory; nothing was changed");
+		else
+			http_problem(req, 400, "the body is not JSON: %s", err_text(&e));
 		return NULL;
 	}
 	if (!cJSON_IsObject(body)) {
