@@ -30,7 +30,10 @@ function killAll() {
     child.kill('SIGKILL');
 }
 
-after(killAll); // else a test that failed would keep its file waiting for its server
+// The file's own hooks come after this one and stop what is in order. What a failed test left running would
+// keep its file waiting; it gets so long and no longer.
+const LEFT_RUNNING_MS = 15_000;
+after(() => { setTimeout(killAll, LEFT_RUNNING_MS).unref(); });
 process.on('exit', () => {
   killAll();
   for (const folder of folders)
