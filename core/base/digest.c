@@ -1,49 +1,45 @@
-/* SHA-256 by OpenSSL, which may allocate with every message. */
+/* SHA-256 by OpenSSL, through its low-level functions. They are marked as deprecated, but EVP allocates with every
+ * message (OpenSSL 3.0) and, when memory fails while it sets itself up, dereferences NULL; these need no
+ * setting up, allocate nothing and cannot fail, and every event is hashed. */
+#define OPENSSL_SUPPRESS_DEPRECATED
 #include "base/digest.h"
 
 #include <errno.h>
-#include <openssl/evp.h>
+#include <openssl/sha.h>
+#include <stdlib.h>
 
 int digest_init(struct digest *d)
 {
-	d->has_failed = false;
-	d->context = EVP_MD_CTX_new();
-	if (!d->context)
-		return -ENOMEM;
-	if (EVP_DigestInit_ex(d->context, EVP_sha256(), NULL) != 1) {
-		digest_fini(d);
-		return -ENOMEM;
-	}
-	return 0;
+	d->context = malloc(sizeof(SHA256_CTX));
+	return d->context ? 0 : -ENOMEM;
 }
 
 void digest_fini(struct digest *d)
 {
-	EVP_MD_CTX_free(d->context);
+	free(d->context);
 	d->context = NULL;
 }
 
 void digest_start(struct digest *d)
 {
-	d->has_failed = EVP_DigestInit_ex(d->context, NULL, NULL) != 1;
+	SHA256_Init(d->context);
 }
 
 void digest_add(struct digest *d, const void *data, size_t n)
 {
-	d->has_failed = d->has_failed || EVP_DigestUpdate(d->context, data, n) != 1;
+	SHA256_Update(d->context, data, n);
 }
 
 int digest_finish(struct digest *d, uint8_t out[DIGEST_SIZE])
 {
-	d->has_failed = d->has_failed || EVP_DigestFinal_ex(d->context, out, NULL) != 1;
-	return d->has_failed ? -ENOMEM : 0;
+	SHA256_Final(out, d->context);
+	return 0;
 }
 
 int digest_once(struct str message, uint8_t out[DIGEST_SIZE])
 {
-	int ok = EVP_Digest(message.p, message.n, out, NULL, EVP_sha256(), NULL);
-
-	return ok == 1 ? 0 : -ENOMEM;
+	SHA256((const unsigned char *)message.p, message.n, out);
+	return 0;
 }
 
 void digest_text(const uint8_t bytes[DIGEST_SIZE], char out[DIGEST_TEXT_SIZE])

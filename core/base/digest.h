@@ -8,8 +8,7 @@
 enum { DIGEST_SIZE = 32, DIGEST_TEXT_SIZE = 65 };
 
 struct digest {
-	void *context; /* EVP_MD_CTX */
-	bool has_failed;
+	void *context; /* SHA256_CTX */
 };
 
 /* -ENOMEM. One `struct digest` serves one thread. */
@@ -17,10 +16,10 @@ int digest_init(struct digest *d);
 void digest_fini(struct digest *d);
 void digest_start(struct digest *d);
 void digest_add(struct digest *d, const void *data, size_t n);
-/* -ENOMEM: at any of the calls since digest_start(). */
+/* Returns 0: nothing between init and fini can fail. */
 int digest_finish(struct digest *d, uint8_t out[DIGEST_SIZE]);
 
-/* One message at once. -ENOMEM. */
+/* One message at once. Returns 0. */
 int digest_once(struct str message, uint8_t out[DIGEST_SIZE]);
 
 /* Lowercase hex with a NUL. */

@@ -49,16 +49,19 @@ async function read(path, count, headers = {}) {
 }
 
 test('a_watcher_is_told_at_once_and_at_every_change', async () => {
-  const { id } = await place(s, order({ 'PROD-001': 1 }));
-  const w = watch(`/ws/orders/${id}`);
+  // An order may be over before its watcher has come; one of them is not.
+  for (let told = []; told.length < 3;) {
+    const { id } = await place(s, order({ 'PROD-001': 1 }));
+    const w = watch(`/ws/orders/${id}`);
 
-  await until('the end to be told', () => w.messages.at(-1)?.order.status === 'completed');
-  assert.ok(w.messages.every((m) => m.type === 'status_update' && m.order.id === id));
-  const { events } = await finished(s, id);
-  const told = w.messages.filter((m) => m.event).map((m) => m.event.seq);
-  assert.deepEqual(told.slice(-3), events.slice(-3).map((e) => e.seq));
-  assert.equal(new Set(told).size, told.length);
-  w.socket.close();
+    await until('the end to be told', () => w.messages.at(-1)?.order.status === 'completed');
+    assert.ok(w.messages.every((m) => m.type === 'status_update' && m.order.id === id));
+    const { events } = await finished(s, id);
+    const from = w.messages[0].order.last_seq;
+    told = w.messages.filter((m) => m.event).map((m) => m.event.seq);
+    assert.deepEqual(told, events.map((e) => e.seq).filter((seq) => seq > from));
+    w.socket.close();
+  }
 });
 
 test('a_watcher_of_a_finished_order_is_told_how_it_ended', async () => {
