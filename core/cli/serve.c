@@ -205,11 +205,25 @@ static void stop(struct server *s)
 	engine_stop(s->engine);
 }
 
+static volatile sig_atomic_t is_stopping;
+
+/* Before and after the loop: a signal ends what has not started, and does not disturb what is ending. */
+static void on_signal_outside(int number)
+{
+	if (is_stopping)
+		return;
+	signal(number, SIG_DFL);
+	raise(number);
+}
+
 static void on_signal(evutil_socket_t number, short events, void *arg)
 {
 	struct server *s = arg;
 
 	(void)events;
+	if (is_stopping)
+		return;
+	is_stopping = 1;
 	log_info("stopping signal=%s", number == SIGTERM ? "SIGTERM" : "SIGINT");
 	event_base_loopbreak(s->base);
 }
@@ -300,6 +314,8 @@ int serve_main(int argc, char **argv)
 		return EXIT_USAGE;
 	}
 	signal(SIGPIPE, SIG_IGN);
+	signal(SIGTERM, on_signal_outside);
+	signal(SIGINT, on_signal_outside);
 	mallopt(M_ARENA_MAX, 2); /* threads share arenas: a small daemon stays small */
 	return serve(&flags);
 }
