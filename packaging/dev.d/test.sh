@@ -57,13 +57,13 @@ node_tests() {
 	STAGELINE_BUILD=$dir node --test --test-reporter="$root/tests/lib/report.mjs" "${files[@]}"
 }
 
-# The flow tests that measure; they need the build that people run.
-budget_tests=tests/flow/budget.test.mjs
+# The flow tests that measure or preload something; they need the build that people run.
+plain_tests=(tests/flow/budget.test.mjs tests/flow/memory.test.mjs)
 
 flow_files() {
 	local file
 	for file in tests/flow/*.test.mjs; do
-		[ "$file" = "$budget_tests" ] || echo "$file"
+		[[ " ${plain_tests[*]} " == *" $file "* ]] || echo "$file"
 	done
 }
 
@@ -99,7 +99,7 @@ run_tests() {
 	# shellcheck disable=SC2046 # names without blanks
 	part "flow: ASan+UBSan" node_tests "$build-asan" $(flow_files)
 	part "flow: TSan" node_tests "$build-tsan" tests/flow/load.test.mjs
-	part "flow: memory and time" node_tests "$build" "$budget_tests"
+	part "flow: memory and time" node_tests "$build" "${plain_tests[@]}"
 	# shellcheck disable=SC2046
 	part "fault" fault_tests "$build" $(fault_files)
 	part "fault: crash points, ASan+UBSan" fault_tests "$build-asan" "$crash_tests"
