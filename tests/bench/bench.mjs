@@ -1,0 +1,53 @@
+// `bench.mjs [NAME…] [--quick]`: runs the benches, prints their figures beside their targets, writes them as JSON.
+// A full run of all of them writes RESULTS.md.
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { root } from '../lib/stageline.mjs';
+import { folder } from './daemon.mjs';
+import { http } from './http.mjs';
+import { machine } from './machine.mjs';
+import { line, verdict, writeJson, writePage } from './report.mjs';
+import { throughput } from './throughput.mjs';
+
+const benches = [
+  { name: 'throughput', title: 'orders through the four shipped stages, 64 connections', run: throughput },
+  { name: 'http', title: 'the HTTP part', run: http },
+];
+
+function chosen(args) {
+  const names = args.filter((a) => a !== '--quick');
+  const unknown = names.find((name) => !benches.some((b) => b.name === name));
+  if (unknown) {
+    console.error(`no bench '${unknown}'; there are: ${benches.map((b) => b.name).join(' ')}`);
+    process.exit(2);
+  }
+  return names.length ? benches.filter((b) => names.includes(b.name)) : benches;
+}
+
+async function runOne({ name, title, run }, quick, figures) {
+  const start = performance.now();
+  console.log(`\n${name}: ${title}`);
+  await run({ quick, show: (what, value, unit = '', target = undefined) => {
+    const figure = { bench: name, title, name: what, value, unit, target };
+    figures.push(figure);
+    console.log(line(figure));
+  } });
+  console.log(`  (${Math.round((performance.now() - start) / 1000)} s)`);
+}
+
+const args = process.argv.slice(2);
+const quick = args.includes('--quick');
+const list = chosen(args);
+const figures = [];
+mkdirSync(folder, { recursive: true });
+const where = machine();
+console.log(Object.entries(where).map(([key, value]) => `${key}: ${value}`).join('\n'));
+for (const bench of list)
+  await runOne(bench, quick, figures);
+
+writeJson(join(folder, 'results.json'), { machine: where, quick, figures });
+if (!quick && list.length === benches.length)
+  writePage(join(root, 'tests/bench/RESULTS.md'), { machine: where, figures });
+const missed = figures.filter((f) => verdict(f) === 'MISSED').length;
+console.log(`\n${figures.filter((f) => f.target).length - missed} targets met, ${missed} missed${quick ? ' (--quick: too short to mean much)' : ''}; ${join(folder, 'results.json')}`);
+process.exit(0);
