@@ -4,14 +4,26 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { root } from '../lib/stageline.mjs';
 import { folder } from './daemon.mjs';
+import { growth, lists, start } from './grown.mjs';
 import { http } from './http.mjs';
+import { latency } from './latency.mjs';
 import { machine } from './machine.mjs';
+import { memory } from './memory.mjs';
 import { line, verdict, writeJson, writePage } from './report.mjs';
 import { throughput } from './throughput.mjs';
+import { buses } from './variants.mjs';
+import { watch } from './watch.mjs';
 
 const benches = [
   { name: 'throughput', title: 'orders through the four shipped stages, 64 connections', run: throughput },
   { name: 'http', title: 'the HTTP part', run: http },
+  { name: 'latency', title: 'POST to completed, 50 orders/s on an open-loop schedule', run: latency },
+  { name: 'memory', title: 'resident memory', run: memory },
+  { name: 'growth', title: 'one continuous run to a million orders', run: growth },
+  { name: 'start', title: 'start on that journal', run: start },
+  { name: 'lists', title: 'lists and searches in it, 50 orders each', run: lists },
+  { name: 'watch', title: 'a WebSocket per order', run: watch },
+  { name: 'buses', title: 'buses and isolations', run: buses },
 ];
 
 function chosen(args) {

@@ -1,7 +1,7 @@
 // The daemon under measurement: the build that people run, its data on a disk, what it uses.
 import { mkdirSync, readFileSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { fastPipeline } from '../lib/pipeline.mjs';
+import { fastPipelineText, pipelineFile } from '../lib/pipeline.mjs';
 import { getJson } from '../lib/orders.mjs';
 import { build, startStageline } from '../lib/stageline.mjs';
 import { until } from '../lib/until.mjs';
@@ -12,13 +12,16 @@ export const folder = process.env.STAGELINE_BENCH_DIR ?? join(build, 'bench');
 const stock = { 'PROD-001': 1e9, 'PROD-002': 1e9, 'PROD-003': 1e9, 'PROD-004': 0 };
 const TICKS_PER_S = 100; // USER_HZ
 
-// startDaemon('throughput'): on an empty folder of that name; { keep: true }: on what is there.
-export function startDaemon(name, { keep = false, pipeline = {}, ...options } = {}) {
+// startDaemon('throughput'): on an empty folder of that name; { keep: true }: on what is there. `pipeline`: as for
+// fastPipelineText(); `more`: lines behind it.
+export function startDaemon(name, { keep = false, pipeline = {}, more = '', ...options } = {}) {
   const dataDir = join(folder, name);
   if (!keep)
     rmSync(dataDir, { recursive: true, force: true });
   mkdirSync(folder, { recursive: true });
-  return startStageline({ dataDir, pipeline: fastPipeline({ stock, ...pipeline }), deadline: 120_000, ...options });
+  return startStageline({ dataDir,
+    pipeline: pipelineFile(fastPipelineText({ stock, ...pipeline }) + more),
+    deadline: 120_000, ...options });
 }
 
 export function dropData(name) {

@@ -1,0 +1,79 @@
+// (h) many watchers, each of an order of their own: they see it, and the others' orders hardly notice.
+import { spawn } from 'node:child_process';
+import { join } from 'node:path';
+import { build } from '../lib/stageline.mjs';
+import { order } from '../lib/orders.mjs';
+import { drained, dropData, startDaemon, stats } from './daemon.mjs';
+import { atRate } from './latency.mjs';
+import { wrk } from './wrk.mjs';
+
+// Only the watched orders stay under way for a while, as long as the measuring takes.
+const slowStage = (latency) => `  - ${JSON.stringify({ name: 'parcel', plugin: 'validation', status: 'waiting_for_parcel',
+  event: 'parcel_ready', in_flight: 100_000, timeout: '10m', when: { field: 'customer_email', equals: 'watched@example.com' },
+  config: { latency } })}\n`;
+
+// Resolves when everything is placed and watched, to { ended }.
+function startWatchers(s, n, blind) {
+  const body = JSON.stringify(order({ 'PROD-002': 1 }, { customer_email: 'watched@example.com' }));
+  const child = spawn(join(build, 'tests/bench/watchers'), [s.port, n, 300, body, ...(blind ? ['blind'] : [])].map(String),
+    { stdio: ['ignore', 'pipe', 'inherit'] });
+  let out = '';
+  process.on('exit', () => child.kill('SIGKILL'));
+  return new Promise((ready, fail) => {
+    const ended = new Promise((done) => child.on('close', () => {
+      const json = /^\{.*\}$/m.exec(out);
+      if (!json)
+        fail(new Error(`watchers ended: ${out}`));
+      done(json && JSON.parse(json[0]));
+    }));
+    child.stdout.on('data', (chunk) => {
+      out += chunk;
+      if (out.startsWith('ready\n'))
+        ready({ ended });
+    });
+  });
+}
+
+// Orders completed per second while wrk posts.
+async function rate(s, seconds) {
+  const before = { done: (await stats(s)).completed, at: performance.now() };
+  await wrk(`${s.url}/orders`, { seconds });
+  return ((await stats(s)).completed - before.done) / (performance.now() - before.at) * 1000;
+}
+
+async function round(s, n, seconds, blind) {
+  const { ended } = await startWatchers(s, n, blind);
+  const perSecond = await rate(s, seconds);
+  const seen = await ended;
+  await drained(s);
+  return { perSecond, seen };
+}
+
+const mean = (list) => list.reduce((sum, x) => sum + x, 0) / list.length;
+
+export async function watch({ quick, show }) {
+  const n = quick ? 500 : 5000;
+  const seconds = quick ? 3 : 10;
+  const s = await startDaemon('watch', { more: slowStage(quick ? '3s..8s' : '10s..30s') });
+  const crowd = await startWatchers(s, n, false);
+  const flow = await atRate(s, 500, quick ? 3 : 20);
+  const seen = await crowd.ended;
+  show('watchers', seen.watched, '', { min: n });
+  show('… that saw their order completed, at 500 orders/s', seen.completed, '', { min: n });
+  show('… how late, p50', seen.lag.p50_ms, 'ms');
+  show('… how late, p99', seen.lag.p99_ms, 'ms');
+  show('the 500 orders/s: POST → completed, p99', flow.completed.p99_ms, 'ms');
+  await drained(s);
+
+  const rounds = [];
+  for (let i = 0; i < (quick ? 1 : 2); i++)
+    rounds.push([await round(s, n, seconds, true), await round(s, n, seconds, false)]);
+  const without = mean(rounds.map(([a]) => a.perSecond));
+  const watched = mean(rounds.map(([, b]) => b.perSecond));
+  await s.stop();
+  dropData('watch');
+  show('saturated, nobody watches', without, '/s');
+  show(`saturated, ${n.toLocaleString('en')} watchers`, watched, '/s');
+  show('… with / without', watched / without, '', { min: 0.85 });
+  show('… watchers that did not see theirs completed', Math.max(...rounds.map(([, { seen: w }]) => w.placed - w.completed)), '', { max: 0 });
+}
