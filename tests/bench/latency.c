@@ -94,19 +94,22 @@ static void on_line(struct run *r, const char *line)
 		on_completed(r, &id);
 }
 
+static int64_t due_us(const struct run *r, size_t n)
+{
+	return r->start_us + (int64_t)n * r->period_us;
+}
+
 static void post_due(struct run *r)
 {
-	int64_t now_us = clock_mono_us(), next_us;
+	int64_t now_us = clock_mono_us(), wait_us = GRACE_S * INT64_C(1000000);
 
-	while (r->n_sent < r->n) {
-		next_us = r->start_us + (int64_t)r->n_sent * r->period_us;
-		if (next_us > now_us)
-			break;
-		r->orders[r->n_sent].due_us = next_us;
+	while (r->n_sent < r->n && due_us(r, r->n_sent) <= now_us) {
+		r->orders[r->n_sent].due_us = due_us(r, r->n_sent);
 		poster_post(r->poster, r->n_sent++);
 	}
-	next_us = r->n_sent < r->n ? next_us - now_us : GRACE_S * INT64_C(1000000);
-	event_add(r->tick, &(struct timeval){next_us / 1000000, next_us % 1000000});
+	if (r->n_sent < r->n)
+		wait_us = due_us(r, r->n_sent) - now_us;
+	event_add(r->tick, &(struct timeval){wait_us / 1000000, wait_us % 1000000});
 }
 
 static void on_tick(evutil_socket_t fd, short what, void *arg)
