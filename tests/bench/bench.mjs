@@ -39,12 +39,16 @@ function chosen(args) {
 async function runOne({ name, title, run }, quick, figures) {
   const start = performance.now();
   console.log(`\n${name}: ${title}`);
-  await run({ quick, show: (what, value, unit = '', target = undefined) => {
+  const show = (what, value, unit = '', target = undefined) => {
     const figure = { bench: name, title, name: what, value, unit, target };
     figures.push(figure);
     console.log(line(figure));
-  } });
+  };
+  const failed = await run({ quick, show }).then(() => null, (error) => error);
+  if (failed)
+    console.log(`  FAILED: ${failed.stack}`);
   console.log(`  (${Math.round((performance.now() - start) / 1000)} s)`);
+  return failed;
 }
 
 const args = process.argv.slice(2);
@@ -54,12 +58,14 @@ const figures = [];
 mkdirSync(folder, { recursive: true });
 const where = machine();
 console.log(Object.entries(where).map(([key, value]) => `${key}: ${value}`).join('\n'));
+let failures = 0;
 for (const bench of list)
-  await runOne(bench, quick, figures);
+  if (await runOne(bench, quick, figures))
+    failures++;
 
 writeJson(join(folder, 'results.json'), { machine: where, quick, figures });
-if (!quick && list.length === benches.length)
+if (!quick && !failures && list.length === benches.length)
   writePage(join(root, 'tests/bench/RESULTS.md'), { machine: where, figures });
 const missed = figures.filter((f) => verdict(f) === 'MISSED').length;
 console.log(`\n${figures.filter((f) => f.target).length - missed} targets met, ${missed} missed${quick ? ' (--quick: too short to mean much)' : ''}; ${join(folder, 'results.json')}`);
-process.exit(0);
+process.exit(failures ? 1 : 0);

@@ -3,27 +3,29 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { Agent, get } from 'node:http';
 import { join } from 'node:path';
-import { drained, dropData, folder, rssKiB, startDaemon } from './daemon.mjs';
+import { cpu, drained, folder, rssKiB, startDaemon } from './daemon.mjs';
 import { postUntil } from './memory.mjs';
 
 const sizeOf = (quick) => (quick ? 30_000 : 1_000_000);
 const stamp = join(folder, 'grown', 'orders');
 
-// When the n-th order was completed, between two looks.
-function timeAt(samples, n) {
+// `what` ('at', 'cpu') when the n-th order was completed, between two looks.
+function valueAt(samples, what, n) {
   const i = samples.findIndex((sample) => sample.done >= n);
   const a = samples[Math.max(i - 1, 0)];
   const b = samples[i];
-  return b.done === a.done ? b.at : a.at + (b.at - a.at) * (n - a.done) / (b.done - a.done);
+  return b.done === a.done ? b[what] : a[what] + (b[what] - a[what]) * (n - a.done) / (b.done - a.done);
 }
 
-const perOrderUs = (samples, from, to) => (timeAt(samples, to) - timeAt(samples, from)) * 1000 / (to - from);
+const perOrderUs = (samples, what, from, to) => (
+  (valueAt(samples, what, to) - valueAt(samples, what, from)) * 1000 / (to - from));
 
 // The daemon on its new journal, and what was seen on the way.
 async function grow(n) {
   const s = await startDaemon('grown');
   const samples = [];
-  const look = (now) => samples.push({ at: performance.now(), done: now.completed + now.failed, rss: rssKiB(s.pid) });
+  const look = (now) => samples.push({ at: performance.now(), cpu: cpu(s.pid).total * 1000,
+    done: now.completed + now.failed, rss: rssKiB(s.pid) });
 
   await postUntil(s, n, { orders: 'varied' }, look);
   look(await drained(s));
@@ -44,9 +46,11 @@ export async function growth({ quick, show }) {
   const rssAt = (m) => samples.find((sample) => sample.done >= m).rss / 1024;
   // Around a hundredth, a tenth, and at the end; wide enough that one checkpoint does not decide.
   const windows = [[n / 200, n / 40], [n / 12.5, n / 8], [0.9 * n, n]]
-    .map(([from, to]) => ({ from, to, us: perOrderUs(samples, from, to) }));
-  for (const { from, to, us } of windows)
+    .map(([from, to]) => ({ from, to, us: perOrderUs(samples, 'at', from, to), cpu: perOrderUs(samples, 'cpu', from, to) }));
+  for (const { from, to, us, cpu: cpuUs } of windows) {
     show(`time per order, from ${from.toLocaleString('en')} to ${to.toLocaleString('en')} orders`, us, 'µs');
+    show('… CPU of the daemon', cpuUs, 'µs');
+  }
   for (const { to, us } of windows.slice(1))
     show(`… at ${to.toLocaleString('en')} against the first`, us / windows[0].us, '', { max: 1.2 });
   show(`memory after ${(n / 5).toLocaleString('en')} orders`, rssAt(n / 5), 'MiB');
@@ -114,5 +118,3 @@ export async function lists({ quick, show }) {
   agent.destroy();
   await s.stop();
 }
-
-export const dropGrown = () => dropData('grown');

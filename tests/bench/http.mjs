@@ -1,14 +1,14 @@
 // (c) what libevent's HTTP server does by itself, and beside it the daemon's cheapest answer.
-import { spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { build, freePort } from '../lib/stageline.mjs';
 import { until } from '../lib/until.mjs';
+import { start } from './children.mjs';
 import { dropData, startDaemon } from './daemon.mjs';
 import { wrk } from './wrk.mjs';
 
 async function echo(seconds) {
   const port = await freePort();
-  const child = spawn(join(build, 'tests/bench/echo'), [String(port)], { stdio: 'inherit' });
+  const child = start(join(build, 'tests/bench/echo'), [port]);
   const url = `http://127.0.0.1:${port}/`;
   try {
     await until('the echo', () => fetch(url).then(() => true, () => false), { step: 10 });

@@ -1,8 +1,8 @@
 // (h) many watchers, each of an order of their own: they see it, and the others' orders hardly notice.
-import { spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { build } from '../lib/stageline.mjs';
 import { order } from '../lib/orders.mjs';
+import { start } from './children.mjs';
 import { drained, dropData, startDaemon, stats } from './daemon.mjs';
 import { atRate } from './latency.mjs';
 import { wrk } from './wrk.mjs';
@@ -15,22 +15,12 @@ const slowStage = (latency) => `  - ${JSON.stringify({ name: 'parcel', plugin: '
 // Resolves when everything is placed and watched, to { ended }.
 function startWatchers(s, n, blind) {
   const body = JSON.stringify(order({ 'PROD-002': 1 }, { customer_email: 'watched@example.com' }));
-  const child = spawn(join(build, 'tests/bench/watchers'), [s.port, n, 300, body, ...(blind ? ['blind'] : [])].map(String),
-    { stdio: ['ignore', 'pipe', 'inherit'] });
-  let out = '';
-  process.on('exit', () => child.kill('SIGKILL'));
+  const child = start(join(build, 'tests/bench/watchers'), [s.port, n, 300, body, ...(blind ? ['blind'] : [])]);
+  const ended = new Promise((done) => child.on('close', () => done(JSON.parse(/^\{.*\}$/m.exec(child.text)?.[0] ?? 'null'))));
   return new Promise((ready, fail) => {
-    const ended = new Promise((done) => child.on('close', () => {
-      const json = /^\{.*\}$/m.exec(out);
-      if (!json)
-        fail(new Error(`watchers ended: ${out}`));
-      done(json && JSON.parse(json[0]));
-    }));
-    child.stdout.on('data', (chunk) => {
-      out += chunk;
-      if (out.startsWith('ready\n'))
-        ready({ ended });
-    });
+    child.on('error', fail);
+    child.stdout.on('data', () => child.text.startsWith('ready\n') && ready({ ended }));
+    ended.then(() => fail(new Error(`watchers ended: ${child.text}`)));
   });
 }
 
