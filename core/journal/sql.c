@@ -1,11 +1,18 @@
 /* SQLite with this program's errors. What the statements mean is not known here. */
 #include "journal/sql.h"
 
+#include <pthread.h>
 #include <unistd.h>
 
 #include "base/mem.h"
 
 enum { BUSY_MS = 2000 };
+
+/* Nobody asks SQLite how much memory it uses; counting it takes a lock at each allocation. */
+static void set_up(void)
+{
+	sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
+}
 
 /* A quota or a file size limit is a full disk to us; SQLite calls only ENOSPC one. */
 static bool found_no_room(sqlite3 *db)
@@ -90,8 +97,10 @@ int sql_open(const char *path, enum sql_mode mode, sqlite3 **ret, struct err *e)
 {
 	_cleanup_(sql_closep) sqlite3 *db = NULL;
 	int flags = mode_flags[mode] | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE;
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
 	int r;
 
+	pthread_once(&once, set_up);
 	if (mode == SQL_SCRATCH)
 		path = "";
 	if (mode == SQL_READ && access(path, F_OK) < 0)
