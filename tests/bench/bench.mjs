@@ -46,7 +46,7 @@ async function runOne({ name, title, run }, quick, figures) {
   };
   const failed = await run({ quick, show }).then(() => null, (error) => error);
   if (failed)
-    console.log(`  FAILED: ${failed.stack}`);
+    console.log(`  FAILED: ${failed.message}`);
   console.log(`  (${Math.round((performance.now() - start) / 1000)} s)`);
   return failed;
 }

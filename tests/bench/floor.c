@@ -21,10 +21,8 @@ struct order_rows {
 	int64_t seq, total_minor;
 	struct str id, generation, email, products[PRODUCTS_MAX];
 	size_t n_products;
-	int64_t updated_us, last_seq; /* as the batches go */
-	const char *status;
-	bool is_open, is_dirty;
-	struct order_rows *dirty_next;
+	int64_t completed_us; /* once the batches are there */
+	struct order_rows *ended_next;
 };
 
 struct event_row {
@@ -47,7 +45,7 @@ struct floor {
 	struct event_row *events;
 	struct key_row keys[KEYS_MAX];
 	size_t n_orders, n_events, n_keys;
-	struct order_rows *dirty;
+	struct order_rows *ended; /* in this batch */
 	int wal_pages;
 };
 
@@ -200,11 +198,11 @@ static const char *const texts[STATEMENTS] = {
 		"INSERT INTO events(seq, time_us, order_seq, kind, type, stage, attempt, id, salt,"
 		" payload, digest, hash) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
 	[NEW_ORDER] = "INSERT INTO orders(seq, id, status, is_open, generation, email, body_seq,"
-		      " created_us, updated_us, total_minor, last_seq)"
-		      " VALUES(?1, ?2, 'pending', 1, ?3, ?4, ?1, ?5, ?5, ?6, ?1)",
+		      " created_us, updated_us, total_minor)"
+		      " VALUES(?1, ?2, NULL, 1, ?3, ?4, ?1, ?5, ?5, ?6)",
 	[PUT_PRODUCT] = "INSERT INTO order_products VALUES(?1, ?2) ON CONFLICT DO NOTHING",
 	[PUT_ORDER] = "UPDATE orders SET status = ?2, is_open = ?3, updated_us = ?4,"
-		      " completed_us = ?5, error = ?6, last_seq = ?7, stage = ?8 WHERE seq = ?1",
+		      " completed_us = ?5, error = ?6, stage = ?7 WHERE seq = ?1",
 	[PUT_STATE] = "INSERT INTO state VALUES(?1, ?2) ON CONFLICT(key) DO UPDATE SET value = ?2",
 };
 
@@ -245,32 +243,16 @@ static void put_event(sqlite3_stmt **stmts, const struct event_row *row)
 		put_new_order(stmts, row);
 }
 
-/* The word in the order's row after that event, for the shipped stages. */
-static const char *status_after(struct str type)
-{
-	static const char *const words[][2] = {{"order_created", "validating"},
-		{"order_validated", "payment_processing"}, {"payment_processed", "inventory_check"},
-		{"inventory_reserved", "shipping"}, {"order_completed", "completed"}};
-
-	for (size_t i = 0; i < ARRAY_LEN(words); i++)
-		if (str_is(type, words[i][0]))
-			return words[i][1];
-	return "shipping";
-}
-
-static void note_order(struct floor *f, const struct event_row *row)
+/* Its row is written when it is placed and when it ends. */
+static void note_end(struct floor *f, const struct event_row *row)
 {
 	struct order_rows *o = row->order;
 
-	o->status = status_after(row->type);
-	o->is_open = row->kind != EVENT_ORDER_COMPLETED;
-	o->updated_us = row->time_us;
-	o->last_seq = row->seq;
-	if (o->is_dirty)
+	if (row->kind != EVENT_ORDER_COMPLETED)
 		return;
-	o->is_dirty = true;
-	o->dirty_next = f->dirty;
-	f->dirty = o;
+	o->completed_us = row->time_us;
+	o->ended_next = f->ended;
+	f->ended = o;
 }
 
 static struct key_row *find_key(struct floor *f, struct str key)
@@ -294,18 +276,15 @@ static void note_effects(struct floor *f, const struct event_row *row)
 	}
 }
 
-static void put_orders(struct floor *f, sqlite3_stmt *s)
+static void put_ended_orders(struct floor *f, sqlite3_stmt *s)
 {
-	for (struct order_rows *o = f->dirty; o; o = o->dirty_next) {
-		run(s, sql_bind_int(s, 1, o->seq) | sql_bind_str(s, 2, str_of(o->status)) |
-				sql_bind_int(s, 3, o->is_open) | sql_bind_int(s, 4, o->updated_us) |
-				sql_bind_seq(s, 5, o->is_open ? 0 : o->updated_us) |
+	for (struct order_rows *o = f->ended; o; o = o->ended_next)
+		run(s, sql_bind_int(s, 1, o->seq) | sql_bind_str(s, 2, STR("completed")) |
+				sql_bind_int(s, 3, 0) | sql_bind_int(s, 4, o->completed_us) |
+				sql_bind_int(s, 5, o->completed_us) |
 				sql_bind_str(s, 6, (struct str){0}) |
-				sql_bind_int(s, 7, o->last_seq) |
-				sql_bind_str(s, 8, (struct str){0}));
-		o->is_dirty = false;
-	}
-	f->dirty = NULL;
+				sql_bind_str(s, 7, (struct str){0}));
+	f->ended = NULL;
 }
 
 static void put_state(struct floor *f, sqlite3_stmt *s)
@@ -338,10 +317,10 @@ static void write_batch(struct floor *f, sqlite3 *db, sqlite3_stmt **stmts, size
 	run(stmts[BEGIN], 0);
 	for (size_t i = from; i < to; i++) {
 		put_event(stmts, &f->events[i]);
-		note_order(f, &f->events[i]);
+		note_end(f, &f->events[i]);
 		note_effects(f, &f->events[i]);
 	}
-	put_orders(f, stmts[PUT_ORDER]);
+	put_ended_orders(f, stmts[PUT_ORDER]);
 	put_state(f, stmts[PUT_STATE]);
 	run(stmts[COMMIT], 0);
 }
