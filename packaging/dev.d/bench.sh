@@ -26,7 +26,7 @@ bench() {
 	fi
 	need_unit
 	need "for the benches" "${bench_packages[@]}"
-	need_node_modules
+	need_node
 	compile_plain
 	need_open_files 12000
 	STAGELINE_BUILD=$build node --test-reporter=spec --test-reporter-destination=/dev/null \
