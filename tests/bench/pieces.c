@@ -239,11 +239,14 @@ PIECE piece_journal_batch(struct pieces *p)
 PIECE piece_order_read(struct pieces *p)
 {
 	for (size_t i = 0; i < TIMES; i++) {
+		struct order_facts *facts = NULL;
 		struct buf errors = {0};
 
 		buf_clear(&p->out);
-		need(shape_order(STR(body), JSON_DEPTH_MAX, &p->out, &errors, NULL) == 0, "shape");
+		need(shape_order(STR(body), JSON_DEPTH_MAX, &p->out, &facts, &errors, NULL) == 0,
+			"shape");
 		buf_fini(&errors);
+		free(facts);
 	}
 }
 
