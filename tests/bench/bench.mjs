@@ -7,7 +7,7 @@ import { folder } from './daemon.mjs';
 import { growth, lists, start } from './grown.mjs';
 import { http } from './http.mjs';
 import { latency } from './latency.mjs';
-import { machine } from './machine.mjs';
+import { machine, watchOthers } from './machine.mjs';
 import { memory } from './memory.mjs';
 import { line, verdict, writeJson, writePage } from './report.mjs';
 import { throughput } from './throughput.mjs';
@@ -38,6 +38,7 @@ function chosen(args) {
 
 async function runOne({ name, title, run }, quick, figures) {
   const start = performance.now();
+  const others = watchOthers();
   console.log(`\n${name}: ${title}`);
   const show = (what, value, unit = '', target = undefined) => {
     const figure = { bench: name, title, name: what, value, unit, target };
@@ -47,6 +48,7 @@ async function runOne({ name, title, run }, quick, figures) {
   const failed = await run({ quick, show }).then(() => null, (error) => error);
   if (failed)
     console.log(`  FAILED: ${failed.message}`);
+  show('processors taken by other programs meanwhile', others(), '%');
   console.log(`  (${Math.round((performance.now() - start) / 1000)} s)`);
   return failed;
 }

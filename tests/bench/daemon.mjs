@@ -10,7 +10,7 @@ import { until } from '../lib/until.mjs';
 export const folder = process.env.STAGELINE_BENCH_DIR ?? join(build, 'bench');
 
 const stock = { 'PROD-001': 1e9, 'PROD-002': 1e9, 'PROD-003': 1e9, 'PROD-004': 0 };
-const TICKS_PER_S = 100; // USER_HZ
+export const TICKS_PER_S = 100; // USER_HZ
 
 // startDaemon('throughput'): on an empty folder of that name; { keep: true }: on what is there. `pipeline`: as for
 // fastPipelineText(); `more`: lines behind it.

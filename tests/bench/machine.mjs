@@ -4,7 +4,7 @@ import { closeSync, fdatasyncSync, mkdirSync, openSync, readFileSync, rmSync, wr
 import { cpus, loadavg, release, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { root } from '../lib/stageline.mjs';
-import { folder } from './daemon.mjs';
+import { folder, TICKS_PER_S } from './daemon.mjs';
 
 const SYNCS = 200;
 
@@ -25,6 +25,27 @@ function syncUs() {
   closeSync(fd);
   rmSync(path);
   return Math.round(times.sort((a, b) => a - b)[SYNCS / 2] * 1000);
+}
+
+// CPU seconds so far: of all processors (steal by other virtual machines included), and of this program and what it
+// started and has seen end.
+function cpuTimes() {
+  const all = readFileSync('/proc/stat', 'utf8').split('\n')[0].trim().split(/\s+/).slice(1).map(Number);
+  const own = readFileSync('/proc/self/stat', 'utf8').replace(/^.*\) /s, '').split(' ').slice(11, 15).map(Number);
+  const sum = (ticks) => ticks.reduce((a, b) => a + b, 0) / TICKS_PER_S;
+  const [user, nice, system, idle, wait, irq, softirq, steal] = all;
+  return { busy: sum([user, nice, system, irq, softirq, steal]), all: sum([user, nice, system, idle, wait, irq, softirq, steal]),
+    own: sum(own) };
+}
+
+// Starts watching the processors; the function tells what per cent of them others have had since.
+export function watchOthers() {
+  const before = cpuTimes();
+  return () => {
+    const now = cpuTimes();
+    const others = now.busy - before.busy - (now.own - before.own);
+    return Math.max(0, Math.round(others / (now.all - before.all) * 100));
+  };
 }
 
 export function machine() {
