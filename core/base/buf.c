@@ -51,16 +51,18 @@ void buf_fmt(struct buf *b, const char *fmt, ...)
 
 	va_start(ap, fmt);
 	va_copy(again, ap);
-	n = vsnprintf(NULL, 0, fmt, ap);
+	p = buf_reserve(b, 0);
+	n = p ? vsnprintf(p, b->cap - b->len, fmt, ap) : -1;
 	va_end(ap);
-	p = n < 0 ? NULL : buf_reserve(b, (size_t)n);
-	if (p) {
-		vsnprintf(p, (size_t)n + 1, fmt, again);
-		b->len += (size_t)n;
-	} else {
-		b->failed = true;
+	if (n >= 0 && (size_t)n >= b->cap - b->len) {
+		p = buf_reserve(b, (size_t)n);
+		n = p ? vsnprintf(p, (size_t)n + 1, fmt, again) : -1;
 	}
 	va_end(again);
+	if (n >= 0)
+		b->len += (size_t)n;
+	else
+		b->failed = true;
 }
 
 void buf_clear(struct buf *b)

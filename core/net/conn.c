@@ -37,6 +37,21 @@ size_t conn_unsent(const struct conn *c)
 	return evbuffer_get_length(bufferevent_get_output(c->bev));
 }
 
+/* Writing is not enabled in the bufferevent between requests: it would ask the kernel to be told when the socket
+ * can be written, which nearly always is now. */
+void conn_send(struct conn *c)
+{
+	struct evbuffer *out = bufferevent_get_output(c->bev);
+
+	if (conn_unsent(c) && !(bufferevent_get_enabled(c->bev) & EV_WRITE)) {
+		evbuffer_unfreeze(out, 1); /* the bufferevent keeps others from draining it */
+		evbuffer_write(out, bufferevent_getfd(c->bev));
+		evbuffer_freeze(out, 1);
+	}
+	if (conn_unsent(c)) /* also after an error: the bufferevent finds it and tells */
+		bufferevent_enable(c->bev, EV_WRITE);
+}
+
 bool conn_is_idle(const struct conn *c)
 {
 	return c->state == CONN_READING && !c->is_in_request && conn_unsent(c) == 0;
@@ -96,6 +111,7 @@ void conn_take(struct conn *c, const struct conn_taker *taker, void *arg)
 	c->taker = taker;
 	c->taken_by = arg;
 	request_free(steal_ptr(c->req));
+	bufferevent_enable(c->bev, EV_WRITE);
 	if (c->at_eof) /* it went while the application had the request: libevent says so only once */
 		bufferevent_trigger_event(
 			c->bev, BEV_EVENT_READING | BEV_EVENT_EOF, BEV_TRIG_DEFER_CALLBACKS);
@@ -148,6 +164,7 @@ static void send_continue(struct conn *c)
 
 	c->req->guard.expects_continue = false;
 	bufferevent_write(c->bev, text, sizeof text - 1);
+	conn_send(c);
 }
 
 /* A client that pipelines without reading its answers waits. */
@@ -214,7 +231,8 @@ static void on_written(struct bufferevent *bev, void *arg)
 {
 	struct conn *c = arg;
 
-	(void)bev;
+	if (c->state != CONN_TAKEN)
+		bufferevent_disable(bev, EV_WRITE);
 	if (c->state == CONN_CLOSING)
 		linger(c);
 	else if (c->state == CONN_READING)
@@ -311,7 +329,8 @@ struct conn *conn_create(struct http_server *s, int fd, bool checks_host)
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
 	c->deadline_ms = clock_mono_ms() + s->limits.idle_ms;
 	bufferevent_setcb(c->bev, on_readable, on_written, on_event, c);
-	bufferevent_enable(c->bev, EV_READ | EV_WRITE);
+	bufferevent_disable(c->bev, EV_WRITE);
+	bufferevent_enable(c->bev, EV_READ);
 	return c;
 }
 

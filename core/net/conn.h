@@ -99,6 +99,8 @@ void conn_answered(struct conn *c, bool keep_alive);
 void conn_close(struct conn *c);
 /* Closes now. */
 void conn_kill(struct conn *c);
+/* What is to be sent goes out at once; what the socket does not take now waits until it does. */
+void conn_send(struct conn *c);
 void conn_take(struct conn *c, const struct conn_taker *taker, void *arg);
 void conn_tick(struct conn *c, int64_t now_ms);
 void conn_free(struct conn *c);

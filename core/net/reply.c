@@ -102,14 +102,24 @@ static void add_framing(struct http_request *req, struct buf *b, int status, int
 {
 	if (status == 101)
 		return;
-	if (has_body(status) && length >= 0)
-		buf_fmt(b, "Content-Length: %lld\r\n", (long long)length);
-	else if (has_body(status) && reply_is_chunked(req))
+	if (has_body(status) && length >= 0) {
+		buf_text(b, "Content-Length: ");
+		buf_int(b, length);
+		buf_text(b, "\r\n");
+	} else if (has_body(status) && reply_is_chunked(req)) {
 		buf_text(b, "Transfer-Encoding: chunked\r\n");
+	}
 	if (!keeps_alive(req) || length < 0)
 		buf_text(b, "Connection: close\r\n");
 	else if (req->guard.minor == 0)
 		buf_text(b, "Connection: keep-alive\r\n");
+}
+
+static void add_field(struct buf *b, const char *name, const char *value)
+{
+	buf_text(b, name);
+	buf_text(b, value);
+	buf_text(b, "\r\n");
 }
 
 bool reply_head(struct http_request *req, int status, const char *content_type, int64_t length)
@@ -118,9 +128,13 @@ bool reply_head(struct http_request *req, int status, const char *content_type, 
 	struct buf *b = &s->head;
 
 	buf_clear(b);
-	buf_fmt(b, "HTTP/1.1 %d %s\r\nDate: %s\r\n", status, title_of(status), date_now(s));
+	buf_text(b, "HTTP/1.1 ");
+	buf_int(b, status);
+	buf_char(b, ' ');
+	buf_text(b, title_of(status));
+	add_field(b, "\r\nDate: ", date_now(s));
 	if (content_type && has_body(status))
-		buf_fmt(b, "Content-Type: %s\r\n", content_type);
+		add_field(b, "Content-Type: ", content_type);
 	if (!req->has_cache_control && status != 101)
 		buf_text(b, "Cache-Control: no-store\r\n");
 	if (!req->has_retry_after && (status == 503 || status == 429))
@@ -172,6 +186,7 @@ static void send_answer(
 		return;
 	}
 	request_done(req, status);
+	conn_send(c);
 	conn_answered(c, keep_alive);
 }
 
