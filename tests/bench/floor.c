@@ -1,67 +1,43 @@
 /* The floor under throughput: only the SQLite work of the orders that a journal holds, by one thread. Their rows
- * are read into memory, then written into a new file as the journal's writer writes them: same tables, same
- * pragmas, same order, batches of the size that the daemon had. No hashing, no JSON, no decisions.
+ * are read into memory, then written into a new file by the journal's own statements: same tables, same pragmas,
+ * same order, batches of the size that the daemon had. No hashing, no JSON, no decisions.
  *
- *   floor JOURNAL NEW ORDERS BATCH     prints {"orders":…,"events":…,"batches":…,"seconds":…}
- *
- * When the writer's statements change (journal.c, projection.c, state.c), these change too. */
+ *   floor JOURNAL NEW ORDERS BATCH     prints {"orders":…,"events":…,"batches":…,"seconds":…} */
 #include <inttypes.h>
 #include <stdio.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "journal/event_rows.h"
+#include "journal/projection.h"
 #include "journal/schema.h"
-#include "journal/sql.h"
-#include "model/event.h"
 
-enum { CHECKPOINT_PAGES = 4000 /* as journal.c */, PRODUCTS_MAX = 4, KEYS_MAX = 64 };
+enum { CHECKPOINT_PAGES = 4000 /* as journal.c */ };
 
-struct order_rows {
-	int64_t seq, total_minor;
-	struct str id, generation, email, products[PRODUCTS_MAX];
-	size_t n_products;
-	int64_t completed_us; /* once the batches are there */
-	struct order_rows *ended_next;
-};
-
-struct event_row {
-	int64_t seq, time_us, order_seq, kind, attempt;
-	struct str type, stage, id, salt, payload, digest, hash;
-	struct order_rows *order;
-	struct effect *effects;
-	size_t n_effects;
-};
-
-struct key_row {
-	struct str key;
-	int64_t number;
-	bool is_dirty;
+/* An event with what the chain and the encoding made of it. */
+struct written {
+	struct event event;
+	struct str payload, salt, digest, hash;
 };
 
 struct floor {
 	struct arena arena;
-	struct order_rows *orders;
-	struct event_row *events;
-	struct key_row keys[KEYS_MAX];
-	size_t n_orders, n_events, n_keys;
-	struct order_rows *ended; /* in this batch */
+	int64_t *orders; /* seqs, ascending */
+	struct written *events;
+	size_t n_orders, n_events;
+	struct event_rows rows;
+	struct projection projection;
+	sqlite3_stmt *begin, *commit;
 	int wal_pages;
 };
 
-static void die(const char *what, const struct err *e)
+static void need(bool is_well, const char *what, const struct err *e)
 {
+	if (is_well)
+		return;
 	fprintf(stderr, "floor: %s: %s\n", what, e ? err_text(e) : "");
 	exit(1);
-}
-
-static void *need(struct arena *a, size_t n)
-{
-	void *p = arena_alloc(a, n);
-
-	if (!p)
-		die("no memory", NULL);
-	return p;
 }
 
 /* --- reading --- */
@@ -70,8 +46,7 @@ static struct str column(struct floor *f, sqlite3_stmt *s, int i)
 {
 	struct str copy;
 
-	if (!arena_copy(&f->arena, sql_str(s, i), &copy))
-		die("no memory", NULL);
+	need(arena_copy(&f->arena, sql_str(s, i), &copy), "no memory", NULL);
 	return copy;
 }
 
@@ -79,9 +54,9 @@ static sqlite3_stmt *prepare(sqlite3 *db, const char *text)
 {
 	struct err e = {0};
 	sqlite3_stmt *s;
+	int r = sql_prepare(db, text, &s, &e);
 
-	if (sql_prepare(db, text, &s, &e) < 0)
-		die(text, &e);
+	need(r == 0, text, &e);
 	return s;
 }
 
@@ -90,81 +65,68 @@ static bool next_row(sqlite3_stmt *s, int bad)
 	struct err e = {0};
 	int r = sql_row(s, bad, &e);
 
-	if (r < 0)
-		die("a row cannot be read", &e);
+	need(r >= 0, "a row cannot be read", &e);
 	return r > 0;
-}
-
-static void read_products(struct floor *f, sqlite3_stmt *s, struct order_rows *o)
-{
-	int bad = sql_bind_int(s, 1, o->seq);
-
-	while (next_row(s, bad))
-		if (o->n_products < PRODUCTS_MAX)
-			o->products[o->n_products++] = column(f, s, 0);
 }
 
 /* The first orders that are completed. */
 static void read_orders(struct floor *f, sqlite3 *db, size_t max)
 {
-	_cleanup_(sql_finalizep) sqlite3_stmt *s =
-		prepare(db, "SELECT seq, id, generation, email, total_minor FROM orders"
-			    " WHERE status = 'completed' ORDER BY seq LIMIT ?1");
-	_cleanup_(sql_finalizep) sqlite3_stmt *products =
-		prepare(db, "SELECT json_extract(value, '$.product_id') FROM events,"
-			    " json_each(payload, '$.order.items') WHERE seq = ?1");
+	_cleanup_(sql_finalizep) sqlite3_stmt *s = prepare(
+		db, "SELECT seq FROM orders WHERE status = 'completed' ORDER BY seq LIMIT ?1");
 	int bad = sql_bind_int(s, 1, (int64_t)max);
 
-	f->orders = need(&f->arena, max * sizeof *f->orders);
-	while (next_row(s, bad)) {
-		struct order_rows *o = &f->orders[f->n_orders++];
-
-		*o = (struct order_rows){.seq = sqlite3_column_int64(s, 0),
-			.id = column(f, s, 1),
-			.generation = column(f, s, 2),
-			.email = column(f, s, 3),
-			.total_minor = sqlite3_column_int64(s, 4)};
-		read_products(f, products, o);
-	}
+	f->orders = arena_alloc(&f->arena, (max + 1) * sizeof *f->orders);
+	need(f->orders, "no memory", NULL);
+	while (next_row(s, bad))
+		f->orders[f->n_orders++] = sqlite3_column_int64(s, 0);
+	need(f->n_orders, "no completed orders", NULL);
 }
 
-static struct order_rows *find_order(const struct floor *f, int64_t seq)
+static int compare_seqs(const void *a, const void *b)
 {
-	size_t low = 0, high = f->n_orders;
+	int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
 
-	while (low < high) {
-		size_t middle = (low + high) / 2;
-
-		if (f->orders[middle].seq < seq)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return low < f->n_orders && f->orders[low].seq == seq ? &f->orders[low] : NULL;
+	return (x > y) - (x < y);
 }
 
-static void read_event(struct floor *f, sqlite3_stmt *s, struct order_rows *o)
+/* As the command that placed the order brings them. */
+static const struct order_facts *read_facts(struct str body)
 {
-	struct event_row *row = &f->events[f->n_events++];
-	struct event ev = {.kind = (enum event_kind)sqlite3_column_int(s, 3)};
+	_cleanup_(json_freep) cJSON *json = NULL;
+	struct order_facts *facts = NULL;
 
-	*row = (struct event_row){.seq = sqlite3_column_int64(s, 0),
+	need(json_parse(body, JSON_DEPTH_MAX, &json, NULL) == 0 &&
+			order_facts_of(json, &facts) == 0,
+		"an order cannot be read", NULL);
+	return facts;
+}
+
+static void read_event(struct floor *f, sqlite3_stmt *s)
+{
+	struct written *w = &f->events[f->n_events++];
+	struct event *ev = &w->event;
+	struct str id = sql_str(s, 7);
+
+	*ev = (struct event){.seq = sqlite3_column_int64(s, 0),
 		.time_us = sqlite3_column_int64(s, 1),
-		.order_seq = o->seq,
-		.kind = ev.kind,
+		.order_seq = sqlite3_column_int64(s, 2),
+		.kind = (enum event_kind)sqlite3_column_int(s, 3),
 		.type = column(f, s, 4),
 		.stage = column(f, s, 5),
-		.attempt = sqlite3_column_int64(s, 6),
-		.id = column(f, s, 7),
-		.salt = column(f, s, 8),
-		.payload = column(f, s, 9),
-		.digest = column(f, s, 10),
-		.hash = column(f, s, 11),
-		.order = o};
-	if (event_decode(row->payload, &ev, &f->arena) < 0)
-		die("an event cannot be read", NULL);
-	row->effects = ev.effects;
-	row->n_effects = ev.n_effects;
+		.attempt = (uint32_t)sqlite3_column_int64(s, 6)};
+	if (id.n == sizeof ev->order_id)
+		memcpy(&ev->order_id, id.p, sizeof ev->order_id);
+	w->salt = column(f, s, 8);
+	w->payload = column(f, s, 9);
+	w->digest = column(f, s, 10);
+	w->hash = column(f, s, 11);
+	need(event_decode(w->payload, ev, &f->arena) == 0, "an event cannot be read", NULL);
+	if (ev->kind == EVENT_ORDER_CREATED)
+		ev->facts = read_facts(ev->body);
+	/* The new file starts with nothing in stock. */
+	for (size_t i = 0; i < ev->n_effects; i++)
+		ev->effects[i].floor = EFFECT_NO_FLOOR;
 }
 
 static void read_events(struct floor *f, sqlite3 *db)
@@ -174,132 +136,22 @@ static void read_events(struct floor *f, sqlite3 *db)
 		" digest, hash FROM events WHERE order_seq <= ?1 ORDER BY seq");
 	_cleanup_(sql_finalizep) sqlite3_stmt *count =
 		prepare(db, "SELECT count(*) FROM events WHERE order_seq <= ?1");
-	int64_t last = f->orders[f->n_orders - 1].seq;
+	int64_t last = f->orders[f->n_orders - 1];
 	int bad = sql_bind_int(s, 1, last);
 
 	next_row(count, sql_bind_int(count, 1, last));
-	f->events = need(&f->arena, (size_t)sqlite3_column_int64(count, 0) * sizeof *f->events);
+	f->events =
+		arena_alloc(&f->arena, (size_t)sqlite3_column_int64(count, 0) * sizeof *f->events);
+	need(f->events, "no memory", NULL);
 	while (next_row(s, bad)) {
-		struct order_rows *o = find_order(f, sqlite3_column_int64(s, 2));
+		int64_t seq = sqlite3_column_int64(s, 2);
 
-		if (o)
-			read_event(f, s, o);
+		if (bsearch(&seq, f->orders, f->n_orders, sizeof seq, compare_seqs))
+			read_event(f, s);
 	}
 }
 
 /* --- writing --- */
-
-enum statement { BEGIN, COMMIT, APPEND, NEW_ORDER, PUT_PRODUCT, PUT_ORDER, PUT_STATE, STATEMENTS };
-
-static const char *const texts[STATEMENTS] = {
-	[BEGIN] = "BEGIN IMMEDIATE",
-	[COMMIT] = "COMMIT",
-	[APPEND] =
-		"INSERT INTO events(seq, time_us, order_seq, kind, type, stage, attempt, id, salt,"
-		" payload, digest, hash) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
-	[NEW_ORDER] = "INSERT INTO orders(seq, id, status, is_open, generation, email, body_seq,"
-		      " created_us, updated_us, total_minor)"
-		      " VALUES(?1, ?2, NULL, 1, ?3, ?4, ?1, ?5, ?5, ?6)",
-	[PUT_PRODUCT] = "INSERT INTO order_products VALUES(?1, ?2) ON CONFLICT DO NOTHING",
-	[PUT_ORDER] = "UPDATE orders SET status = ?2, is_open = ?3, updated_us = ?4,"
-		      " completed_us = ?5, error = ?6, stage = ?7 WHERE seq = ?1",
-	[PUT_STATE] = "INSERT INTO state VALUES(?1, ?2) ON CONFLICT(key) DO UPDATE SET value = ?2",
-};
-
-static void run(sqlite3_stmt *s, int bad)
-{
-	struct err e = {0};
-
-	if (sql_run(s, bad, &e) < 0)
-		die("a row cannot be written", &e);
-}
-
-static void put_new_order(sqlite3_stmt **stmts, const struct event_row *row)
-{
-	const struct order_rows *o = row->order;
-	sqlite3_stmt *s = stmts[NEW_ORDER], *p = stmts[PUT_PRODUCT];
-
-	run(s, sql_bind_int(s, 1, o->seq) | sql_bind_blob(s, 2, o->id.p, o->id.n) |
-			sql_bind_str(s, 3, o->generation) | sql_bind_str(s, 4, o->email) |
-			sql_bind_int(s, 5, row->time_us) | sql_bind_int(s, 6, o->total_minor));
-	for (size_t i = 0; i < o->n_products; i++)
-		run(p, sql_bind_str(p, 1, o->products[i]) | sql_bind_int(p, 2, o->seq));
-}
-
-static void put_event(sqlite3_stmt **stmts, const struct event_row *row)
-{
-	sqlite3_stmt *s = stmts[APPEND];
-
-	run(s, sql_bind_int(s, 1, row->seq) | sql_bind_int(s, 2, row->time_us) |
-			sql_bind_seq(s, 3, row->order_seq) | sql_bind_int(s, 4, row->kind) |
-			sql_bind_str(s, 5, row->type) | sql_bind_str(s, 6, row->stage) |
-			sql_bind_int(s, 7, row->attempt) |
-			sql_bind_blob(s, 8, row->id.p, row->id.n) |
-			sql_bind_blob(s, 9, row->salt.p, row->salt.n) |
-			sql_bind_str(s, 10, row->payload) |
-			sql_bind_blob(s, 11, row->digest.p, row->digest.n) |
-			sql_bind_blob(s, 12, row->hash.p, row->hash.n));
-	if (row->kind == EVENT_ORDER_CREATED)
-		put_new_order(stmts, row);
-}
-
-/* Its row is written when it is placed and when it ends. */
-static void note_end(struct floor *f, const struct event_row *row)
-{
-	struct order_rows *o = row->order;
-
-	if (row->kind != EVENT_ORDER_COMPLETED)
-		return;
-	o->completed_us = row->time_us;
-	o->ended_next = f->ended;
-	f->ended = o;
-}
-
-static struct key_row *find_key(struct floor *f, struct str key)
-{
-	for (size_t i = 0; i < f->n_keys; i++)
-		if (str_eq(f->keys[i].key, key))
-			return &f->keys[i];
-	if (f->n_keys == KEYS_MAX)
-		die("more keys of the state than expected", NULL);
-	f->keys[f->n_keys] = (struct key_row){.key = key};
-	return &f->keys[f->n_keys++];
-}
-
-static void note_effects(struct floor *f, const struct event_row *row)
-{
-	for (size_t i = 0; i < row->n_effects; i++) {
-		struct key_row *k = find_key(f, row->effects[i].key);
-
-		k->number += row->effects[i].delta;
-		k->is_dirty = true;
-	}
-}
-
-static void put_ended_orders(struct floor *f, sqlite3_stmt *s)
-{
-	for (struct order_rows *o = f->ended; o; o = o->ended_next)
-		run(s, sql_bind_int(s, 1, o->seq) | sql_bind_str(s, 2, STR("completed")) |
-				sql_bind_int(s, 3, 0) | sql_bind_int(s, 4, o->completed_us) |
-				sql_bind_int(s, 5, o->completed_us) |
-				sql_bind_str(s, 6, (struct str){0}) |
-				sql_bind_str(s, 7, (struct str){0}));
-	f->ended = NULL;
-}
-
-static void put_state(struct floor *f, sqlite3_stmt *s)
-{
-	for (size_t i = 0; i < f->n_keys; i++) {
-		struct key_row *k = &f->keys[i];
-		char text[24];
-
-		if (!k->is_dirty)
-			continue;
-		snprintf(text, sizeof text, "%" PRId64, k->number);
-		run(s, sql_bind_str(s, 1, k->key) | sql_bind_str(s, 2, str_of(text)));
-		k->is_dirty = false;
-	}
-}
 
 static int on_wal(void *arg, sqlite3 *db, const char *name, int n_pages)
 {
@@ -308,43 +160,94 @@ static int on_wal(void *arg, sqlite3 *db, const char *name, int n_pages)
 	return SQLITE_OK;
 }
 
-static void write_batch(struct floor *f, sqlite3 *db, sqlite3_stmt **stmts, size_t from, size_t to)
+static int write_event(struct floor *f, const struct written *w, struct err *e)
 {
+	int r = event_rows_add(&f->rows, &w->event, (const uint8_t *)w->salt.p, w->payload,
+		(const uint8_t *)w->digest.p, (const uint8_t *)w->hash.p, e);
+
+	return r < 0 ? r : projection_event(&f->projection, &w->event, e);
+}
+
+/* The row of an order is written again when it ends. */
+static int write_ends(
+	struct floor *f, const struct written *first, const struct written *end, struct err *e)
+{
+	static const struct pipeline none;
+	int r = 0;
+
+	for (; first < end && r == 0; first++) {
+		const struct event *ev = &first->event;
+		struct order o = {.seq = ev->order_seq,
+			.pipeline = &none,
+			.phase = ORDER_COMPLETED,
+			.updated_us = ev->time_us,
+			.completed_us = ev->time_us};
+
+		if (ev->kind == EVENT_ORDER_COMPLETED)
+			r = projection_order(&f->projection, &o, e);
+	}
+	return r;
+}
+
+static void write_batch(
+	struct floor *f, sqlite3 *db, const struct written *first, const struct written *end)
+{
+	struct err e = {0};
+	int r;
+
 	if (f->wal_pages >= CHECKPOINT_PAGES) {
 		f->wal_pages = 0;
 		sqlite3_wal_checkpoint_v2(db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
 	}
-	run(stmts[BEGIN], 0);
-	for (size_t i = from; i < to; i++) {
-		put_event(stmts, &f->events[i]);
-		note_end(f, &f->events[i]);
-		note_effects(f, &f->events[i]);
-	}
-	put_ended_orders(f, stmts[PUT_ORDER]);
-	put_state(f, stmts[PUT_STATE]);
-	run(stmts[COMMIT], 0);
+	r = sql_run(f->begin, 0, &e);
+	for (const struct written *w = first; w < end && r == 0; w++)
+		r = write_event(f, w, &e);
+	if (r == 0)
+		r = write_ends(f, first, end, &e);
+	if (r == 0)
+		r = event_rows_flush(&f->rows, &e);
+	if (r == 0)
+		r = projection_flush(&f->projection, &e);
+	if (r == 0)
+		r = sql_run(f->commit, 0, &e);
+	need(r == 0, "a batch cannot be written", &e);
 }
 
 /* `batch`: events per commit, a mean: the rest is carried over to the next one. Returns the commits. */
 static size_t write_all(struct floor *f, sqlite3 *db, double batch)
 {
-	sqlite3_stmt *stmts[STATEMENTS];
-	struct err e = {0};
 	size_t n = 0, from = 0;
 
-	if (sql_prepare_all(db, texts, STATEMENTS, stmts, &e) < 0)
-		die("the tables are others", &e);
-	sqlite3_wal_hook(db, on_wal, f);
 	while (from < f->n_events) {
 		size_t to = (size_t)((double)++n * batch);
 
 		to = to > f->n_events ? f->n_events : to;
 		if (to > from)
-			write_batch(f, db, stmts, from, to);
+			write_batch(f, db, f->events + from, f->events + to);
 		from = to;
 	}
-	sql_finalize_all(stmts, STATEMENTS);
 	return n;
+}
+
+static sqlite3 *make(struct floor *f, const char *path)
+{
+	struct err e = {0};
+	sqlite3 *db;
+	int r;
+
+	unlink(path);
+	r = sql_open(path, SQL_WRITE, &db, &e);
+	if (r == 0)
+		r = schema_migrate(db, &e);
+	if (r == 0)
+		r = event_rows_init(&f->rows, db, &e);
+	if (r == 0)
+		r = projection_init(&f->projection, db, &e);
+	need(r == 0, path, &e);
+	f->begin = prepare(db, "BEGIN IMMEDIATE");
+	f->commit = prepare(db, "COMMIT");
+	sqlite3_wal_hook(db, on_wal, f);
+	return db;
 }
 
 int main(int argc, char **argv)
@@ -359,20 +262,19 @@ int main(int argc, char **argv)
 		fprintf(stderr, "usage: floor JOURNAL NEW ORDERS BATCH\n");
 		return 2;
 	}
-	if (sql_open(argv[1], SQL_READ, &old, &e) < 0)
-		die("open", &e);
+	need(sql_open(argv[1], SQL_READ, &old, &e) == 0, argv[1], &e);
 	read_orders(&f, old, strtoull(argv[3], NULL, 10));
-	if (!f.n_orders)
-		die("no completed orders", NULL);
 	read_events(&f, old);
 	sqlite3_close(old);
-	unlink(argv[2]);
-	if (sql_open(argv[2], SQL_WRITE, &new, &e) < 0 || schema_migrate(new, &e) < 0)
-		die("make", &e);
+	new = make(&f, argv[2]);
 	start_us = clock_mono_us();
 	n = write_all(&f, new, strtod(argv[4], NULL));
 	printf("{\"orders\":%zu,\"events\":%zu,\"batches\":%zu,\"seconds\":%.6f}\n", f.n_orders,
 		f.n_events, n, (double)(clock_mono_us() - start_us) / 1e6);
+	sqlite3_finalize(f.begin);
+	sqlite3_finalize(f.commit);
+	event_rows_fini(&f.rows);
+	projection_fini(&f.projection);
 	sqlite3_close(new);
 	arena_fini(&f.arena);
 	return 0;

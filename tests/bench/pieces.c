@@ -33,7 +33,8 @@ struct life {
 struct pieces {
 	struct pipeline_set set;
 	const struct pipeline *pipeline;
-	struct life lives[TIMES]; /* the next seq of each follows the last of the one before */
+	struct order_facts *facts; /* of every order */
+	struct life lives[TIMES];  /* the next seq of each follows the last of the one before */
 	struct journal *journal;
 	struct event_base *base;
 	struct http_server *http;
@@ -160,7 +161,8 @@ static void life_answer(struct life *l, size_t stage, int64_t first_seq)
 	life_advance(l, &list, first_seq);
 }
 
-static void life_run(struct life *l, const struct pipeline *p, int64_t first_seq)
+static void life_run(struct life *l, const struct pipeline *p, const struct order_facts *facts,
+	int64_t first_seq)
 {
 	struct decide_env env = env_now();
 	struct event_list list;
@@ -171,6 +173,7 @@ static void life_run(struct life *l, const struct pipeline *p, int64_t first_seq
 	need(l->order, "no memory");
 	event_list_init(&list, &l->arena);
 	need(decide_create(&env, &id, p, STR(body), (struct str){0}, &list) == 0, "create");
+	list.first->facts = facts;
 	life_advance(l, &list, first_seq);
 	for (size_t i = 0; i < ARRAY_LEN(answers); i++)
 		life_answer(l, i, first_seq);
@@ -193,7 +196,7 @@ PIECE piece_order_life(struct pieces *p)
 	int64_t seq = journal_last_seq(p->journal) + 1;
 
 	for (size_t i = 0; i < TIMES; i++) {
-		life_run(&p->lives[i], p->pipeline, seq);
+		life_run(&p->lives[i], p->pipeline, p->facts, seq);
 		seq += (int64_t)p->lives[i].n;
 	}
 }
@@ -299,7 +302,7 @@ static void renew_lives(struct pieces *p)
 
 	for (size_t i = 0; i < TIMES; i++) {
 		life_end(&p->lives[i]);
-		life_run(&p->lives[i], p->pipeline, seq);
+		life_run(&p->lives[i], p->pipeline, p->facts, seq);
 		seq += (int64_t)p->lives[i].n;
 	}
 }
@@ -314,6 +317,15 @@ static void on_watch(void *arg, struct http_request *req)
 	struct pieces *p = arg;
 
 	p->ws = ws_accept(req, on_gone, p);
+}
+
+static void read_facts(struct pieces *p)
+{
+	_cleanup_(json_freep) cJSON *json = NULL;
+
+	need(json_parse(STR(body), JSON_DEPTH_MAX, &json, NULL) == 0 &&
+			order_facts_of(json, &p->facts) == 0,
+		"no facts");
 }
 
 static int open_watcher(struct pieces *p)
@@ -414,6 +426,7 @@ int main(int argc, char **argv)
 	need(journal_open(path, &p.journal, &e) == 0, err_text(&e));
 	put_stock(&p);
 	p.pipeline = pipeline_set_add(&p.set, read_pipeline(argv[1]));
+	read_facts(&p);
 	fd = open_watcher(&p);
 	run_all(&p, argc > 2 ? argv[2] : NULL);
 	close(fd);
@@ -425,5 +438,6 @@ int main(int argc, char **argv)
 	event_base_free(p.base);
 	pipeline_set_fini(&p.set);
 	buf_fini(&p.out);
+	free(p.facts);
 	return 0;
 }
