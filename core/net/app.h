@@ -46,7 +46,8 @@ int app_create(struct event_base *base, const struct app_options *options, struc
 	struct err *e);
 int app_start(
 	struct app *app, struct engine *engine, const struct app_options *options, struct err *e);
-/* Sends a command to the engine; its on_answer is called on the net loop. */
+/* Sends a command to the engine; its on_answer is called on the net loop, later. While the app is draining the
+ * answer is -ESHUTDOWN. */
 void app_submit(struct app *app, struct command *c);
 /* Nothing new is accepted; watchers are told to come back. */
 void app_drain(struct app *app);

@@ -181,7 +181,7 @@ static void forget_old(struct app *app)
 
 void bulk_start(struct app *app, struct http_request *req, struct bulk_order *o)
 {
-	struct bulk *b = calloc(1, sizeof *b);
+	struct bulk *b = app->is_draining ? NULL : calloc(1, sizeof *b);
 
 	if (b)
 		b->tick = event_new(app->base, -1, 0, on_tick, b);
@@ -189,7 +189,7 @@ void bulk_start(struct app *app, struct http_request *req, struct bulk_order *o)
 		free(b);
 		free(steal_ptr(o->reason));
 		free(steal_ptr(o->ids));
-		http_problem(req, 503, "no memory");
+		http_problem(req, 503, app->is_draining ? "Stageline is stopping" : "no memory");
 		return;
 	}
 	b->app = app;
