@@ -10,6 +10,7 @@ struct app_limits {
 	struct http_limits http;
 	int64_t unanswered; /* commands that wait for their commit: 503 above */
 	int64_t json_depth;
+	int64_t bulk; /* dead letters that one filter takes */
 };
 
 struct live_room;
