@@ -218,6 +218,8 @@ static void forget_changes(struct engine *en, struct batch *b)
 			continue;
 		}
 		o->out = lo->order->out;
+		for (size_t i = 0; i < o->pipeline->n_stages; i++)
+			o->stages[i].probe = lo->order->stages[i].probe;
 		order_free(lo->order);
 		lo->order = o;
 	}

@@ -127,6 +127,7 @@ static int entry_take(struct engine *en, const struct line_entry *entry, struct 
 		return r;
 	}
 	lo->order->out |= (uint64_t)1 << entry->stage;
+	lo->order->stages[entry->stage].probe = gate_probe(&rt->gate);
 	atomic_fetch_add_explicit(&rt->n_out, 1, memory_order_relaxed);
 	*ret = t;
 	return 1;

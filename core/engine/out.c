@@ -99,7 +99,8 @@ void out_back(struct engine *en, struct order *o, struct task *t)
 	if (!g)
 		return;
 	atomic_fetch_sub_explicit(&g->stages[t->stage].n_out, 1, memory_order_relaxed);
-	gate_back(&g->stages[t->stage].gate, is_trouble(t->verdict), clock_mono_ms());
+	gate_back(&g->stages[t->stage].gate, o->stages[t->stage].probe, is_trouble(t->verdict),
+		clock_mono_ms());
 }
 
 void out_again(struct engine *en, struct task *t)
