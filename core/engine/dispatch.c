@@ -70,7 +70,7 @@ int dispatch_line_up(struct engine *en, struct live_order *lo)
 int dispatch_due(struct engine *en, const struct timer *t)
 {
 	struct live_order *lo;
-	int r = live_get(&en->live, t->order_seq, &lo, NULL);
+	int r = quarantine_get(en, t->order_seq, &lo, NULL);
 
 	if (r == -ENOENT)
 		return 0;
@@ -112,7 +112,7 @@ static int entry_take(struct engine *en, const struct line_entry *entry, struct 
 	struct stage_runtime *rt;
 	struct live_order *lo;
 	struct task *t;
-	int r = live_get(&en->live, entry->order_seq, &lo, NULL);
+	int r = quarantine_get(en, entry->order_seq, &lo, NULL);
 
 	if (r == -ENOENT || (r == 0 && !still_stands(lo->order, entry)))
 		return 0;
@@ -203,7 +203,7 @@ static bool try_suspect(struct engine *en, const struct line_entry *entry)
 	struct stage_runtime *rt;
 	struct live_order *lo;
 	struct task *t;
-	int r = live_get(&en->live, entry->order_seq, &lo, NULL);
+	int r = quarantine_get(en, entry->order_seq, &lo, NULL);
 
 	if (r < 0 && r != -ENOENT)
 		return false;

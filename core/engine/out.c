@@ -103,6 +103,19 @@ void out_back(struct engine *en, struct order *o, struct task *t)
 		clock_mono_ms());
 }
 
+void out_forget(struct engine *en, struct order *o)
+{
+	for (size_t i = 0; i < o->pipeline->n_stages; i++) {
+		struct stage_runtime *rt;
+
+		if (!(o->out & (uint64_t)1 << i) || !(rt = engine_runtime(en, o, i)))
+			continue;
+		atomic_fetch_sub_explicit(&rt->n_out, 1, memory_order_relaxed);
+		gate_back(&rt->gate, o->stages[i].probe, false, clock_mono_ms());
+	}
+	o->out = 0;
+}
+
 void out_again(struct engine *en, struct task *t)
 {
 	struct live_order *lo = live_find(&en->live, t->order_seq);
