@@ -94,6 +94,10 @@ int batch_commit(struct engine *en, struct batch *b, struct err *e)
 	if (!b->is_begun)
 		return 0;
 	for (struct live_order *lo = b->dirty; lo; lo = lo->dirty_next) {
+		/* Its row was written when it was placed and says the same still. */
+		if (order_is_moving(lo->order) &&
+			(lo->committed_class == CLASS_OPEN || lo->committed_class == CLASS_NONE))
+			continue;
 		r = journal_put_order(en->journal, lo->order, e);
 		if (r < 0)
 			return r;

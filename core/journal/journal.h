@@ -32,7 +32,8 @@ int journal_begin(struct journal *j, struct err *e);
  * chain, applies its effects to `state`, records key and generation. Borrows `ev`. */
 int journal_append(struct journal *j, struct event *ev, struct err *e);
 
-/* Writes the order's row in `orders`. Once per changed order and batch, after its events. */
+/* Writes the order's row in `orders`, after its events: once per batch for an order that was or is on hold
+ * or has ended. */
 int journal_put_order(struct journal *j, const struct order *o, struct err *e);
 
 int journal_commit(struct journal *j, struct err *e);

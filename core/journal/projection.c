@@ -9,11 +9,11 @@
 static const char *const texts[PROJECTION_STATEMENTS] = {
 	[PUT_NEW_ORDER] =
 		"INSERT INTO orders(seq, id, status, is_open, generation, email, body_seq,"
-		" created_us, updated_us, total_minor, last_seq)"
-		" VALUES(?1, ?2, 'pending', 1, ?3, ?4, ?1, ?5, ?5, ?6, ?1)",
+		" created_us, updated_us, total_minor)"
+		" VALUES(?1, ?2, NULL, 1, ?3, ?4, ?1, ?5, ?5, ?6)",
 	[PUT_BODY] = "UPDATE orders SET email = ?2, total_minor = ?3, body_seq = ?4 WHERE seq = ?1",
 	[PUT_ORDER] = "UPDATE orders SET status = ?2, is_open = ?3, updated_us = ?4,"
-		      " completed_us = ?5, error = ?6, last_seq = ?7, stage = ?8 WHERE seq = ?1",
+		      " completed_us = ?5, error = ?6, stage = ?7 WHERE seq = ?1",
 	[PUT_PRODUCT] = "INSERT INTO order_products VALUES(?1, ?2) ON CONFLICT DO NOTHING",
 	/* The first order with a key keeps it. */
 	[PUT_KEY] = "INSERT INTO idempotency VALUES(?1, ?2) ON CONFLICT DO NOTHING",
@@ -160,10 +160,14 @@ int projection_event(struct projection *p, const struct event *ev, struct err *e
 int projection_order(struct projection *p, const struct order *o, struct err *e)
 {
 	sqlite3_stmt *s = p->stmts[PUT_ORDER];
-	int bad = sql_bind_int(s, 1, o->seq) | sql_bind_str(s, 2, str_of(order_status(o))) |
-		  sql_bind_int(s, 3, !order_is_terminal(o)) | sql_bind_int(s, 4, o->updated_us) |
-		  sql_bind_seq(s, 5, o->completed_us) | sql_bind_str(s, 6, str_of(order_error(o))) |
-		  sql_bind_int(s, 7, o->last_seq) | sql_bind_str(s, 8, str_of(order_held_stage(o)));
+	bool is_moving = order_is_moving(o);
+	const char *status = is_moving ? NULL : order_status(o);
+	const char *error = is_moving ? NULL : order_error(o);
+	int bad = sql_bind_int(s, 1, o->seq) | sql_bind_str(s, 2, str_of(status)) |
+		  sql_bind_int(s, 3, !order_is_terminal(o)) |
+		  sql_bind_int(s, 4, is_moving ? o->created_us : o->updated_us) |
+		  sql_bind_seq(s, 5, o->completed_us) | sql_bind_str(s, 6, str_of(error)) |
+		  sql_bind_str(s, 7, str_of(order_held_stage(o)));
 	int r = sql_run(s, bad, e);
 
 	if (r == 0 && sqlite3_changes(sqlite3_db_handle(s)) != 1)

@@ -29,7 +29,8 @@ void projection_fini(struct projection *p);
 
 /* What follows from the event alone: state, key, generation, the fixed part of its order's row. */
 int projection_event(struct projection *p, const struct event *ev, struct err *e);
-/* The moving part of the order's row. */
+/* The part of the order's row that says how it ended or what holds it; of an order that moves it
+ * says nothing, so that it need not be written while the order stays so. */
 int projection_order(struct projection *p, const struct order *o, struct err *e);
 int projection_flush(struct projection *p, struct err *e);
 /* Forgets what is not flushed. */

@@ -29,14 +29,14 @@ int reader_events(
 	struct reader *r, int64_t after, size_t limit, struct event_list *list, struct err *e);
 
 struct order_filter {
-	struct str status; /* absent: all; "open": all that are not terminal */
-	struct str query;  /* absent: all; an id, the start of an e-mail address, a product id */
-	int64_t before;	   /* seq; 0: from the newest */
+	struct str
+		status; /* absent: all; "open": all that are not terminal; or the word of the API */
+	struct str query; /* absent: all; an id, the start of an e-mail address, a product id */
+	int64_t before;	  /* seq; 0: from the newest */
 	size_t limit;
 };
 
-/* One order of a list: what the row and its body say, without folding. Borrowed during the
- * callback. */
+/* One order of a list. Borrowed during the callback. */
 struct order_row {
 	int64_t seq;
 	struct id id;
@@ -44,11 +44,14 @@ struct order_row {
 	int64_t created_us, updated_us, completed_us;
 };
 
-/* Newest first. `on_row` returns 0 to go on. Returns the number of rows. */
+/* Newest first. `on_row` returns 0 to go on. Returns the number of rows. *ret_next: `before` of the
+ * next page, 0 when there is none. A page of orders at one stage can be short of `limit` and have a
+ * next one all the same: it looks at no more than some thousand orders under way. */
 int reader_orders(struct reader *r, const struct order_filter *f,
-	int (*on_row)(void *arg, const struct order_row *row), void *arg, struct err *e);
+	int (*on_row)(void *arg, const struct order_row *row), void *arg, int64_t *ret_next,
+	struct err *e);
 
-/* How many orders have each status. */
+/* How many orders have each settled status, and how many are under way: an absent one. */
 int reader_counts(struct reader *r, int (*on_count)(void *arg, struct str status, int64_t n),
 	void *arg, struct err *e);
 

@@ -1,5 +1,5 @@
 /* The reader's lists of orders: found by the index that fits, newest first, shown from row and
- * body. */
+ * body. An order under way is folded: only its events say where it stands. */
 #include <inttypes.h>
 
 #include "base/mem.h"
@@ -12,17 +12,21 @@ enum {
 	/* So many matches are sorted or tried without a thought; where there are more, going
 	 * through the orders from the newest on soon meets enough of them. */
 	FEW = 20000,
+	/* Orders under way that one list folds in search of those at a stage. */
+	FOLDS_MAX = 4000,
+	FOLDS_AT_ONCE = 200,
 };
 
 /* What narrows the list, and the index that is walked. */
 enum query_kind { QUERY_ALL, QUERY_ID, QUERY_EMAIL, QUERY_PRODUCT };
-enum status_kind { STATUS_ALL, STATUS_ONE, STATUS_OPEN };
+enum status_kind { STATUS_ALL, STATUS_SETTLED, STATUS_OPEN, STATUS_MOVING };
 enum path { PATH_SEQ, PATH_STATUS, PATH_OPEN, PATH_ID, PATH_EMAIL, PATH_PRODUCT };
 
 struct search {
 	struct reader *r;
 	enum status_kind status;
 	const struct order_filter *filter;
+	int64_t before;
 	struct id id;
 	struct str low; /* e-mail prefix or product */
 	struct sql_range range;
@@ -42,14 +46,16 @@ static const char *const path_tables[] = {
 
 static const enum path status_paths[] = {
 	[STATUS_ALL] = PATH_SEQ,
-	[STATUS_ONE] = PATH_STATUS,
+	[STATUS_SETTLED] = PATH_STATUS,
 	[STATUS_OPEN] = PATH_OPEN,
+	[STATUS_MOVING] = PATH_OPEN,
 };
 
 static const char *const status_conditions[] = {
 	[STATUS_ALL] = "",
-	[STATUS_ONE] = " AND o.status = :status",
+	[STATUS_SETTLED] = " AND o.status = :status",
 	[STATUS_OPEN] = " AND o.is_open = 1",
+	[STATUS_MOVING] = " AND o.is_open = 1 AND o.status IS NULL",
 };
 
 static const char *query_condition(enum query_kind query, enum path path)
@@ -78,7 +84,7 @@ static int bind_parameter(sqlite3_stmt *s, int i, const struct search *q)
 	if (strcmp(name, ":end") == 0)
 		return sql_bind_range_end(s, i, &q->range);
 	if (strcmp(name, ":before") == 0)
-		return sql_bind_int(s, i, q->filter->before > 0 ? q->filter->before : INT64_MAX);
+		return sql_bind_int(s, i, q->before);
 	return sql_bind_int(s, i, (int64_t)q->limit);
 }
 
@@ -198,13 +204,43 @@ static int find(struct search *q, struct err *e)
 /* --- showing what was found --- */
 
 struct shown {
+	struct reader *r;
 	int (*on_row)(void *arg, const struct order_row *row);
 	void *arg;
+	struct str label; /* absent: all; else only orders that stand so */
+	int n;
 };
 
-/* 1: go on; 0: enough. The body is in the event that row_event() has read. */
-static int show_row(
-	sqlite3_stmt *s, struct event_list *list, const struct shown *shown, struct err *e)
+/* 1: shown, go on; 0: shown, and enough; 2: passed over. */
+static int show_row(struct shown *shown, const struct order_row *row)
+{
+	if (shown->label.p && !str_eq(shown->label, row->status))
+		return 2;
+	shown->n++;
+	return shown->on_row(shown->arg, row) == 0;
+}
+
+/* An order under way. */
+static int show_moving(struct shown *shown, int64_t seq, struct err *e)
+{
+	_cleanup_(order_freep) struct order *o = NULL;
+	struct order_row row = {.seq = seq};
+	int r = reader_order(shown->r, seq, INT64_MAX, &o, NULL, e);
+
+	if (r < 0)
+		return r;
+	row.id = o->id;
+	row.status = str_of(order_status(o));
+	row.body = str_of(o->body);
+	row.error = str_of(order_error(o));
+	row.created_us = o->created_us;
+	row.updated_us = o->updated_us;
+	return show_row(shown, &row);
+}
+
+/* What is on hold or has ended: the body is in the event that row_event() has read. */
+static int show_settled(
+	struct shown *shown, sqlite3_stmt *s, struct event_list *list, struct err *e)
 {
 	struct order_row row = {0};
 	struct event *ev;
@@ -222,13 +258,13 @@ static int show_row(
 	row.created_us = sqlite3_column_int64(s, ROW_N_COLUMNS + 4);
 	row.updated_us = sqlite3_column_int64(s, ROW_N_COLUMNS + 5);
 	row.completed_us = sqlite3_column_int64(s, ROW_N_COLUMNS + 6);
-	return shown->on_row(shown->arg, &row) == 0;
+	return show_row(shown, &row);
 }
 
-static int show(struct reader *r, int64_t seq, const struct shown *shown, struct err *e)
+static int show(struct shown *shown, int64_t seq, struct err *e)
 {
 	_cleanup_(arena_fini) struct arena arena = {0};
-	sqlite3_stmt *s = r->stmts[READER_ROW];
+	sqlite3_stmt *s = shown->r->stmts[READER_ROW];
 	struct event_list list;
 	int n;
 
@@ -238,40 +274,85 @@ static int show(struct reader *r, int64_t seq, const struct shown *shown, struct
 		return n;
 	if (n == 0)
 		return err_set(e, -EPROTO, "order %" PRId64 " has no body", seq);
-	n = show_row(s, &list, shown, e);
+	if (sql_str(s, ROW_N_COLUMNS + 2).p) {
+		n = show_settled(shown, s, &list, e);
+		sqlite3_reset(s);
+		return n;
+	}
 	sqlite3_reset(s);
-	return n;
+	return show_moving(shown, seq, e);
 }
 
+/* A word that no settled order has is the label of a stage, or "compensating". */
 static enum status_kind status_kind_of(struct str status)
 {
+	static const char *const settled[] = {"on_hold", "completed", "failed", "cancelled"};
+
 	if (!status.n)
 		return STATUS_ALL;
-	return str_is(status, "open") ? STATUS_OPEN : STATUS_ONE;
+	if (str_is(status, "open"))
+		return STATUS_OPEN;
+	for (size_t i = 0; i < ARRAY_LEN(settled); i++)
+		if (str_is(status, settled[i]))
+			return STATUS_SETTLED;
+	return STATUS_MOVING;
+}
+
+/* One page of what is found is shown. *ret_next: what was found last. 1: there may be more. */
+static int list_page(struct search *q, struct shown *shown, int64_t *ret_next, struct err *e)
+{
+	int r = find(q, e);
+
+	for (size_t i = 0; r >= 0 && i < q->n; i++) {
+		*ret_next = q->seqs[i];
+		r = show(shown, q->seqs[i], e);
+		if (r == 0 || (r > 0 && (size_t)shown->n == q->filter->limit))
+			return 0;
+	}
+	return r < 0 ? r : q->n == q->limit;
+}
+
+static int list_orders(struct search *q, struct shown *shown, int64_t *ret_next, struct err *e)
+{
+	size_t n_looked = 0;
+	int r;
+
+	do {
+		q->n = 0;
+		r = list_page(q, shown, ret_next, e);
+		q->before = *ret_next;
+		n_looked += q->n;
+	} while (r > 0 && n_looked < FOLDS_MAX);
+	/* All that was found was looked at, and it was not as much as was asked for. */
+	if (r >= 0 && q->n < q->limit && (!q->n || *ret_next == q->seqs[q->n - 1]))
+		*ret_next = 0;
+	return r;
 }
 
 int reader_orders(struct reader *r, const struct order_filter *f,
-	int (*on_row)(void *arg, const struct order_row *row), void *arg, struct err *e)
+	int (*on_row)(void *arg, const struct order_row *row), void *arg, int64_t *ret_next,
+	struct err *e)
 {
-	size_t limit = f->limit < LIST_MAX ? f->limit : LIST_MAX;
-	_cleanup_(freep) int64_t *seqs = calloc(limit + 1, sizeof *seqs);
-	struct search q = {.r = r,
-		.status = status_kind_of(f->status),
-		.filter = f,
-		.limit = limit,
-		.seqs = seqs};
-	struct shown shown = {on_row, arg};
+	struct order_filter filter = *f;
+	enum status_kind status = status_kind_of(f->status);
+	bool is_label = status == STATUS_MOVING;
+	struct shown shown = {.r = r,
+		.on_row = on_row,
+		.arg = arg,
+		.label = is_label ? f->status : (struct str){0}};
+	struct search q = {.r = r, .status = status, .filter = &filter};
+	_cleanup_(freep) int64_t *seqs = NULL;
 	int n;
 
+	filter.limit = f->limit < LIST_MAX ? f->limit : LIST_MAX;
+	q.before = f->before > 0 ? f->before : INT64_MAX;
+	q.limit = is_label ? FOLDS_AT_ONCE : filter.limit;
+	q.seqs = seqs = calloc(q.limit + 1, sizeof *seqs);
 	if (!seqs)
 		return err_set(e, -ENOMEM, "out of memory");
-	n = find(&q, e);
-	for (size_t i = 0; n >= 0 && i < q.n; i++) {
-		n = show(r, seqs[i], &shown, e);
-		if (n == 0)
-			return (int)i + 1;
-	}
-	return n < 0 ? n : (int)q.n;
+	*ret_next = 0;
+	n = list_orders(&q, &shown, ret_next, e);
+	return n < 0 ? n : shown.n;
 }
 
 int reader_counts(struct reader *r, int (*on_count)(void *arg, struct str status, int64_t n),

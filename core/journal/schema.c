@@ -44,6 +44,26 @@ static const char *const migrations[] = {
 	/* seq: when it was loaded last. The highest is the current one. */
 	"CREATE TABLE generations("
 	" digest TEXT PRIMARY KEY, seq INTEGER NOT NULL, text TEXT NOT NULL) WITHOUT ROWID;",
+
+	/* 2: the row of an order under way says nothing of what moves, which its events tell: it is
+	 * written when the order is placed and when it ends, not at every step. status: NULL while
+	 * it is under way, else on_hold or a terminal word; updated_us, error, stage go with it. */
+	"DROP INDEX orders_status; DROP INDEX orders_held; DROP INDEX orders_open;"
+	"DROP INDEX orders_email; ALTER TABLE orders RENAME TO orders_1;"
+	"CREATE TABLE orders("
+	" seq INTEGER PRIMARY KEY, id BLOB NOT NULL UNIQUE, status TEXT,"
+	" is_open INTEGER NOT NULL, generation TEXT NOT NULL, email TEXT,"
+	" body_seq INTEGER NOT NULL, created_us INTEGER NOT NULL, updated_us INTEGER NOT NULL,"
+	" completed_us INTEGER, total_minor INTEGER, error TEXT, stage TEXT);"
+	"INSERT INTO orders SELECT seq, id, iif(is_open = 0 OR status = 'on_hold', status, NULL),"
+	" is_open, generation, email, body_seq, created_us,"
+	" iif(is_open = 0 OR status = 'on_hold', updated_us, created_us), completed_us,"
+	" total_minor, iif(is_open = 0 OR status = 'on_hold', error, NULL), stage FROM orders_1;"
+	"DROP TABLE orders_1;"
+	"CREATE INDEX orders_status ON orders(status) WHERE status IS NOT NULL;"
+	"CREATE INDEX orders_held ON orders(stage, error) WHERE status = 'on_hold';"
+	"CREATE INDEX orders_open ON orders(is_open) WHERE is_open = 1;"
+	"CREATE INDEX orders_email ON orders(email) WHERE email IS NOT NULL;",
 };
 
 enum { VERSION = ARRAY_LEN(migrations) };

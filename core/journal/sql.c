@@ -1,11 +1,24 @@
 /* SQLite with this program's errors. What the statements mean is not known here. */
 #include "journal/sql.h"
 
+#include <pthread.h>
 #include <unistd.h>
 
 #include "base/mem.h"
 
-enum { BUSY_MS = 2000 };
+enum {
+	BUSY_MS = 2000,
+	/* Memory that a connection keeps for what a statement needs while it runs; prepared statements
+	 * themselves hold some of it. */
+	LOOKASIDE_SIZE = 1200,
+	LOOKASIDE_SLOTS = 100,
+};
+
+/* Nobody asks SQLite how much memory it uses; counting it takes a lock at each allocation. */
+static void set_up(void)
+{
+	sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
+}
 
 /* A quota or a file size limit is a full disk to us; SQLite calls only ENOSPC one. */
 static bool found_no_room(sqlite3 *db)
@@ -90,8 +103,10 @@ int sql_open(const char *path, enum sql_mode mode, sqlite3 **ret, struct err *e)
 {
 	_cleanup_(sql_closep) sqlite3 *db = NULL;
 	int flags = mode_flags[mode] | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE;
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
 	int r;
 
+	pthread_once(&once, set_up);
 	if (mode == SQL_SCRATCH)
 		path = "";
 	if (mode == SQL_READ && access(path, F_OK) < 0)
@@ -99,6 +114,8 @@ int sql_open(const char *path, enum sql_mode mode, sqlite3 **ret, struct err *e)
 	if (sqlite3_open_v2(path, &db, flags, NULL) != SQLITE_OK)
 		return db ? sql_error(db, e, path) : err_set(e, -ENOMEM, "out of memory");
 	if (sqlite3_busy_timeout(db, BUSY_MS) != SQLITE_OK ||
+		sqlite3_db_config(db, SQLITE_DBCONFIG_LOOKASIDE, NULL, LOOKASIDE_SIZE,
+			LOOKASIDE_SLOTS) != SQLITE_OK ||
 		sqlite3_db_config(db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL) != SQLITE_OK)
 		return sql_error(db, e, path);
 	r = sql_exec(db, common_pragmas, e);

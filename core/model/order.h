@@ -71,6 +71,13 @@ static inline bool order_is_terminal(const struct order *o)
 }
 
 bool order_is_on_hold(const struct order *o);
+
+/* Neither on hold nor terminal: under way by itself. */
+static inline bool order_is_moving(const struct order *o)
+{
+	return !order_is_terminal(o) && !order_is_on_hold(o);
+}
+
 /* The status as the API shows it: terminal words, on_hold, compensating, or the label of its stage. */
 const char *order_status(const struct order *o);
 /* Why it failed or is on hold; NULL when it is neither. Borrowed. */

@@ -234,7 +234,7 @@ struct list_job {
 	struct app *app;
 	struct order_filter filter;
 	char status[64], query[320];
-	int64_t last_seq; /* of the page */
+	int64_t next; /* cursor of the next page; 0: none */
 	int result;
 	struct err err;
 	struct buf body;
@@ -264,7 +264,6 @@ static int on_row(void *arg, const struct order_row *row)
 		json_str(&l->w, row->error);
 	}
 	json_close(&l->w, '}');
-	l->last_seq = row->seq;
 	return 0;
 }
 
@@ -280,7 +279,7 @@ static void run_list(struct read_job *job, struct reader *r)
 	l->result = reader_begin(r, &last, &l->err);
 	if (l->result < 0)
 		return;
-	l->result = reader_orders(r, &l->filter, on_row, l, &l->err);
+	l->result = reader_orders(r, &l->filter, on_row, l, &l->next, &l->err);
 	reader_end(r);
 	json_close(&l->w, ']');
 }
@@ -313,7 +312,7 @@ static void add_link(struct list_job *l)
 	_cleanup_(buf_fini) struct buf link = {0};
 	const char *const parts[] = {"status", "q", "limit"};
 
-	buf_fmt(&link, "</orders?cursor=%lld", (long long)l->last_seq);
+	buf_fmt(&link, "</orders?cursor=%lld", (long long)l->next);
 	for (size_t i = 0; i < ARRAY_LEN(parts); i++) {
 		struct str value = http_query(l->req, parts[i]);
 
@@ -335,16 +334,14 @@ static void done_list(struct read_job *job)
 		log_error("orders cannot be listed: %s", err_text(&l->err));
 		http_problem(l->req, 503, "orders cannot be listed: %s", err_text(&l->err));
 	} else {
-		bool has_more = (size_t)l->result == l->filter.limit;
-
 		json_key(&l->w, "next");
-		if (has_more)
-			json_int(&l->w, l->last_seq);
+		if (l->next)
+			json_int(&l->w, l->next);
 		else
 			json_null(&l->w);
 		write_counts(l);
 		json_close(&l->w, '}');
-		if (has_more)
+		if (l->next)
 			add_link(l);
 		http_reply_json(l->req, 200, &l->body);
 	}

@@ -23,6 +23,7 @@ static void fixture_fini(struct fixture *f)
 struct found {
 	int64_t seqs[64];
 	size_t n;
+	int64_t next;
 	char status[32], body[256];
 };
 
@@ -42,7 +43,7 @@ static struct found list(
 	struct order_filter filter = {
 		.status = str_of(status), .query = str_of(query), .before = before, .limit = limit};
 	struct found found = {0};
-	int n = reader_orders(f->reader, &filter, on_row, &found, &f->shop.e);
+	int n = reader_orders(f->reader, &filter, on_row, &found, &found.next, &f->shop.e);
 
 	if (n < 0)
 		fprintf(stderr, "list: %s\n", err_text(&f->shop.e));
@@ -183,6 +184,35 @@ static void lists_filter_by_status_and_query(void)
 	fixture_fini(&f);
 }
 
+static void orders_at_a_stage_are_found_page_by_page(void)
+{
+	struct fixture f;
+	struct found found;
+	int64_t paying, before = 0;
+	size_t n = 0;
+
+	fixture_init(&f);
+	paying = shop_sell(&f.shop, "a@x.org", "A", 0);
+	for (int i = 0; i < 450; i++) /* more than are folded at once */
+		shop_sell(&f.shop, "b@x.org", "A", i % 10 ? 1 : 9);
+	found = list(&f, "paying", NULL, 0, 10);
+	CHECK_INT(found.n, 1);
+	CHECK_INT(found.seqs[0], paying);
+	CHECK_INT(found.next, 0);
+	do {
+		found = list(&f, "taking", NULL, before, 40);
+		CHECK(found.n == 40 || !found.next);
+		CHECK(!found.next || found.next == found.seqs[found.n - 1]);
+		before = found.next;
+		n += found.n;
+	} while (before);
+	CHECK_INT(n, 405);
+	CHECK_INT(list(&f, "completed", NULL, 0, 40).n, 40);
+	CHECK(list(&f, "completed", NULL, 0, 40).next > 0);
+	CHECK_INT(list(&f, "compensating", NULL, 0, 40).n, 0);
+	fixture_fini(&f);
+}
+
 static int on_count(void *arg, struct str status, int64_t n)
 {
 	struct buf *out = arg;
@@ -202,7 +232,7 @@ static void counts_and_unfinished_orders(void)
 	shop_sell(&f.shop, "a@x.org", "A", 9);
 	shop_sell(&f.shop, "a@x.org", "A", 1);
 	CHECK_INT(reader_counts(f.reader, on_count, &counts, &f.shop.e), 0);
-	CHECK_TEXT(counts.data, "completed=2 taking=1 ");
+	CHECK_TEXT(counts.data, "=1 completed=2 ");
 	CHECK_INT(reader_unfinished(f.reader, 0, seqs, 4, &f.shop.e), 1);
 	CHECK_INT(seqs[0], 13);
 	CHECK_INT(reader_unfinished(f.reader, 13, seqs, 4, &f.shop.e), 0);
@@ -288,5 +318,5 @@ static void lists_neither_scan_nor_sort(void)
 UNIT_MAIN("reader", TEST(a_reader_sees_one_moment_and_is_never_in_the_way),
 	TEST(an_order_is_folded_up_to_any_event), TEST(events_that_do_not_fit_are_named),
 	TEST(events_come_in_order_with_their_order_ids), TEST(lists_filter_by_status_and_query),
-	TEST(counts_and_unfinished_orders), TEST(the_state_is_read_by_prefix),
-	TEST(lists_neither_scan_nor_sort))
+	TEST(orders_at_a_stage_are_found_page_by_page), TEST(counts_and_unfinished_orders),
+	TEST(the_state_is_read_by_prefix), TEST(lists_neither_scan_nor_sort))
