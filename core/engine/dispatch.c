@@ -30,10 +30,11 @@ static int line_up_timer(struct engine *en, struct live_order *lo, size_t i, enu
 {
 	const struct stage_state *s = &lo->order->stages[i];
 	int64_t wait_ms = (s->due_us - clock_wall_us()) / 1000;
+	int64_t whole_ms = (s->due_us - s->since_us) / 1000;
 
-	/* A clock that was set back while the daemon was down must not stretch a backoff. */
-	if (kind == TIMER_RETRY && wait_ms > 2 * lo->order->pipeline->stages[i].retry.max_ms)
-		wait_ms = 2 * lo->order->pipeline->stages[i].retry.max_ms;
+	/* A clock that was set back meanwhile does not stretch it. */
+	if (wait_ms > whole_ms)
+		wait_ms = whole_ms;
 	return timers_add(
 		&en->timers, (struct timer){.due_ms = clock_mono_ms() + (wait_ms > 0 ? wait_ms : 0),
 				     .order_seq = lo->seq,
@@ -47,7 +48,7 @@ int dispatch_line_up(struct engine *en, struct live_order *lo)
 {
 	for (size_t i = 0; i < lo->order->pipeline->n_stages; i++) {
 		const struct stage_state *s = &lo->order->stages[i];
-		uint32_t mark = s->attempt << 5 | (uint32_t)s->status << 1 | s->undo;
+		uint32_t mark = live_mark(s);
 		int r = 0;
 
 		if (lo->lined_up[i] == mark || (lo->order->out & (uint64_t)1 << i))

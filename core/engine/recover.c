@@ -127,5 +127,7 @@ int recover(struct engine *en, struct err *e)
 		return err_wrap(e, r, "counting the attempts that died with the last process");
 	attempts_clear(&en->attempts);
 	engine_read_pauses(en);
-	return load_unfinished(en, e);
+	r = load_unfinished(en, e);
+	en->live.has_all = r == 0;
+	return r;
 }

@@ -34,6 +34,7 @@ struct stage_state {
 	uint32_t n_used;  /* attempts that count against the policy */
 	uint32_t probe;	  /* live only, not folded: the breaker's opening that it probes; 0: none */
 	int64_t due_us;	  /* STAGE_RETRYING, STAGE_WAITING */
+	int64_t since_us; /* likewise: when that was decided, by the same clock */
 	int64_t done_seq; /* event that made it done: the order of undoing */
 	char *error;	  /* last error, owned; may be NULL */
 	char *result;	  /* JSON object, owned; may be NULL */
