@@ -32,7 +32,8 @@ static struct arena_chunk *chunk_add(struct arena *a, size_t wish)
 	return c;
 }
 
-void *arena_alloc(struct arena *a, size_t size)
+/* Not zeroed. */
+static void *take(struct arena *a, size_t size)
 {
 	size_t align = alignof(max_align_t);
 	size_t want = (size + align - 1) & ~(align - 1);
@@ -44,7 +45,14 @@ void *arena_alloc(struct arena *a, size_t size)
 		return NULL;
 	p = a->chunks->bytes + a->used;
 	a->used += want;
-	return memset(p, 0, want);
+	return p;
+}
+
+void *arena_alloc(struct arena *a, size_t size)
+{
+	void *p = take(a, size);
+
+	return p ? memset(p, 0, size) : NULL;
 }
 
 bool arena_copy(struct arena *a, struct str s, struct str *ret)
@@ -55,10 +63,11 @@ bool arena_copy(struct arena *a, struct str s, struct str *ret)
 		*ret = (struct str){NULL, 0};
 		return true;
 	}
-	p = arena_alloc(a, s.n + 1);
+	p = take(a, s.n + 1);
 	if (!p)
 		return false;
 	memcpy(p, s.p, s.n);
+	p[s.n] = '\0';
 	*ret = (struct str){p, s.n};
 	return true;
 }
@@ -72,13 +81,32 @@ char *arena_strdup(struct arena *a, const char *s)
 	return (char *)copy.p;
 }
 
+static void free_chunks(struct arena_chunk *c)
+{
+	while (c) {
+		struct arena_chunk *next = c->next;
+
+		free(c);
+		c = next;
+	}
+}
+
+void arena_clear(struct arena *a)
+{
+	if (!a->chunks)
+		return;
+	if (a->chunks->size > CHUNK_MAX) {
+		arena_fini(a);
+		return;
+	}
+	free_chunks(a->chunks->next);
+	a->chunks->next = NULL;
+	a->used = 0;
+	a->total = a->chunks->size;
+}
+
 void arena_fini(struct arena *a)
 {
-	while (a->chunks) {
-		struct arena_chunk *next = a->chunks->next;
-
-		free(a->chunks);
-		a->chunks = next;
-	}
-	a->used = a->total = 0;
+	free_chunks(a->chunks);
+	*a = (struct arena){0};
 }

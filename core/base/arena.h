@@ -17,4 +17,6 @@ void *arena_alloc(struct arena *a, size_t size);
 /* A copy with a NUL behind it; an absent str stays absent. Returns false without memory. */
 bool arena_copy(struct arena *a, struct str s, struct str *ret);
 char *arena_strdup(struct arena *a, const char *s);
+/* Gives back what was allocated, but keeps a chunk for what comes next. */
+void arena_clear(struct arena *a);
 void arena_fini(struct arena *a);

@@ -2,7 +2,6 @@
 #include "base/buf.h"
 
 #include <stdarg.h>
-#include <stdint.h>
 #include <stdio.h>
 
 char *buf_reserve(struct buf *b, size_t n)
@@ -30,30 +29,18 @@ fail:
 	return NULL;
 }
 
-void buf_add(struct buf *b, const void *data, size_t n)
+void buf_int(struct buf *b, int64_t v)
 {
-	char *p = buf_reserve(b, n);
+	uint64_t left = v < 0 ? 0 - (uint64_t)v : (uint64_t)v;
+	char text[20], *p = text + sizeof text;
 
-	if (!p || !n)
-		return;
-	memcpy(p, data, n);
-	b->len += n;
-	b->data[b->len] = '\0';
-}
-
-void buf_str(struct buf *b, struct str s)
-{
-	buf_add(b, s.p, s.n);
-}
-
-void buf_text(struct buf *b, const char *s)
-{
-	buf_add(b, s, strlen(s));
-}
-
-void buf_char(struct buf *b, char c)
-{
-	buf_add(b, &c, 1);
+	do {
+		*--p = (char)('0' + left % 10);
+		left /= 10;
+	} while (left);
+	if (v < 0)
+		*--p = '-';
+	buf_add(b, p, (size_t)(text + sizeof text - p));
 }
 
 void buf_fmt(struct buf *b, const char *fmt, ...)

@@ -49,17 +49,11 @@ static void put_digits(char *p, int n, int64_t v)
 	}
 }
 
-void clock_text(int64_t wall_us, char out[CLOCK_TEXT_SIZE])
+static void second_text(int64_t s, char out[CLOCK_TEXT_SIZE])
 {
-	int64_t s = wall_us / 1000000, us = wall_us % 1000000;
-	time_t t;
+	time_t t = (time_t)s;
 	struct tm tm;
 
-	if (us < 0) {
-		us += 1000000;
-		s--;
-	}
-	t = (time_t)s;
 	gmtime_r(&t, &tm);
 	memcpy(out, "0000-00-00T00:00:00.000000Z", CLOCK_TEXT_SIZE);
 	put_digits(out, 4, tm.tm_year + 1900);
@@ -68,6 +62,24 @@ void clock_text(int64_t wall_us, char out[CLOCK_TEXT_SIZE])
 	put_digits(out + 11, 2, tm.tm_hour);
 	put_digits(out + 14, 2, tm.tm_min);
 	put_digits(out + 17, 2, tm.tm_sec);
+}
+
+/* Most times are of the second that the last one was of. */
+void clock_text(int64_t wall_us, char out[CLOCK_TEXT_SIZE])
+{
+	static _Thread_local char text[CLOCK_TEXT_SIZE];
+	static _Thread_local int64_t of = INT64_MIN;
+	int64_t s = wall_us / 1000000, us = wall_us % 1000000;
+
+	if (us < 0) {
+		us += 1000000;
+		s--;
+	}
+	if (s != of) {
+		second_text(s, text);
+		of = s;
+	}
+	memcpy(out, text, CLOCK_TEXT_SIZE);
 	put_digits(out + 20, 6, us);
 }
 

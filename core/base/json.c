@@ -1,4 +1,4 @@
-/* JSON: the strict gate before cJSON, exact numbers, and the writer. */
+/* JSON: cJSON behind the strict check, exact numbers, and the writer. */
 #include "base/json.h"
 
 #include <math.h>
@@ -6,113 +6,12 @@
 
 /* --- reading --- */
 
-/* Bytes of the well-formed UTF-8 character at `s`, 0 when it is none (RFC 3629, section 4). */
-static size_t utf8_length(const unsigned char *s, size_t n)
-{
-	unsigned char low = 0x80, high = 0xbf;
-	size_t len;
-
-	if (s[0] < 0x80)
-		return 1;
-	if (s[0] < 0xc2 || s[0] > 0xf4)
-		return 0;
-	len = s[0] < 0xe0 ? 2 : s[0] < 0xf0 ? 3 : 4;
-	if (s[0] == 0xe0)
-		low = 0xa0;
-	if (s[0] == 0xed)
-		high = 0x9f;
-	if (s[0] == 0xf0)
-		low = 0x90;
-	if (s[0] == 0xf4)
-		high = 0x8f;
-	if (n < len || s[1] < low || s[1] > high)
-		return 0;
-	for (size_t i = 2; i < len; i++)
-		if ((s[i] & 0xc0) != 0x80)
-			return 0;
-	return len;
-}
-
-bool utf8_valid(struct str s)
-{
-	const unsigned char *p = (const unsigned char *)s.p;
-	size_t i = 0;
-
-	while (i < s.n) {
-		size_t len = utf8_length(p + i, s.n - i);
-
-		if (!len)
-			return false;
-		i += len;
-	}
-	return true;
-}
-
-struct gate {
-	const char *p, *start, *end;
-	unsigned depth, max_depth;
-	struct err *e;
-};
-
-static int refuse(struct gate *g, const char *why)
-{
-	return err_set(g->e, -EINVAL, "byte %zu: %s", (size_t)(g->p - g->start) + 1, why);
-}
-
-static int gate_string(struct gate *g)
-{
-	for (g->p++; g->p < g->end && *g->p != '"'; g->p++) {
-		if ((unsigned char)*g->p < 0x20)
-			return refuse(g, "control character in a string");
-		if (*g->p != '\\')
-			continue;
-		if (g->end - g->p > 5 && memcmp(g->p, "\\u0000", 6) == 0)
-			return refuse(g, "\\u0000 in a string");
-		g->p++;
-	}
-	return g->p < g->end ? 0 : refuse(g, "string without an end");
-}
-
-static int gate_check(struct gate *g)
-{
-	for (; g->p < g->end; g->p++) {
-		int r = 0;
-
-		if (*g->p == '"')
-			r = gate_string(g);
-		else if ((*g->p == '{' || *g->p == '[') && ++g->depth > g->max_depth)
-			r = refuse(g, "nested too deeply");
-		else if ((*g->p == '}' || *g->p == ']') && g->depth)
-			g->depth--;
-		else if (*g->p == '\0')
-			r = refuse(g, "NUL byte");
-		if (r < 0)
-			return r;
-	}
-	return 0;
-}
-
-static bool is_blank(struct str s)
-{
-	for (size_t i = 0; i < s.n; i++)
-		if (!strchr(" \t\r\n", s.p[i]))
-			return false;
-	return true;
-}
-
 int json_parse(struct str text, unsigned max_depth, cJSON **ret, struct err *e)
 {
-	struct gate g = {.p = text.p, .start = text.p, .max_depth = max_depth, .e = e};
 	const char *end = NULL;
+	int r = json_check(text, max_depth, NULL, e);
 	cJSON *j;
-	int r;
 
-	if (!text.n || is_blank(text))
-		return err_set(e, -EINVAL, "empty");
-	g.end = text.p + text.n;
-	if (!utf8_valid(text))
-		return err_set(e, -EINVAL, "not valid UTF-8");
-	r = gate_check(&g);
 	if (r < 0)
 		return r;
 	errno = 0;
@@ -121,12 +20,7 @@ int json_parse(struct str text, unsigned max_depth, cJSON **ret, struct err *e)
 		return err_set(e, -ENOMEM, "out of memory");
 	if (!j)
 		return err_set(e, -EINVAL, "byte %zu: not JSON",
-			end && end >= text.p && end <= g.end ? (size_t)(end - text.p) + 1 : 1);
-	if (!is_blank((struct str){end, (size_t)(g.end - end)})) {
-		cJSON_Delete(j);
-		return err_set(e, -EINVAL, "byte %zu: more text after the value",
-			(size_t)(end - text.p) + 1);
-	}
+			end >= text.p && end <= text.p + text.n ? (size_t)(end - text.p) + 1 : 1);
 	*ret = j;
 	return 0;
 }
@@ -194,22 +88,46 @@ static void put_escaped(struct buf *b, unsigned char c)
 		buf_fmt(b, "\\u%04x", c);
 }
 
-static void put_string(struct buf *b, struct str s)
+static bool wants_escape(unsigned char c)
+{
+	return c < 0x20 || c == '"' || c == '\\' || c == 0x7f;
+}
+
+static void put_inner(struct buf *b, struct str s)
 {
 	size_t from = 0;
 
-	buf_char(b, '"');
 	for (size_t i = 0; i < s.n; i++) {
-		unsigned char c = (unsigned char)s.p[i];
-
-		if (c >= 0x20 && c != '"' && c != '\\' && c != 0x7f)
+		if (!wants_escape((unsigned char)s.p[i]))
 			continue;
 		buf_add(b, s.p + from, i - from);
-		put_escaped(b, c);
+		put_escaped(b, (unsigned char)s.p[i]);
 		from = i + 1;
 	}
 	buf_add(b, s.p + from, s.n - from);
+}
+
+static void put_string(struct buf *b, struct str s)
+{
 	buf_char(b, '"');
+	put_inner(b, s);
+	buf_char(b, '"');
+}
+
+/* Text without anything to escape. */
+static void put_plain(struct json_writer *w, const char *text, size_t n)
+{
+	char *p;
+
+	value(w);
+	p = buf_reserve(w->out, n + 2);
+	if (!p)
+		return;
+	p[0] = '"';
+	memcpy(p + 1, text, n);
+	p[n + 1] = '"';
+	w->out->len += n + 2;
+	w->out->data[w->out->len] = '\0';
 }
 
 void json_key_str(struct json_writer *w, struct str name)
@@ -218,11 +136,6 @@ void json_key_str(struct json_writer *w, struct str name)
 	put_string(w->out, name);
 	buf_char(w->out, ':');
 	w->comma = false;
-}
-
-void json_key(struct json_writer *w, const char *name)
-{
-	json_key_str(w, str_of(name));
 }
 
 void json_str(struct json_writer *w, struct str s)
@@ -235,15 +148,33 @@ void json_str(struct json_writer *w, struct str s)
 	put_string(w->out, s);
 }
 
-void json_text(struct json_writer *w, const char *s)
-{
-	json_str(w, str_of(s));
-}
-
 void json_int(struct json_writer *w, int64_t v)
 {
 	value(w);
-	buf_fmt(w->out, "%lld", (long long)v);
+	buf_int(w->out, v);
+}
+
+/* Whole numbers and amounts, which most are: the text that reads back the same, without trying. */
+static bool put_short(struct buf *b, double v)
+{
+	int64_t hundredths;
+
+	if (!(fabs(v) < 1e12) || (v == 0 && signbit(v)))
+		return false;
+	hundredths = llround(v * 100);
+	if ((double)hundredths / 100 != v)
+		return false;
+	if (hundredths < 0)
+		buf_char(b, '-');
+	hundredths = llabs(hundredths);
+	buf_int(b, hundredths / 100);
+	if (hundredths % 100 == 0)
+		return true;
+	buf_char(b, '.');
+	buf_char(b, (char)('0' + hundredths / 10 % 10));
+	if (hundredths % 10)
+		buf_char(b, (char)('0' + hundredths % 10));
+	return true;
 }
 
 void json_double(struct json_writer *w, double v)
@@ -255,6 +186,8 @@ void json_double(struct json_writer *w, double v)
 		buf_text(w->out, "null");
 		return;
 	}
+	if (put_short(w->out, v))
+		return;
 	for (int digits = 15; digits <= 17; digits++) {
 		snprintf(text, sizeof text, "%.*g", digits, v);
 		if (strtod(text, NULL) == v)
@@ -280,8 +213,11 @@ void json_money(struct json_writer *w, int64_t minor)
 	uint64_t size = minor < 0 ? 0 - (uint64_t)minor : (uint64_t)minor;
 
 	value(w);
-	buf_fmt(w->out, "%s%llu.%02u", minor < 0 ? "-" : "", (unsigned long long)(size / 100),
-		(unsigned)(size % 100));
+	if (minor < 0)
+		buf_char(w->out, '-');
+	buf_int(w->out, (int64_t)(size / 100));
+	buf_add(w->out, (const char[]){'.', (char)('0' + size / 10 % 10), (char)('0' + size % 10)},
+		3);
 }
 
 void json_time(struct json_writer *w, int64_t wall_us)
@@ -289,7 +225,7 @@ void json_time(struct json_writer *w, int64_t wall_us)
 	char text[CLOCK_TEXT_SIZE];
 
 	clock_text(wall_us, text);
-	json_text(w, text);
+	put_plain(w, text, CLOCK_TEXT_SIZE - 1);
 }
 
 void json_id(struct json_writer *w, const struct id *id)
@@ -297,7 +233,7 @@ void json_id(struct json_writer *w, const struct id *id)
 	char text[ID_TEXT_SIZE];
 
 	id_text(id, text);
-	json_text(w, text);
+	put_plain(w, text, ID_TEXT_SIZE - 1);
 }
 
 void json_raw(struct json_writer *w, struct str json)

@@ -1,7 +1,7 @@
-/* JSON: reading by cJSON behind a strict gate, writing straight into a buffer.
+/* JSON: reading by cJSON behind a strict check, writing straight into a buffer.
  *
- * The gate refuses what cJSON would let pass: invalid UTF-8, control characters in strings, "\u0000",
- * nesting deeper than the caller allows, bytes after the value (RFC 8259). */
+ * The check is the grammar of RFC 8259 and refuses what cJSON would let pass: invalid UTF-8, control characters
+ * in strings, "\u0000", numbers like 01 or 1., nesting deeper than the caller allows, bytes after the value. */
 #pragma once
 
 #include <cjson/cJSON.h>
@@ -13,6 +13,10 @@
 #include "base/id.h"
 
 enum { JSON_DEPTH_MAX = 32 };
+
+/* Whether the text is one JSON value, and (ret_is_compact may be NULL) whether no blank stands outside its
+ * strings. -EINVAL with the place in `e`. */
+int json_check(struct str text, unsigned max_depth, bool *ret_is_compact, struct err *e);
 
 /* Returns owned: free with cJSON_Delete. -EINVAL with the place in `e`, -ENOMEM. */
 int json_parse(struct str text, unsigned max_depth, cJSON **ret, struct err *e);
@@ -41,10 +45,19 @@ struct json_writer {
 
 void json_open(struct json_writer *w, char bracket);  /* '{' or '[' */
 void json_close(struct json_writer *w, char bracket); /* '}' or ']' */
-void json_key(struct json_writer *w, const char *name);
 void json_key_str(struct json_writer *w, struct str name);
 void json_str(struct json_writer *w, struct str s); /* absent: null */
-void json_text(struct json_writer *w, const char *s);
+
+static inline void json_key(struct json_writer *w, const char *name)
+{
+	json_key_str(w, str_of(name));
+}
+
+static inline void json_text(struct json_writer *w, const char *s)
+{
+	json_str(w, str_of(s));
+}
+
 void json_int(struct json_writer *w, int64_t v);
 void json_double(struct json_writer *w, double v); /* shortest text that reads back the same */
 void json_bool(struct json_writer *w, bool v);

@@ -17,6 +17,7 @@ void command_free(struct command *c)
 	if (!c)
 		return;
 	free(c->body);
+	free(c->facts);
 	free(c->key);
 	free(c->stage);
 	free(c->reason);

@@ -48,7 +48,9 @@ static int place_order(struct engine *en, struct batch *b, struct command *c, st
 	o = r == 0 ? order_new(p) : NULL;
 	if (!o)
 		return err_set(e, -ENOMEM, "no memory for an order");
+	list.first->facts = c->facts;
 	r = batch_append(en, b, &list, e);
+	list.first->facts = NULL; /* the event lives longer than the command */
 	CRASH_POINT("place");
 	if (r == 0 && apply(o, list.first) < 0)
 		r = err_set(e, -ENOMEM, "no memory for an order");

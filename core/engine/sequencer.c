@@ -163,6 +163,7 @@ void *sequencer_run(void *engine)
 	struct engine *en = engine;
 	bool is_last = false, has_stopped = false;
 
+	pthread_setname_np(pthread_self(), "sequencer");
 	while (!is_last || (!en->try_again_ms && has_work(en))) {
 		/* Looked at before taking: what came before the end is still handled. */
 		is_last = is_last || atomic_load(&en->is_ending);

@@ -11,6 +11,7 @@
 
 #include "base/crash_point.h"
 #include "base/mem.h"
+#include "journal/event_rows.h"
 #include "journal/projection.h"
 #include "journal/salt.h"
 #include "journal/schema.h"
@@ -20,15 +21,12 @@ enum {
 	FILE_MODE = 0600,	 /* orders are personal data */
 };
 
-enum statement { BEGIN, COMMIT, ROLLBACK, APPEND, FIND_ID, FIND_KEY, FIND_CURRENT, STATEMENTS };
+enum statement { BEGIN, COMMIT, ROLLBACK, FIND_ID, FIND_KEY, FIND_CURRENT, STATEMENTS };
 
 static const char *const texts[STATEMENTS] = {
 	[BEGIN] = "BEGIN IMMEDIATE",
 	[COMMIT] = "COMMIT",
 	[ROLLBACK] = "ROLLBACK",
-	[APPEND] =
-		"INSERT INTO events(seq, time_us, order_seq, kind, type, stage, attempt, id, salt,"
-		" payload, digest, hash) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
 	[FIND_ID] = "SELECT seq FROM orders WHERE id = ?1",
 	[FIND_KEY] = "SELECT order_seq FROM idempotency WHERE key = ?1",
 	[FIND_CURRENT] = "SELECT digest FROM generations ORDER BY seq DESC LIMIT 1",
@@ -44,6 +42,7 @@ struct journal {
 	int lock_fd; /* flock()ed as long as this writer lives */
 	char *path;
 	sqlite3_stmt *stmts[STATEMENTS];
+	struct event_rows rows;
 	struct projection projection;
 	struct salt_cache salts;
 	struct chain chain;
@@ -129,6 +128,8 @@ static int open_tables(struct journal *j, struct err *e)
 	if (r == 0)
 		r = sql_prepare_all(j->db, texts, STATEMENTS, j->stmts, e);
 	if (r == 0)
+		r = event_rows_init(&j->rows, j->db, e);
+	if (r == 0)
 		r = projection_init(&j->projection, j->db, e);
 	if (r == 0)
 		r = salt_cache_init(&j->salts, j->db, e);
@@ -171,6 +172,7 @@ void journal_close(struct journal *j)
 		journal_rollback(j);
 	salt_cache_fini(&j->salts);
 	projection_fini(&j->projection);
+	event_rows_fini(&j->rows);
 	sql_finalize_all(j->stmts, STATEMENTS);
 	/* The last close checkpoints: not after a failed fsync. */
 	if (j->db && j->broken.code)
@@ -240,35 +242,23 @@ int journal_begin(struct journal *j, struct err *e)
 static int salt_of(
 	struct journal *j, const struct event *ev, uint8_t salt[CHAIN_SALT_SIZE], struct err *e)
 {
-	if (ev->order_seq && ev->kind != EVENT_ORDER_CREATED)
-		return salt_cache_get(&j->salts, ev->order_seq, salt, e);
+	int r = 0;
+
+	if (ev->order_seq && ev->kind != EVENT_ORDER_CREATED) {
+		if (!salt_cache_has(&j->salts, ev->order_seq))
+			r = event_rows_flush(&j->rows, e); /* the order may be of this batch */
+		return r < 0 ? r : salt_cache_get(&j->salts, ev->order_seq, salt, e);
+	}
 	id_random(salt, CHAIN_SALT_SIZE);
 	if (ev->order_seq)
 		salt_cache_put(&j->salts, ev->order_seq, salt);
 	return 0;
 }
 
-static int insert(struct journal *j, const struct event *ev, const uint8_t *salt,
-	const uint8_t *digest, struct err *e)
-{
-	bool is_new = ev->kind == EVENT_ORDER_CREATED;
-	sqlite3_stmt *s = j->stmts[APPEND];
-	int bad = sql_bind_int(s, 1, ev->seq) | sql_bind_int(s, 2, ev->time_us) |
-		  sql_bind_seq(s, 3, ev->order_seq) | sql_bind_int(s, 4, ev->kind) |
-		  sql_bind_str(s, 5, ev->type) | sql_bind_str(s, 6, ev->stage) |
-		  sql_bind_int(s, 7, ev->attempt) |
-		  sql_bind_blob(s, 8, is_new ? ev->order_id.bytes : NULL, sizeof ev->order_id) |
-		  sql_bind_blob(s, 9, is_new || !ev->order_seq ? salt : NULL, CHAIN_SALT_SIZE) |
-		  sql_bind_str(s, 10, buf_view(&j->payload)) |
-		  sql_bind_blob(s, 11, digest, CHAIN_HASH_SIZE) |
-		  sql_bind_blob(s, 12, j->head.hash, CHAIN_HASH_SIZE);
-
-	return sql_run(s, bad, e);
-}
-
 /* Extends the chain and writes the event's row. */
 static int append(struct journal *j, const struct event *ev, struct err *e)
 {
+	bool has_salt = ev->kind == EVENT_ORDER_CREATED || !ev->order_seq;
 	uint8_t salt[CHAIN_SALT_SIZE], digest[CHAIN_HASH_SIZE];
 	int r = salt_of(j, ev, salt, e);
 
@@ -284,7 +274,8 @@ static int append(struct journal *j, const struct event *ev, struct err *e)
 	if (r < 0)
 		return err_set(e, r, "out of memory");
 	j->head.seq = ev->seq;
-	return insert(j, ev, salt, digest, e);
+	return event_rows_add(&j->rows, ev, has_salt ? salt : NULL, buf_view(&j->payload), digest,
+		j->head.hash, e);
 }
 
 int journal_append(struct journal *j, struct event *ev, struct err *e)
@@ -332,7 +323,9 @@ int journal_commit(struct journal *j, struct err *e)
 	r = check(j, e);
 	if (r < 0)
 		return r;
-	r = projection_flush(&j->projection, &why);
+	r = event_rows_flush(&j->rows, &why);
+	if (r == 0)
+		r = projection_flush(&j->projection, &why);
 	if (r < 0)
 		return fail_batch(j, &why, e);
 	CRASH_POINT("commit");
@@ -356,6 +349,7 @@ void journal_rollback(struct journal *j)
 	/* SQLite has rolled back by itself after some failures. */
 	if (!sqlite3_get_autocommit(j->db))
 		sql_run(j->stmts[ROLLBACK], 0, NULL);
+	event_rows_drop(&j->rows);
 	projection_drop(&j->projection);
 	salt_cache_clear(&j->salts);
 	j->head = j->committed;

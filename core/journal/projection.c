@@ -36,53 +36,31 @@ void projection_fini(struct projection *p)
 {
 	sql_finalize_all(p->stmts, PROJECTION_STATEMENTS);
 	state_fini(&p->state);
-	buf_fini(&p->email);
 }
 
-void projection_email(struct str text, struct buf *out)
+static int put_products(
+	struct projection *p, int64_t order_seq, const struct order_facts *facts, struct err *e)
 {
-	char *p;
-
-	buf_clear(out);
-	p = buf_reserve(out, text.n);
-	for (size_t i = 0; p && i < text.n; i++)
-		p[i] = text.p[i] >= 'A' && text.p[i] <= 'Z' ? (char)(text.p[i] | 0x20) : text.p[i];
-	out->len += p ? text.n : 0;
-}
-
-static int put_products(struct projection *p, int64_t order_seq, const cJSON *body, struct err *e)
-{
-	const cJSON *item, *items = cJSON_GetObjectItemCaseSensitive(body, "items");
 	sqlite3_stmt *s = p->stmts[PUT_PRODUCT];
 
-	cJSON_ArrayForEach (item, items) {
-		struct str product = json_member(item, "product_id");
-		int r;
+	for (size_t i = 0; i < facts->n_products; i++) {
+		int r = sql_run(s,
+			sql_bind_str(s, 1, facts->products[i]) | sql_bind_int(s, 2, order_seq), e);
 
-		if (!product.p)
-			continue;
-		r = sql_run(s, sql_bind_str(s, 1, product) | sql_bind_int(s, 2, order_seq), e);
 		if (r < 0)
 			return r;
 	}
 	return 0;
 }
 
-/* What lists and searches need to know of a body. */
-struct body_facts {
-	struct str email; /* lower case; in the projection's buffer */
-	bool has_total;
-	int64_t total_minor;
-};
-
-static int bind_total(sqlite3_stmt *s, int column, const struct body_facts *facts)
+static int bind_total(sqlite3_stmt *s, int column, const struct order_facts *facts)
 {
 	return facts->has_total ? sql_bind_int(s, column, facts->total_minor)
 				: sqlite3_bind_null(s, column);
 }
 
-static int put_new_order(
-	struct projection *p, const struct event *ev, const struct body_facts *facts, struct err *e)
+static int put_new_order(struct projection *p, const struct event *ev,
+	const struct order_facts *facts, struct err *e)
 {
 	sqlite3_stmt *s = p->stmts[PUT_NEW_ORDER];
 	int bad = sql_bind_int(s, 1, ev->seq) |
@@ -93,8 +71,8 @@ static int put_new_order(
 	return sql_run(s, bad, e);
 }
 
-static int put_body(
-	struct projection *p, const struct event *ev, const struct body_facts *facts, struct err *e)
+static int put_body(struct projection *p, const struct event *ev, const struct order_facts *facts,
+	struct err *e)
 {
 	sqlite3_stmt *s = p->stmts[PUT_BODY];
 	int bad = sql_bind_int(s, 1, ev->order_seq) | sql_bind_str(s, 2, facts->email) |
@@ -103,27 +81,30 @@ static int put_body(
 	return sql_run(s, bad, e);
 }
 
-/* A body that is no order at all gives a row without these facts, never an error. */
-static int on_body(struct projection *p, const struct event *ev, struct err *e)
+/* A body that is no order at all has no facts, which is no error. Returns owned. */
+static int read_facts(const struct event *ev, struct order_facts **ret, struct err *e)
 {
 	_cleanup_(json_freep) cJSON *body = NULL;
-	struct body_facts facts = {0};
 	int r = ev->body.n ? json_parse(ev->body, JSON_DEPTH_MAX, &body, NULL) : 0;
 
-	if (r == -ENOMEM)
-		return err_set(e, r, "out of memory");
-	facts.email = json_member(body, "customer_email");
-	if (facts.email.p) {
-		projection_email(facts.email, &p->email);
-		facts.email = buf_view(&p->email);
-		if (p->email.failed)
-			return err_set(e, -ENOMEM, "out of memory");
-	}
-	facts.has_total = json_to_money(
-		cJSON_GetObjectItemCaseSensitive(body, "total_amount"), &facts.total_minor);
-	r = ev->kind == EVENT_ORDER_CREATED ? put_new_order(p, ev, &facts, e)
-					    : put_body(p, ev, &facts, e);
-	return r < 0 ? r : put_products(p, ev->order_seq, body, e);
+	if (r != -ENOMEM)
+		r = order_facts_of(body, ret);
+	return r < 0 ? err_set(e, r, "out of memory") : 0;
+}
+
+static int on_body(struct projection *p, const struct event *ev, struct err *e)
+{
+	_cleanup_(freep) struct order_facts *own = NULL;
+	const struct order_facts *facts = ev->facts;
+	int r = facts ? 0 : read_facts(ev, &own, e);
+
+	if (r < 0)
+		return r;
+	if (!facts)
+		facts = own;
+	r = ev->kind == EVENT_ORDER_CREATED ? put_new_order(p, ev, facts, e)
+					    : put_body(p, ev, facts, e);
+	return r < 0 ? r : put_products(p, ev->order_seq, facts, e);
 }
 
 static int put_key(struct projection *p, const struct event *ev, struct err *e)

@@ -20,7 +20,6 @@ enum projection_statement {
 struct projection {
 	sqlite3_stmt *stmts[PROJECTION_STATEMENTS];
 	struct state state;
-	struct buf email; /* being made lower case */
 };
 
 /* `db` has the tables and outlives the projection. */
@@ -35,6 +34,3 @@ int projection_order(struct projection *p, const struct order *o, struct err *e)
 int projection_flush(struct projection *p, struct err *e);
 /* Forgets what is not flushed. */
 void projection_drop(struct projection *p);
-
-/* Lower case of ASCII letters, as e-mail addresses are kept for searching. */
-void projection_email(struct str text, struct buf *out);

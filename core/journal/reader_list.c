@@ -179,8 +179,8 @@ static int find_by(struct search *q, enum query_kind query, struct err *e)
  * product. */
 static int find(struct search *q, struct err *e)
 {
-	_cleanup_(buf_fini) struct buf email = {0};
 	struct str query = q->filter->query;
+	char low[SQL_PREFIX_MAX];
 	int r;
 
 	if (!query.n)
@@ -189,10 +189,8 @@ static int find(struct search *q, struct err *e)
 		return find_by(q, QUERY_ID, e);
 	if (query.n >= SQL_PREFIX_MAX)
 		return 0;
-	projection_email(query, &email);
-	if (email.failed)
-		return err_set(e, -ENOMEM, "out of memory");
-	q->low = buf_view(&email);
+	facts_lower(query, low);
+	q->low = (struct str){low, query.n};
 	sql_range_of(q->low, &q->range);
 	r = find_by(q, QUERY_EMAIL, e);
 	if (r < 0 || memchr(query.p, '@', query.n))

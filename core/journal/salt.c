@@ -22,6 +22,11 @@ void salt_cache_clear(struct salt_cache *c)
 		c->slots[i].order_seq = 0;
 }
 
+bool salt_cache_has(const struct salt_cache *c, int64_t order_seq)
+{
+	return order_seq && c->slots[(size_t)order_seq % SALT_SLOTS].order_seq == order_seq;
+}
+
 void salt_cache_put(struct salt_cache *c, int64_t order_seq, const uint8_t salt[CHAIN_SALT_SIZE])
 {
 	size_t slot = (size_t)order_seq % SALT_SLOTS;
@@ -33,12 +38,11 @@ void salt_cache_put(struct salt_cache *c, int64_t order_seq, const uint8_t salt[
 int salt_cache_get(
 	struct salt_cache *c, int64_t order_seq, uint8_t ret[CHAIN_SALT_SIZE], struct err *e)
 {
-	size_t slot = (size_t)order_seq % SALT_SLOTS;
 	struct str salt;
 	int r;
 
-	if (order_seq && c->slots[slot].order_seq == order_seq) {
-		memcpy(ret, c->slots[slot].salt, CHAIN_SALT_SIZE);
+	if (salt_cache_has(c, order_seq)) {
+		memcpy(ret, c->slots[(size_t)order_seq % SALT_SLOTS].salt, CHAIN_SALT_SIZE);
 		return 0;
 	}
 	r = sql_row(c->find, sql_bind_int(c->find, 1, order_seq), e);

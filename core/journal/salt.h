@@ -18,7 +18,8 @@ int salt_cache_init(struct salt_cache *c, sqlite3 *db, struct err *e);
 void salt_cache_fini(struct salt_cache *c);
 /* Forgets everything: after a rollback the same seq gets another salt. */
 void salt_cache_clear(struct salt_cache *c);
+bool salt_cache_has(const struct salt_cache *c, int64_t order_seq);
 void salt_cache_put(struct salt_cache *c, int64_t order_seq, const uint8_t salt[CHAIN_SALT_SIZE]);
-/* -EPROTO: no such order_created, or its salt is erased. */
+/* Asks the table when the cache does not have it. -EPROTO: no such order_created, or its salt is erased. */
 int salt_cache_get(
 	struct salt_cache *c, int64_t order_seq, uint8_t ret[CHAIN_SALT_SIZE], struct err *e);

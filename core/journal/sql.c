@@ -6,13 +6,7 @@
 
 #include "base/mem.h"
 
-enum {
-	BUSY_MS = 2000,
-	/* Memory that a connection keeps for what a statement needs while it runs; prepared statements
-	 * themselves hold some of it. */
-	LOOKASIDE_SIZE = 1200,
-	LOOKASIDE_SLOTS = 100,
-};
+enum { BUSY_MS = 2000 };
 
 /* Nobody asks SQLite how much memory it uses; counting it takes a lock at each allocation. */
 static void set_up(void)
@@ -114,8 +108,6 @@ int sql_open(const char *path, enum sql_mode mode, sqlite3 **ret, struct err *e)
 	if (sqlite3_open_v2(path, &db, flags, NULL) != SQLITE_OK)
 		return db ? sql_error(db, e, path) : err_set(e, -ENOMEM, "out of memory");
 	if (sqlite3_busy_timeout(db, BUSY_MS) != SQLITE_OK ||
-		sqlite3_db_config(db, SQLITE_DBCONFIG_LOOKASIDE, NULL, LOOKASIDE_SIZE,
-			LOOKASIDE_SLOTS) != SQLITE_OK ||
 		sqlite3_db_config(db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL) != SQLITE_OK)
 		return sql_error(db, e, path);
 	r = sql_exec(db, common_pragmas, e);

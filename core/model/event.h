@@ -6,7 +6,7 @@
 #pragma once
 
 #include "base/arena.h"
-#include "base/json.h"
+#include "model/facts.h"
 
 /* Numbers are on disk: append only. */
 enum event_kind {
@@ -72,6 +72,7 @@ struct event {
 	struct str action;     /* STAGE_RELEASED: retry, skip, discard */
 	struct str reason;     /* why a person did it */
 	struct str text;       /* PIPELINE_LOADED: the YAML */
+	const struct order_facts *facts; /* of `body`, where the maker knows them; not encoded */
 	uint64_t awaited;      /* STAGE_FAILED, CANCEL_REQUESTED: stages with an attempt out */
 	struct effect *effects;
 	size_t n_effects;

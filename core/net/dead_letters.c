@@ -423,7 +423,8 @@ static char *edited_body(struct app *app, struct http_request *req, const cJSON 
 		return NULL;
 	}
 	json_tree(&w, order);
-	r = shape_order(buf_view(&text), (unsigned)app->limits.json_depth, &canonical, &errors, &e);
+	r = shape_order(
+		buf_view(&text), (unsigned)app->limits.json_depth, &canonical, NULL, &errors, &e);
 	if (r == 0)
 		return buf_steal(&canonical, NULL);
 	if (r == -EDOM)

@@ -55,8 +55,8 @@ static bool take_body(struct app *app, struct http_request *req, struct command 
 {
 	_cleanup_(buf_fini) struct buf canonical = {0}, errors = {0};
 	struct err e = {0};
-	int r = shape_order(
-		http_body(req), (unsigned)app->limits.json_depth, &canonical, &errors, &e);
+	int r = shape_order(http_body(req), (unsigned)app->limits.json_depth, &canonical, &c->facts,
+		&errors, &e);
 
 	if (r == -EINVAL) {
 		http_problem(req, 400, "the body is not a JSON order: %s", err_text(&e));

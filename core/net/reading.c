@@ -17,6 +17,7 @@ static void *run_jobs(void *arg)
 	struct reading *rd = arg;
 	bool is_last;
 
+	pthread_setname_np(pthread_self(), "reader");
 	do {
 		struct queue_node *n;
 

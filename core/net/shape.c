@@ -223,8 +223,8 @@ static void write_order(const cJSON *order, struct json_writer *w)
 	json_close(w, '}');
 }
 
-int shape_order(struct str text, unsigned max_depth, struct buf *canonical, struct buf *errors,
-	struct err *e)
+int shape_order(struct str text, unsigned max_depth, struct buf *canonical,
+	struct order_facts **ret_facts, struct buf *errors, struct err *e)
 {
 	_cleanup_(json_freep) cJSON *order = NULL;
 	struct faults f = {.w = {errors, false}};
@@ -241,5 +241,7 @@ int shape_order(struct str text, unsigned max_depth, struct buf *canonical, stru
 	if (f.n)
 		return errors->failed ? -ENOMEM : -EDOM;
 	write_order(order, &w);
-	return canonical->failed ? -ENOMEM : 0;
+	if (canonical->failed)
+		return -ENOMEM;
+	return ret_facts ? order_facts_of(order, ret_facts) : 0;
 }

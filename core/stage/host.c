@@ -119,21 +119,30 @@ static int32_t on_set_shortage(struct sl_task *t, const char *text)
 	return replace_text(&t->task->shortage, text);
 }
 
-/* The value again, in the writer's form: compact, on one line, no number that only cJSON understands. */
+/* The value as it is when it is compact, else in the writer's form, which is. */
 static int normalise_json(const char *json, size_t len, bool must_be_object, struct buf *out)
 {
 	_cleanup_(json_freep) cJSON *value = NULL;
 	struct json_writer w = {out, false};
+	struct str text = {json, len};
+	bool is_compact;
 	int r;
 
 	if (!json || len > TASK_RESULT_MAX)
 		return -EINVAL;
-	r = json_parse((struct str){json, len}, VALUE_DEPTH, &value, NULL);
+	r = json_check(text, VALUE_DEPTH, &is_compact, NULL);
+	if (r == 0 && is_compact && must_be_object && *json != '{')
+		return -EINVAL;
+	if (r == 0 && is_compact)
+		buf_str(out, text);
+	else if (r == 0)
+		r = json_parse(text, VALUE_DEPTH, &value, NULL);
 	if (r < 0)
 		return r;
-	if (must_be_object && !cJSON_IsObject(value))
+	if (value && must_be_object && !cJSON_IsObject(value))
 		return -EINVAL;
-	json_tree(&w, value);
+	if (value)
+		json_tree(&w, value);
 	if (out->failed)
 		return -ENOMEM;
 	return out->len <= TASK_RESULT_MAX ? 0 : -EINVAL;

@@ -362,7 +362,10 @@ static void leave(struct pool *p)
 static void *worker(void *arg)
 {
 	struct pool *p = arg;
+	char name[16]; /* what fits is shown by top and gdb */
 
+	snprintf(name, sizeof name, "stage-%s", instance_spec(p->instance)->name);
+	pthread_setname_np(pthread_self(), name);
 	pthread_mutex_lock(&p->lock);
 	p->n_starting--;
 	while (!atomic_load(&p->is_stopping) && p->n_threads <= p->max_threads + p->n_lost)

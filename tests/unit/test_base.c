@@ -1,4 +1,6 @@
 /* The ground floor: strings, buffers, JSON, time, ids, queues. */
+#include <math.h>
+
 #include "alloc_fault.h"
 #include "base/arena.h"
 #include "base/digest.h"
@@ -20,10 +22,21 @@ static void json_gate_refuses_what_rfc_8259_forbids(void)
 {
 	static const char *const bad[] = {"", "  ", "{", "{}x", "[1,]", "\"a\nb\"", "\"\\u0000\"",
 		"\"\xff\"", "\"\xc0\xaf\"", "\"\xed\xa0\x80\"", "[[[[[1]]]]]", "\"open", "nul",
-		"{\"a\":1}{}"};
+		"{\"a\":1}{}", "01", "-", "1.", ".5", "+1", "1e", "1e999", "\"\\x\"", "\"\\u12g4\"",
+		"\"\\ud800\"", "\"\\udc00\"", "\"\\ud800\\u0041\"", "[1 2]", "{\"a\" 1}", "{a:1}",
+		"{\"a\":1,}", "tru", "\x0b1", "[1]]",
+		"1234567890123456789012345678901234567890123456789012345678901"};
+	static const char *const good[] = {"0", "-0", "-1.5e-3", "1E+2", " true ", "[]", "{}",
+		"\"\\ud83d\\ude00\"", "[1,\t2 ]", "\"\xc3\xa9\"", "{\"\":null}", "[[],{},[{}]]"};
+	bool is_compact;
 
 	for (size_t i = 0; i < ARRAY_LEN(bad); i++)
 		CHECK_INT(parse_json(bad[i]), -EINVAL);
+	for (size_t i = 0; i < ARRAY_LEN(good); i++)
+		CHECK_INT(parse_json(good[i]), 0);
+	CHECK(json_check(STR("{\"a b\":[1,\" \"]}"), 4, &is_compact, NULL) == 0 && is_compact);
+	CHECK(json_check(STR("{\"a\": 1}"), 4, &is_compact, NULL) == 0 && !is_compact);
+	CHECK(json_check(STR("1\n"), 4, &is_compact, NULL) == 0 && !is_compact);
 	CHECK_INT(parse_json("[[[[1]]]]"), 0);
 	CHECK_INT(parse_json(" {\"a\": \"[[[[[[\", \"b\": \"\\\"}\"} \n"), 0);
 }
@@ -81,6 +94,27 @@ static void writer_puts_commas_and_escapes(void)
 	json_members(&w, STR("{}"));
 	json_close(&w, '}');
 	CHECK_TEXT(b.data, "{\"a\\\"\":\"x\\n\\u0001\\\\\",\"b\":[1,true,null,-0.05,0.1],\"c\":1}");
+}
+
+/* The short way and the long way to a number's text. */
+static void numbers_have_the_shortest_text_that_reads_back(void)
+{
+	static const struct {
+		double v;
+		const char *text;
+	} cases[] = {{0, "0"}, {-0.0, "-0"}, {1, "1"}, {-1, "-1"}, {0.1, "0.1"}, {10.5, "10.5"},
+		{999.99, "999.99"}, {-0.07, "-0.07"}, {1e11, "100000000000"}, {1e15, "1e+15"},
+		{0.001, "0.001"}, {1.0 / 3, "0.3333333333333333"},
+		{123456789012.34, "123456789012.34"}, {9007199254740993.0, "9007199254740992"},
+		{INFINITY, "null"}};
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		_cleanup_(buf_fini) struct buf b = {0};
+		struct json_writer w = {&b, false};
+
+		json_double(&w, cases[i].v);
+		CHECK_TEXT(b.data, cases[i].text);
+	}
 }
 
 static void time_text_reads_back(void)
@@ -200,7 +234,8 @@ static void queue_keeps_order_and_a_poke_wakes(void)
 
 UNIT_MAIN("base", TEST(json_gate_refuses_what_rfc_8259_forbids),
 	TEST(money_is_exact_to_two_decimals), TEST(writer_puts_commas_and_escapes),
-	TEST(time_text_reads_back), TEST(ids_are_version_7_and_sort_by_time),
-	TEST(sha256_gives_the_standard_answer), TEST(a_digest_needs_no_memory_once_it_is_there),
+	TEST(numbers_have_the_shortest_text_that_reads_back), TEST(time_text_reads_back),
+	TEST(ids_are_version_7_and_sort_by_time), TEST(sha256_gives_the_standard_answer),
+	TEST(a_digest_needs_no_memory_once_it_is_there),
 	TEST(want_of_memory_is_not_taken_for_bad_json), TEST(arena_hands_out_aligned_zeroed_memory),
 	TEST(queue_keeps_order_and_a_poke_wakes))

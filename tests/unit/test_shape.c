@@ -10,7 +10,7 @@ static const char good[] =
 
 static int shape(const char *text, struct buf *canonical, struct buf *errors)
 {
-	return shape_order(str_of(text), 16, canonical, errors, NULL);
+	return shape_order(str_of(text), 16, canonical, NULL, errors, NULL);
 }
 
 static void the_canonical_form_has_fixed_order_and_two_decimals(void)
