@@ -81,32 +81,40 @@ char *arena_strdup(struct arena *a, const char *s)
 	return (char *)copy.p;
 }
 
-static void free_chunks(struct arena_chunk *c)
+void arena_init(struct arena *a, void *memory, size_t size)
 {
-	while (c) {
-		struct arena_chunk *next = c->next;
+	struct arena_chunk *c = memory;
 
-		free(c);
-		c = next;
+	*c = (struct arena_chunk){.size = size - sizeof *c};
+	*a = (struct arena){.chunks = c, .lent = c, .total = c->size};
+}
+
+/* All but `keep`, which may be NULL. */
+static void free_chunks(struct arena *a, struct arena_chunk *keep)
+{
+	while (a->chunks) {
+		struct arena_chunk *next = a->chunks->next;
+
+		if (a->chunks != keep && a->chunks != a->lent)
+			free(a->chunks);
+		a->chunks = next;
 	}
 }
 
 void arena_clear(struct arena *a)
 {
-	if (!a->chunks)
-		return;
-	if (a->chunks->size > CHUNK_MAX) {
-		arena_fini(a);
-		return;
-	}
-	free_chunks(a->chunks->next);
-	a->chunks->next = NULL;
-	a->used = 0;
-	a->total = a->chunks->size;
+	struct arena_chunk *keep = a->lent ? a->lent : a->chunks;
+
+	if (keep && keep->size > CHUNK_MAX)
+		keep = NULL;
+	free_chunks(a, keep);
+	*a = (struct arena){.chunks = keep, .lent = a->lent, .total = keep ? keep->size : 0};
+	if (keep)
+		keep->next = NULL;
 }
 
 void arena_fini(struct arena *a)
 {
-	free_chunks(a->chunks);
+	free_chunks(a, NULL);
 	*a = (struct arena){0};
 }

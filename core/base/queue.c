@@ -65,8 +65,9 @@ void queue_push(struct queue *q, struct queue_node *node)
 void queue_poke(struct queue *q)
 {
 	pthread_mutex_lock(&q->lock);
+	if (!q->poked)
+		wake(q);
 	q->poked = true;
-	wake(q);
 	pthread_mutex_unlock(&q->lock);
 }
 

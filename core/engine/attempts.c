@@ -6,13 +6,20 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 
-enum { BOOT_ID_SIZE = 48 };
+enum {
+	BOOT_ID_SIZE = 40,
+	SYNC_MS = 1000, /* marks are younger than this on disk, so that few attempts are in doubt */
+};
 
 struct head {
 	char name[sizeof(struct attempt_slot)];
 	char boot_id[BOOT_ID_SIZE];
+	/* Every attempt of the events up to here that may be out has its mark on disk. In memory it may be ahead
+	 * of the disk, never the other way round. */
+	int64_t synced_seq;
 };
 
 static const char head_name[sizeof(struct attempt_slot)] = "stageline-out-1\n";
@@ -74,7 +81,8 @@ int attempts_open(const char *path, struct attempts *ret, struct err *e)
 		return err_set(e, -ENOMEM, "no memory to start");
 	}
 	head = (struct head *)a.slots;
-	if (memcmp(head->name, nothing, sizeof nothing) == 0)
+	a.is_new = memcmp(head->name, nothing, sizeof nothing) == 0;
+	if (a.is_new)
 		memcpy(head->name, head_name, sizeof head_name);
 	if (memcmp(head->name, head_name, sizeof head_name) != 0) {
 		attempts_close(&a);
@@ -104,15 +112,27 @@ bool attempts_had_begun(const struct attempts *a, const struct attempt_slot *s, 
 	return !a->is_same_boot || mark == TASK_MARK_RUNNING || mark == TASK_MARK_LATER;
 }
 
-void attempts_clear(struct attempts *a)
+bool attempts_may_be_lost(const struct attempts *a, int64_t last_seq)
 {
-	read_boot_id(((struct head *)a->slots)->boot_id);
+	const struct head *head = (const struct head *)a->slots;
+
+	return !a->is_same_boot && !a->is_new && last_seq > head->synced_seq;
+}
+
+void attempts_clear(struct attempts *a, int64_t last_seq)
+{
+	struct head *head = (struct head *)a->slots;
+
 	a->n_free = 0;
 	for (size_t i = ATTEMPTS_MAX; i >= ATTEMPTS_FIRST; i--) {
 		if (atomic_load(&a->slots[i].mark) != TASK_MARK_FREE) /* untouched pages stay so */
 			atomic_store(&a->slots[i].mark, TASK_MARK_FREE);
 		a->free[a->n_free++] = (uint16_t)i;
 	}
+	a->must_sync = true;
+	if (attempts_sync(a, last_seq) < 0)
+		return; /* the old head stays: it says too much rather than too little */
+	read_boot_id(head->boot_id);
 }
 
 void attempts_close(struct attempts *a)
@@ -125,8 +145,9 @@ void attempts_close(struct attempts *a)
 	*a = (struct attempts){0};
 }
 
-bool attempts_take(struct attempts *a, struct task *t)
+bool attempts_take(struct attempts *a, struct task *t, int64_t last_seq)
 {
+	const struct head *head = (const struct head *)a->slots;
 	struct attempt_slot *s;
 
 	if (!a->n_free)
@@ -138,16 +159,30 @@ bool attempts_take(struct attempts *a, struct task *t)
 	s->undo = t->undo;
 	atomic_store_explicit(&s->mark, TASK_MARK_OUT, memory_order_release);
 	t->mark = &s->mark;
-	a->has_unsynced = true;
+	a->may_sync = true;
+	if (last_seq <= head->synced_seq)
+		a->must_sync = true;
 	return true;
 }
 
-int attempts_sync(struct attempts *a)
+int64_t attempts_sync_at(const struct attempts *a)
 {
-	if (!a->has_unsynced)
+	return a->may_sync ? a->synced_ms + SYNC_MS : INT64_MAX;
+}
+
+int attempts_sync(struct attempts *a, int64_t last_seq)
+{
+	struct head *head = (struct head *)a->slots;
+	int64_t now_ms = clock_mono_ms();
+
+	if (!a->must_sync && (!a->may_sync || now_ms < attempts_sync_at(a)))
 		return 0;
-	a->has_unsynced = false;
-	return fdatasync(a->fd) < 0 ? -errno : 0;
+	a->synced_ms = now_ms;
+	a->must_sync = a->may_sync = false;
+	if (fdatasync(a->fd) < 0)
+		return -errno;
+	head->synced_seq = last_seq;
+	return 0;
 }
 
 void attempts_give_back(struct attempts *a, struct task *t)

@@ -2,11 +2,14 @@
  * attempts died with it, and which stage's code was running (P7). Nothing else depends on it: the journal is
  * complete without it, and a mark that does not fit the journal any more is ignored.
  *
- * A mark is on disk before its task goes out. How far the stage then came is only written to memory: after
- * the death of the machine (another boot id) every attempt that was out counts as begun.
+ * The death of the process leaves the file as it was. The death of the machine (another boot id) leaves what was
+ * synced, and then every attempt counts that may have been out: those whose mark is there, and those that the
+ * journal queued after `synced_seq`. So an attempt that goes out right after its event was committed needs no
+ * sync of its own; one that waited since before the last sync does. How far the stage came is lost then.
  *
- * File: 16 bytes "stageline-out-1\n", 48 bytes boot id (RFC 9562 text, padded with zeros), then slots of 16
- * bytes in the machine's byte order: order_seq 8 · attempt 4 · stage 2 · undo 1 · mark 1 (enum task_mark). */
+ * File: 16 bytes "stageline-out-1\n", 40 bytes boot id (RFC 9562 text, padded with zeros), 8 bytes synced_seq,
+ * then slots of 16 bytes, all in the machine's byte order: order_seq 8 · attempt 4 · stage 2 · undo 1 · mark 1
+ * (enum task_mark). */
 #pragma once
 
 #include <stdatomic.h>
@@ -27,8 +30,11 @@ struct attempts {
 	struct attempt_slot *slots; /* mapped */
 	int fd;
 	bool is_same_boot; /* as when the file was written */
-	bool has_unsynced;
-	uint16_t *free; /* a stack of free slots */
+	bool is_new;	   /* there was no such file: what was out is not known */
+	bool must_sync;	   /* before what was taken goes out */
+	bool may_sync;	   /* some marks are not on disk yet */
+	int64_t synced_ms; /* monotonic: the last sync */
+	uint16_t *free;	   /* a stack of free slots */
 	size_t n_free;
 };
 
@@ -38,13 +44,19 @@ int attempts_open(const char *path, struct attempts *ret, struct err *e);
 const struct attempt_slot *attempts_left(const struct attempts *a, size_t *from);
 /* Whether the attempt in a slot that was left may have begun; `ret_suspect`: its code may have run. */
 bool attempts_had_begun(const struct attempts *a, const struct attempt_slot *s, bool *ret_suspect);
-/* All slots are free again. */
-void attempts_clear(struct attempts *a);
+/* Whether an attempt that has no mark may have been out: the machine died, and the order's last event is
+ * younger than the marks. */
+bool attempts_may_be_lost(const struct attempts *a, int64_t last_seq);
+/* All slots are free again, and on disk. `last_seq`: of the journal. */
+void attempts_clear(struct attempts *a, int64_t last_seq);
 void attempts_close(struct attempts *a);
 
-/* A slot for the task, in its `mark`. False: all are taken. */
-bool attempts_take(struct attempts *a, struct task *t);
-/* What was taken since the last call is on disk. Negative errno. */
-int attempts_sync(struct attempts *a);
+/* A slot for the task, in its `mark`. `last_seq`: of its order. False: all are taken. */
+bool attempts_take(struct attempts *a, struct task *t, int64_t last_seq);
+/* What was taken since the last call may go out: its marks are on disk, where they have to be. `last_seq`: of the
+ * journal, all of it committed. Negative errno. */
+int attempts_sync(struct attempts *a, int64_t last_seq);
+/* When to call it again even if nothing is taken (monotonic); INT64_MAX: no need. */
+int64_t attempts_sync_at(const struct attempts *a);
 /* The task's verdict is on disk. */
 void attempts_give_back(struct attempts *a, struct task *t);

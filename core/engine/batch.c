@@ -35,12 +35,14 @@ int batch_append(struct engine *en, struct batch *b, struct event_list *list, st
 
 struct decide_env engine_env(struct engine *en)
 {
-	struct decide_env env = {.now_us = clock_wall_us(),
+	uint64_t z = en->random += UINT64_C(0x9e3779b97f4a7c15); /* splitmix64: jitter, no secret */
+
+	z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
+	z = (z ^ z >> 27) * UINT64_C(0x94d049bb133111eb);
+	return (struct decide_env){.now_us = clock_wall_us(),
+		.random = z ^ z >> 31,
 		.state_number = journal_state_number,
 		.arg = en->journal};
-
-	id_random(&env.random, sizeof env.random);
-	return env;
 }
 
 static void mark_dirty(struct batch *b, struct live_order *lo)

@@ -23,9 +23,9 @@ struct command {
 		struct command *c); /* the sender's: takes the command; nobody here calls it */
 
 	/* the question: owned strings, NULL where the kind has no use for them */
-	char *body; /* canonical JSON */
+	char *body;		   /* canonical JSON */
 	struct order_facts *facts; /* of the body of COMMAND_PLACE; may be NULL */
-	char *key;  /* Idempotency-Key, or the key of the state */
+	char *key;		   /* Idempotency-Key, or the key of the state */
 	char *stage, *reason;
 	const char *action; /* "retry", "skip", "discard"; static */
 	struct effect effect;

@@ -96,13 +96,13 @@ static bool still_stands(const struct order *o, const struct line_entry *entry)
 	       !(o->out & (uint64_t)1 << entry->stage);
 }
 
-static int put_out(
-	struct engine *en, struct stage_runtime *rt, const struct line_entry *entry, struct task *t)
+static int put_out(struct engine *en, struct stage_runtime *rt, const struct line_entry *entry,
+	int64_t last_seq, struct task *t)
 {
 	struct line_entry out = *entry;
 
 	out.at_ms = clock_mono_ms() + t->pipeline->stages[t->stage].timeout_ms;
-	if (!attempts_take(&en->attempts, t))
+	if (!attempts_take(&en->attempts, t, last_seq))
 		return -EAGAIN;
 	return line_push(&rt->out, out);
 }
@@ -120,8 +120,8 @@ static int entry_take(struct engine *en, const struct line_entry *entry, struct 
 	if (r < 0)
 		return r;
 	rt = engine_runtime(en, lo->order, entry->stage);
-	t = rt ? out_make_task(lo->order, entry->stage) : NULL;
-	r = t ? put_out(en, rt, entry, t) : -ENOMEM;
+	t = rt ? out_make_task(en, lo->order, entry->stage) : NULL;
+	r = t ? put_out(en, rt, entry, lo->order->last_seq, t) : -ENOMEM;
 	if (r < 0) {
 		attempts_give_back(&en->attempts, t);
 		task_free(t);
@@ -176,10 +176,11 @@ static void stage_dispatch(struct engine *en, struct generation *g, size_t stage
 	show(rt);
 }
 
-/* Nothing goes out before its mark is on disk: a stage that brings the machine down is not forgotten. */
+/* Nothing goes out that the journal and the marks on disk do not tell of: a stage that brings the machine down
+ * is not forgotten. */
 static void sync_marks(struct engine *en)
 {
-	int r = attempts_sync(&en->attempts);
+	int r = attempts_sync(&en->attempts, journal_last_seq(en->journal));
 
 	if (r < 0)
 		log_error("attempts cannot be marked on disk: %s; after a crash they may not be "
@@ -256,5 +257,6 @@ int64_t dispatch_run(struct engine *en)
 		for (size_t i = 0; i < g->pipeline->n_stages; i++)
 			publish_leaving(en, &g->stages[i]);
 	live_trim(&en->live);
-	return again_ms;
+	return again_ms < attempts_sync_at(&en->attempts) ? again_ms
+							  : attempts_sync_at(&en->attempts);
 }

@@ -126,6 +126,7 @@ static struct engine *engine_new(const struct engine_options *options, struct pi
 	en->set = set;
 	pthread_mutex_init(&en->trouble_lock, NULL);
 	sem_init(&en->stopped, 0, 0);
+	id_random(&en->random, sizeof en->random);
 	if (queue_init(&en->commands, false) < 0 || queue_init(&en->verdicts, false) < 0) {
 		free(en);
 		return NULL;
@@ -206,7 +207,7 @@ void engine_stop(struct engine *en)
 	CRASH_POINT("stopped");
 	en->has_thread = false;
 	/* A stop in good order charges nobody: what had begun goes on with the same attempt. */
-	attempts_clear(&en->attempts);
+	attempts_clear(&en->attempts, journal_last_seq(en->journal));
 }
 
 static void free_tasks(struct queue_node *n)
@@ -236,6 +237,8 @@ void engine_free(struct engine *en)
 	timers_fini(&en->timers);
 	line_fini(&en->suspects);
 	quarantine_fini(&en->quarantine);
+	buf_fini(&en->order_text);
+	buf_fini(&en->results_text);
 	attempts_close(&en->attempts);
 	bus_destroy(en->bus);
 	reader_close(en->reader);

@@ -36,6 +36,8 @@ struct engine {
 
 	struct queue commands, verdicts; /* a push of verdicts pokes `commands` */
 	struct backlog backlog;
+	struct buf order_text, results_text; /* [sequencer] of the task being made */
+	uint64_t random;		     /* [sequencer] for jitter */
 	int64_t again_ms; /* [sequencer] when the last dispatch wants to be called again */
 	pthread_t thread;
 	bool has_thread;
@@ -142,7 +144,7 @@ struct generation *engine_generation(struct engine *en, const struct pipeline *p
 struct stage_runtime *engine_runtime(struct engine *en, const struct order *o, size_t stage);
 /* Pauses and resumes the stages of all generations as the state says. */
 void engine_read_pauses(struct engine *en);
-struct task *out_make_task(const struct order *o, size_t stage);
+struct task *out_make_task(struct engine *en, const struct order *o, size_t stage);
 /* Whether the attempt is out now. */
 bool out_has(struct engine *en, const struct line_entry *entry);
 /* The attempt of a verdict is not out any more. */

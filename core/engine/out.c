@@ -1,4 +1,6 @@
 /* What is out with workers: the tasks that go, what comes back, and what has been out too long. */
+#include <stdio.h>
+
 #include "base/log.h"
 #include "base/mem.h"
 #include "engine/internal.h"
@@ -44,12 +46,18 @@ struct generation *engine_generation(struct engine *en, const struct pipeline *p
 	return g;
 }
 
-struct task *out_make_task(const struct order *o, size_t stage)
+struct task *out_make_task(struct engine *en, const struct order *o, size_t stage)
 {
 	const struct stage_state *s = &o->stages[stage];
-	struct buf order = {0}, results = {0};
-	struct task *t = task_new();
+	struct buf *order = &en->order_text, *results = &en->results_text;
+	struct task *t;
 
+	buf_clear(order);
+	buf_clear(results);
+	order_task_json(o, order, results);
+	t = order->failed || results->failed
+		    ? NULL
+		    : task_new(buf_view(order), buf_view(results), str_of(s->signal));
 	if (!t)
 		return NULL;
 	t->pipeline = o->pipeline;
@@ -58,14 +66,6 @@ struct task *out_make_task(const struct order *o, size_t stage)
 	t->order_seq = o->seq;
 	t->attempt = s->attempt;
 	t->undo = s->undo;
-	order_task_json(o, &order, &results);
-	t->order = buf_steal(&order, NULL);
-	t->results = buf_steal(&results, NULL);
-	t->signal = s->signal ? str_dup(str_of(s->signal)) : NULL;
-	if (!t->order || !t->results || (s->signal && !t->signal)) {
-		task_free(t);
-		return NULL;
-	}
 	return t;
 }
 
@@ -142,18 +142,19 @@ void out_sweep(struct engine *en, struct stage_runtime *rt)
 	rt->out.n = kept;
 }
 
-static struct task *timeout_of(const struct order *o, size_t stage)
+static struct task *timeout_of(struct engine *en, const struct order *o, size_t stage)
 {
 	const struct stage_spec *spec = &o->pipeline->stages[stage];
-	struct task *t = out_make_task(o, stage);
-	struct buf text = {0};
+	struct task *t = out_make_task(en, o, stage);
+	char text[160];
 
 	if (!t)
 		return NULL;
 	t->verdict = VERDICT_TIMEOUT;
 	t->duration_ms = spec->timeout_ms;
-	buf_fmt(&text, "%s gave no answer within %lld ms", spec->name, (long long)spec->timeout_ms);
-	t->message = buf_steal(&text, NULL);
+	snprintf(text, sizeof text, "%s gave no answer within %lld ms", spec->name,
+		(long long)spec->timeout_ms);
+	t->message = task_keep(t, str_of(text));
 	return t;
 }
 
@@ -168,7 +169,7 @@ static struct task *take_overdue(struct engine *en, struct stage_runtime *rt, in
 		again_ms = rt->pool ? pool_ask(rt->pool, entry->order_seq, entry->attempt,
 					      entry->undo, now_ms)
 				    : 0;
-		if (!again_ms && !(t = timeout_of(live_find(&en->live, entry->order_seq)->order,
+		if (!again_ms && !(t = timeout_of(en, live_find(&en->live, entry->order_seq)->order,
 					   entry->stage)))
 			again_ms = now_ms + NO_MEMORY_MS;
 	}

@@ -64,6 +64,33 @@ static int recover_attempts(struct engine *en, struct err *e)
 	return n ? quarantine_do(en, lose_step, slots, n, order_of_slot, e) : 0;
 }
 
+/* After the death of the machine: what the journal queued last may have been out, though no mark of it got to
+ * the disk. An attempt that was just counted as lost has not been out again: a recovery that did not end left it. */
+static int lose_unmarked(struct engine *en, struct batch *b, struct live_order *lo, struct err *e)
+{
+	int64_t last_seq = lo->order->last_seq;
+
+	if (!attempts_may_be_lost(&en->attempts, last_seq) ||
+		lo->order->last_kind == EVENT_ATTEMPT_LOST)
+		return 0;
+	for (size_t i = 0; i < lo->order->pipeline->n_stages; i++) {
+		const struct stage_state *s = &lo->order->stages[i];
+		struct decide_env env = engine_env(en);
+		struct event_list list;
+		int r;
+
+		if (s->status != STAGE_QUEUED && s->status != STAGE_RETRYING)
+			continue;
+		event_list_init(&list, &b->feed->arena);
+		r = decide_lost(&env, lo->order, i, s->attempt, false, &list);
+		if (r == 0)
+			r = order_advance(en, b, lo, &list, e);
+		if (r < 0 && r != -EALREADY)
+			return r;
+	}
+	return 0;
+}
+
 /* What was waited for by an order that turns round is not out any more. */
 static int settle_one(struct engine *en, struct batch *b, struct live_order *lo, struct err *e)
 {
@@ -83,6 +110,8 @@ static int load_step(struct engine *en, struct batch *b, const int64_t *seqs, in
 
 		if (r == -ENOENT)
 			continue;
+		if (r == 0)
+			r = lose_unmarked(en, b, lo, e);
 		if (r == 0)
 			r = settle_one(en, b, lo, e);
 		if (r < 0)
@@ -125,9 +154,11 @@ int recover(struct engine *en, struct err *e)
 	CRASH_POINT("attempts-lost");
 	if (r < 0)
 		return err_wrap(e, r, "counting the attempts that died with the last process");
-	attempts_clear(&en->attempts);
 	engine_read_pauses(en);
 	r = load_unfinished(en, e);
 	en->live.has_all = r == 0;
+	/* Only now: a death until here must find again what was not counted yet. */
+	if (r == 0)
+		attempts_clear(&en->attempts, journal_last_seq(en->journal));
 	return r;
 }

@@ -344,6 +344,7 @@ int apply(struct order *o, const struct event *ev)
 	if (r < 0)
 		return r;
 	o->last_seq = ev->seq;
+	o->last_kind = ev->kind;
 	o->updated_us = ev->time_us;
 	schedule(o, &sight);
 	return 0;

@@ -67,13 +67,13 @@ struct event {
 	int64_t due_us;	     /* wall time: when a retry is due, until when a wait lasts */
 	struct str
 		body; /* ORDER_CREATED, STAGE_RELEASED by edit: the order as placed, JSON object */
-	struct str generation; /* ORDER_CREATED, PIPELINE_LOADED: digest */
-	struct str key;	       /* ORDER_CREATED, STAGE_SIGNALLED: the Idempotency-Key */
-	struct str action;     /* STAGE_RELEASED: retry, skip, discard */
-	struct str reason;     /* why a person did it */
-	struct str text;       /* PIPELINE_LOADED: the YAML */
+	struct str generation;		 /* ORDER_CREATED, PIPELINE_LOADED: digest */
+	struct str key;			 /* ORDER_CREATED, STAGE_SIGNALLED: the Idempotency-Key */
+	struct str action;		 /* STAGE_RELEASED: retry, skip, discard */
+	struct str reason;		 /* why a person did it */
+	struct str text;		 /* PIPELINE_LOADED: the YAML */
 	const struct order_facts *facts; /* of `body`, where the maker knows them; not encoded */
-	uint64_t awaited;      /* STAGE_FAILED, CANCEL_REQUESTED: stages with an attempt out */
+	uint64_t awaited; /* STAGE_FAILED, CANCEL_REQUESTED: stages with an attempt out */
 	struct effect *effects;
 	size_t n_effects;
 };

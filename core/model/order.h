@@ -46,6 +46,7 @@ struct order {
 	struct id id;
 	int64_t seq; /* of its order_created */
 	int64_t last_seq;
+	enum event_kind last_kind;
 	const struct pipeline *pipeline; /* borrowed from a pipeline_set */
 	enum order_phase phase;
 	bool is_cancelling; /* compensation ends in cancelled, not in failed */

@@ -1,7 +1,10 @@
 /* Tasks: making and freeing them, and the key that names their effect to the outside. */
 #include "model/task.h"
 
+#include <stdalign.h>
 #include <stdio.h>
+
+#include "base/mem.h"
 
 const char *verdict_word(enum verdict v)
 {
@@ -11,27 +14,64 @@ const char *verdict_word(enum verdict v)
 	return words[v];
 }
 
-struct task *task_new(void)
-{
-	struct task *t = calloc(1, sizeof *t);
+enum { VERDICT_ROOM = 1024 };
 
-	if (t)
-		t->delay_ms = -1;
-	return t;
+struct block {
+	struct task task;
+	alignas(max_align_t) char verdict[VERDICT_ROOM];
+	char words[];
+};
+
+static const char *put(char **at, struct str text)
+{
+	char *p = *at;
+
+	if (!text.p)
+		return NULL;
+	memcpy(p, text.p, text.n);
+	p[text.n] = '\0';
+	*at += text.n + 1;
+	return p;
+}
+
+struct task *task_new(struct str order, struct str results, struct str signal)
+{
+	struct block *b = malloc(sizeof *b + order.n + results.n + signal.n + 3);
+	char *at;
+
+	if (!b)
+		return NULL;
+	b->task = (struct task){.delay_ms = -1};
+	arena_init(&b->task.arena, b->verdict, sizeof b->verdict);
+	at = b->words;
+	b->task.order = put(&at, order);
+	b->task.results = put(&at, results);
+	b->task.signal = put(&at, signal);
+	return &b->task;
 }
 
 void task_free(struct task *t)
 {
 	if (!t)
 		return;
-	free(t->order);
-	free(t->results);
-	free(t->signal);
-	free(t->message);
-	free(t->shortage);
-	free(t->result);
 	arena_fini(&t->arena);
-	free(t);
+	free(CONTAINER_OF(t, struct block, task));
+}
+
+void task_clear_verdict(struct task *t)
+{
+	arena_clear(&t->arena);
+	t->message = t->shortage = t->result = NULL;
+	t->effects = NULL;
+	t->n_effects = 0;
+	t->delay_ms = -1;
+}
+
+const char *task_keep(struct task *t, struct str text)
+{
+	struct str copy;
+
+	return arena_copy(&t->arena, text, &copy) ? copy.p : NULL;
 }
 
 void task_idempotency_key(const struct task *t, char *out, size_t size)

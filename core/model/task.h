@@ -30,7 +30,7 @@ enum {
 	TASK_RESULT_MAX = 64 * 1024,
 	TASK_MESSAGE_MAX = 1024,
 	TASK_EFFECTS_MAX = 256,
-	TASK_EFFECT_BYTES_MAX = 256 * 1024, /* keys and values of all effects together */
+	TASK_VERDICT_BYTES_MAX = 512 * 1024, /* whatever was handed in for it, together */
 	TASK_KEY_MAX = 256,
 };
 
@@ -42,9 +42,9 @@ struct task {
 	int64_t order_seq;
 	uint32_t attempt;
 	bool undo;
-	char *order;   /* JSON object */
-	char *results; /* JSON object: name → result */
-	char *signal;  /* JSON: the answer from outside it waited for; may be NULL */
+	const char *order;   /* JSON object */
+	const char *results; /* JSON object: name → result */
+	const char *signal;  /* JSON: the answer from outside it waited for; may be NULL */
 	/* Where the pool says how far the attempt is, in memory that outlives the process; may be NULL. */
 	_Atomic unsigned char *mark;
 	bool was_out;	    /* engine: this verdict ended an attempt that was out */
@@ -54,17 +54,23 @@ struct task {
 
 	/* the verdict */
 	enum verdict verdict;
-	char *message;	  /* may be NULL */
-	char *shortage;	  /* the message when an effect would go below its floor; may be NULL */
-	char *result;	  /* JSON object, may be NULL */
-	int64_t delay_ms; /* -1: none asked for */
+	const char *message;  /* may be NULL */
+	const char *shortage; /* the message when an effect would go below its floor; may be NULL */
+	const char *result;   /* JSON object, may be NULL */
+	int64_t delay_ms;     /* -1: none asked for */
 	int64_t duration_ms;
-	struct arena arena;	/* owns the effects' strings */
+	struct arena arena;	/* owns all that the verdict points to */
 	struct effect *effects; /* array of n_effects in the arena */
 	size_t n_effects;
 };
 
-struct task *task_new(void);
+/* One block of memory with the question copied into it and room for a verdict of usual size, so that no thread
+ * frees what another allocated. `signal` may be absent. NULL: no memory. */
+struct task *task_new(struct str order, struct str results, struct str signal);
 void task_free(struct task *t);
+/* Forgets the verdict. */
+void task_clear_verdict(struct task *t);
+/* A copy of the text for the verdict, NULL without memory. */
+const char *task_keep(struct task *t, struct str text);
 /* "ORDER-ID:STAGE:run" or ":undo": the same for every attempt. */
 void task_idempotency_key(const struct task *t, char *out, size_t size);

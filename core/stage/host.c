@@ -95,28 +95,34 @@ static void on_log(const struct sl_host *h, int32_t level, const char *text)
 		in->plugin->stage->name, text);
 }
 
-static int replace_text(char **slot, const char *text)
+/* A plugin that hands in the same thing over and over does not fill the memory. */
+static bool has_room(const struct task *t, size_t n)
 {
-	char *copy;
+	return t->arena.total + n <= TASK_VERDICT_BYTES_MAX;
+}
 
-	if (!text || strlen(text) > TASK_MESSAGE_MAX || !utf8_valid(str_of(text)))
+static int keep_text(struct task *t, const char **slot, const char *text)
+{
+	const char *copy;
+
+	if (!text || strlen(text) > TASK_MESSAGE_MAX || !utf8_valid(str_of(text)) ||
+		!has_room(t, strlen(text)))
 		return -EINVAL;
-	copy = str_dup(str_of(text));
+	copy = task_keep(t, str_of(text));
 	if (!copy)
 		return -ENOMEM;
-	free(*slot);
 	*slot = copy;
 	return 0;
 }
 
 static int32_t on_set_message(struct sl_task *t, const char *text)
 {
-	return replace_text(&t->task->message, text);
+	return keep_text(t->task, &t->task->message, text);
 }
 
 static int32_t on_set_shortage(struct sl_task *t, const char *text)
 {
-	return replace_text(&t->task->shortage, text);
+	return keep_text(t->task, &t->task->shortage, text);
 }
 
 /* The value as it is when it is compact, else in the writer's form, which is. */
@@ -152,13 +158,16 @@ static int32_t on_set_result(struct sl_task *t, const char *json, size_t len)
 {
 	_cleanup_(buf_fini) struct buf text = {0};
 	int r = normalise_json(json, len, true, &text);
+	const char *copy;
 
-	if (r < 0) {
+	if (r < 0 || !has_room(t->task, text.len)) {
 		t->refused = "result (not a JSON object, or too large)";
-		return r;
+		return r < 0 ? r : -EINVAL;
 	}
-	free(t->task->result);
-	t->task->result = buf_steal(&text, NULL);
+	copy = task_keep(t->task, buf_view(&text));
+	if (!copy)
+		return -ENOMEM;
+	t->task->result = copy;
 	return 0;
 }
 
@@ -202,8 +211,7 @@ static int add_effect(struct sl_task *t, const char *key, struct effect effect)
 	struct task *task = t->task;
 	struct str value = effect.json;
 
-	if (!key_is_valid(key) || task->n_effects >= TASK_EFFECTS_MAX ||
-		task->arena.total + value.n > TASK_EFFECT_BYTES_MAX)
+	if (!key_is_valid(key) || task->n_effects >= TASK_EFFECTS_MAX || !has_room(task, value.n))
 		return -EINVAL;
 	if (!has_room_for_effect(t) || !arena_copy(&task->arena, str_of(key), &effect.key) ||
 		!arena_copy(&task->arena, value, &effect.json))

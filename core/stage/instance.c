@@ -12,22 +12,6 @@ enum { DAY_MS = 24 * 60 * 60 * 1000 };
 
 #define WAIT_MAX_MS (400LL * DAY_MS)
 
-static void forget_effects(struct task *t)
-{
-	arena_fini(&t->arena);
-	t->effects = NULL;
-	t->n_effects = 0;
-	free(steal_ptr(t->shortage));
-}
-
-static void forget_answer(struct task *t)
-{
-	forget_effects(t);
-	free(steal_ptr(t->message));
-	free(steal_ptr(t->result));
-	t->delay_ms = -1;
-}
-
 /* The plugin did what the ABI forbids: its answer is dropped and the attempt counts as a passing trouble. */
 static void refuse_answer(struct instance *in, struct task *t, const char *what)
 {
@@ -37,9 +21,9 @@ static void refuse_answer(struct instance *in, struct task *t, const char *what)
 	if (!atomic_exchange(&in->has_broken_promise, true))
 		log_error("stage=%s order_seq=%lld %s", in->spec->name, (long long)t->order_seq,
 			text);
-	forget_answer(t);
+	task_clear_verdict(t);
 	t->verdict = VERDICT_RETRY;
-	t->message = str_dup(str_of(text));
+	t->message = task_keep(t, str_of(text));
 }
 
 static void take_answer(struct instance *in, struct sl_task *st, int32_t answer)
@@ -72,8 +56,10 @@ static void settle_times(struct task *t)
 
 	if (t->delay_ms > max_ms)
 		t->delay_ms = max_ms;
-	if (t->verdict != VERDICT_DONE)
-		forget_effects(t);
+	if (t->verdict != VERDICT_DONE) {
+		t->n_effects = 0;
+		t->shortage = NULL;
+	}
 	if (t->verdict == VERDICT_LATER) {
 		t->turn++;
 		t->due_ms = now_us / 1000 + (t->delay_ms > 0 ? t->delay_ms : 0);
@@ -88,7 +74,7 @@ void instance_run(struct instance *in, struct task *t)
 
 	if (!t->started_us)
 		t->started_us = clock_mono_us();
-	forget_answer(t);
+	task_clear_verdict(t);
 	task_idempotency_key(t, st.key, sizeof st.key);
 	if (t->undo && !stage->undo)
 		refuse_answer(in, t, "no way to undo");

@@ -48,7 +48,7 @@ struct pool {
 	struct task **heap; /* the earliest wake_ms() first */
 	size_t n_heap, heap_cap;
 	struct call *calls;
-	size_t n_starting, n_idle, n_running, n_lost;
+	size_t n_starting, n_waking, n_idle, n_running, n_lost;
 	atomic_bool is_stopping;
 	size_t n_threads, max_threads, n_slots;
 	struct thread slots[];
@@ -198,23 +198,21 @@ static int start_thread(struct pool *p)
 	return 0;
 }
 
-/* Wakes idle threads for the ready tasks and for the heap that nobody watches, and starts what is missing
- * as far as the limit allows. */
+/* Wakes a thread when there is work, or starts one as far as the limit allows. One at a time: whoever takes a
+ * task calls the next, so that short tasks do not wake more threads than they need. */
 static void call_for_help(struct pool *p)
 {
-	size_t n = p->ready.n + (p->n_heap && !p->has_keeper);
-	size_t n_followers = p->n_idle - p->has_keeper;
+	bool is_wanted = p->ready.n || (p->n_heap && !p->has_keeper);
 
-	n -= n < p->n_starting ? n : p->n_starting;
-	for (; n && n_followers; n--, n_followers--)
+	if (!is_wanted || p->n_waking || p->n_starting)
+		return;
+	if (p->n_idle > p->has_keeper)
 		pthread_cond_signal(&p->work);
-	if (n && p->has_keeper) {
+	else if (p->has_keeper)
 		pthread_cond_signal(&p->timer);
-		n--;
-	}
-	for (; n && may_start_thread(p); n--)
-		if (start_thread(p) < 0)
-			return;
+	else if (may_start_thread(p))
+		start_thread(p);
+	p->n_waking = p->n_idle > 0;
 }
 
 static void time_out(struct pool *p, struct task *t)
@@ -223,11 +221,9 @@ static void time_out(struct pool *p, struct task *t)
 
 	snprintf(text, sizeof text, "no answer within %lld ms",
 		(long long)instance_spec(p->instance)->timeout_ms);
-	free(t->message);
-	free(steal_ptr(t->result));
-	t->message = str_dup(str_of(text));
+	task_clear_verdict(t);
+	t->message = task_keep(t, str_of(text));
 	t->verdict = VERDICT_TIMEOUT;
-	t->delay_ms = -1;
 	t->duration_ms = (clock_mono_us() - t->started_us) / 1000;
 }
 
@@ -270,6 +266,7 @@ static void wait_for_work(struct pool *p)
 	else
 		wait_as_keeper(p);
 	p->n_idle--;
+	p->n_waking = 0;
 }
 
 /* The answer is final, or the task goes on later. */

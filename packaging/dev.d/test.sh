@@ -82,6 +82,7 @@ run_tests() {
 	need "for lint" "${lint_packages[@]}"
 	need "for the flow tests" "${flow_packages[@]}"
 	need "for the browser tests" "${e2e_packages[@]}"
+	need "to count instructions" "${instruction_packages[@]}"
 	need_node_modules
 
 	export ASAN_OPTIONS=detect_leaks=1:abort_on_error=0:exitcode=99
@@ -103,6 +104,7 @@ run_tests() {
 	# shellcheck disable=SC2046
 	part "fault" fault_tests "$build" $(fault_files)
 	part "fault: crash points, ASan+UBSan" fault_tests "$build-asan" "$crash_tests"
+	part "bench: instructions" node_tests "$build" tests/bench/instructions.test.mjs
 	part "browser" node_tests "$build" tests/e2e/*.test.mjs
 	sum_up
 }

@@ -49,7 +49,7 @@ static void fail(const char *why)
 static void fill_verdict(struct task *t, uint64_t luck)
 {
 	t->verdict = luck == 0 && !t->undo ? VERDICT_FAIL : luck < 5 ? VERDICT_RETRY : VERDICT_DONE;
-	t->message = str_dup(STR("played"));
+	t->message = "played";
 	t->delay_ms = -1;
 	if (t->verdict != VERDICT_DONE)
 		return;
@@ -65,7 +65,7 @@ static void fill_verdict(struct task *t, uint64_t luck)
 
 static struct task *copy_of(const struct task *t, uint64_t luck)
 {
-	struct task *c = task_new();
+	struct task *c = task_new(STR("{}"), STR("{}"), (struct str){0});
 
 	if (!c)
 		fail("no memory");

@@ -166,32 +166,32 @@ static void work(struct world *w, struct task *t)
 		v = VERDICT_DONE;
 	*slot |= v == VERDICT_DONE || (v != VERDICT_FAIL && one_in(w, 2));
 	t->verdict = v;
-	t->message = str_dup(STR("played"));
+	t->message = "played";
 	t->duration_ms = (int64_t)world_below(w, 100);
 	t->delay_ms = v == VERDICT_WAIT || one_in(w, 8) ? (int64_t)world_below(w, 300) : -1;
 	if (v == VERDICT_DONE) {
-		t->result = str_dup(STR("{\"ref\":1}"));
+		t->result = "{\"ref\":1}";
 		add_effect(w, t);
 	}
 }
 
 static struct task *copy_of(struct world *w, const struct task *t)
 {
-	struct task *c = task_new();
+	struct task *c = task_new(STR("{}"), STR("{}"), (struct str){0});
 
 	if (!c)
 		world_fail(w, "no memory");
-	*c = (struct task){.pipeline = t->pipeline,
-		.stage = t->stage,
-		.order_id = t->order_id,
-		.order_seq = t->order_seq,
-		.attempt = t->attempt,
-		.undo = t->undo,
-		.verdict = t->verdict,
-		.delay_ms = t->delay_ms,
-		.duration_ms = t->duration_ms,
-		.message = str_dup(str_of(t->message)),
-		.result = t->result ? str_dup(str_of(t->result)) : NULL};
+	c->pipeline = t->pipeline;
+	c->stage = t->stage;
+	c->order_id = t->order_id;
+	c->order_seq = t->order_seq;
+	c->attempt = t->attempt;
+	c->undo = t->undo;
+	c->verdict = t->verdict;
+	c->delay_ms = t->delay_ms;
+	c->duration_ms = t->duration_ms;
+	c->message = t->message; /* both static */
+	c->result = t->result;
 	if (t->n_effects)
 		add_effect(w, c);
 	return c;

@@ -53,7 +53,7 @@ static inline void stage_fixture_fini(struct stage_fixture *fx)
 static inline struct task *stage_task(
 	const struct stage_fixture *fx, uint32_t number, const char *order)
 {
-	struct task *t = task_new();
+	struct task *t = task_new(str_of(order), STR("{}"), (struct str){0});
 
 	REQUIRE(t != NULL);
 	t->pipeline = &fx->pipeline;
@@ -61,8 +61,6 @@ static inline struct task *stage_task(
 	t->order_seq = number;
 	t->order_id.bytes[6] = 0x70;
 	memcpy(t->order_id.bytes + 12, &number, sizeof number);
-	t->order = str_dup(str_of(order));
-	t->results = str_dup(STR("{}"));
 	return t;
 }
 

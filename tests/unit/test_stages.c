@@ -28,8 +28,7 @@ static struct task *call(const char *plugin, const char *config, uint32_t number
 	t->attempt = attempt;
 	if (undo_results) {
 		t->undo = true;
-		free(t->results);
-		t->results = str_dup(str_of(undo_results));
+		t->results = undo_results;
 	}
 	instance_run(fx.instance, t);
 	stage_fixture_fini(&fx);
