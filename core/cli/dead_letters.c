@@ -103,6 +103,16 @@ static int run_show(struct remote *r)
 
 /* --- jobs: bulk work that goes on in the daemon --- */
 
+/* A filter may match more than one job takes. */
+static void print_capped(const cJSON *answer)
+{
+	if (cJSON_IsTrue(member_of(answer, "capped")))
+		fprintf(stderr,
+			"More match: these are the newest %lld, the most that one call takes; give "
+			"it again for the rest\n",
+			(long long)number_of(answer, "matched"));
+}
+
 static void print_job(const cJSON *job)
 {
 	const char *action = json_member(job, "action").p;
@@ -111,6 +121,7 @@ static void print_job(const cJSON *job)
 	fprintf(stderr, "%s: %lld of %lld done, %lld refused\n", action ? action : "job",
 		(long long)number_of(job, "done"), (long long)number_of(job, "matched"),
 		(long long)number_of(job, "refused"));
+	print_capped(job);
 	cJSON_ArrayForEach (refusal, member_of(job, "refusals")) {
 		const char *id = json_member(refusal, "id").p;
 		const char *detail = json_member(refusal, "detail").p;
@@ -265,6 +276,7 @@ static void print_dry(const struct remote *r, const cJSON *answer)
 		fprintf(stderr, "… and %lld more\n", (long long)(matched - (int64_t)t.n_cells));
 	fprintf(stderr, "%s would be done to %lld; nothing was changed\n", r->action->name,
 		(long long)matched);
+	print_capped(answer);
 }
 
 static int run_bulk(struct remote *r)

@@ -31,6 +31,8 @@ static const struct sl_option limit_options[] = {
 		1, JSON_DEPTH_MAX},
 	{SL_OPTION_SIZE, 0, "backlog", "unsent bytes before a slow watcher is dropped", "1MiB",
 		NULL, LIMIT(backlog), 4096, GIB},
+	{SL_OPTION_INT, 0, "bulk", "dead letters that one filter takes", "100000", NULL,
+		LIMIT(bulk), 1, 10000000},
 	{SL_OPTION_INT, 0, "orders_in_memory",
 		"unfinished orders kept in memory; more are read again", "50000", NULL,
 		LIMIT(orders_in_memory), 1, 10000000},

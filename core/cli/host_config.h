@@ -39,6 +39,7 @@ struct host_limits {
 	int64_t unanswered;	  /* orders accepted by the network that wait for their commit */
 	int64_t json_depth;	  /* nesting of a body */
 	int64_t backlog;	  /* bytes unsent to one watcher before it is dropped */
+	int64_t bulk;		  /* dead letters that one filter takes */
 	int64_t orders_in_memory; /* more unfinished ones are read again when needed */
 	int64_t drain_ms;	  /* at a stop, running attempts get this long */
 };

@@ -146,7 +146,8 @@ static struct app_options app_options_of(struct server *s)
 				   .idle_ms = l->idle_ms,
 				   .backlog_bytes = l->backlog},
 			.unanswered = l->unanswered,
-			.json_depth = l->json_depth},
+			.json_depth = l->json_depth,
+			.bulk = l->bulk},
 	};
 }
 

@@ -153,14 +153,14 @@ void batch_answer(struct engine *en, struct batch *b)
 		en->options.on_answers(en->options.arg, steal_ptr(b->commands));
 }
 
-static void free_tasks(struct engine *en, struct task *first)
+void batch_drop_tasks(struct engine *en, struct batch *b)
 {
-	while (first) {
-		struct task *next = (struct task *)first->node.next;
+	while (b->tasks) {
+		struct task *t = b->tasks;
 
-		attempts_give_back(&en->attempts, first);
-		task_free(first);
-		first = next;
+		b->tasks = (struct task *)t->node.next;
+		attempts_give_back(&en->attempts, t);
+		task_free(t);
 	}
 }
 
@@ -172,7 +172,7 @@ void batch_release(struct engine *en, struct batch *b)
 		engine_read_pauses(en);
 	batch_answer(en, b);
 	CRASH_POINT("answered");
-	free_tasks(en, steal_ptr(b->tasks));
+	batch_drop_tasks(en, b);
 	if (b->feed->events.n)
 		en->options.on_commit(en->options.arg, steal_ptr(b->feed));
 }
@@ -220,45 +220,50 @@ static void forget_changes(struct engine *en, struct batch *b)
 			continue;
 		}
 		if (reader_order(en->reader, lo->seq, INT64_MAX, &o, NULL, NULL) < 0) {
+			out_forget(en, lo->order);
 			live_remove(&en->live, lo); /* read when it is needed again */
 			continue;
 		}
 		o->out = lo->order->out;
+		for (size_t i = 0; i < o->pipeline->n_stages; i++)
+			o->stages[i].probe = lo->order->stages[i].probe;
 		order_free(lo->order);
 		lo->order = o;
 	}
 }
 
-/* The verdicts come again, so their attempts are out again. */
-static void keep_verdicts(struct engine *en, struct batch *b)
-{
-	for (struct task *t = b->tasks; t; t = (struct task *)t->node.next)
-		out_again(en, t);
-	if (b->tasks)
-		queue_push_all(&en->verdicts, &steal_ptr(b->tasks)->node);
-}
-
-void batch_abort(struct engine *en, struct batch *b, const struct err *why)
+void batch_undo(struct engine *en, struct batch *b)
 {
 	journal_rollback(en->journal);
 	forget_changes(en, b);
-	keep_verdicts(en, b);
-	for (size_t i = 0; i < b->n_timers; i++)
-		if (timers_add(&en->timers, b->timers[i]) < 0)
-			log_error("order_seq=%lld no memory for its timer: it waits for the next "
-				  "start",
-				(long long)b->timers[i].order_seq);
+	for (struct task *t = b->tasks; t; t = (struct task *)t->node.next)
+		out_again(en, t);
+}
+
+void batch_refuse(struct engine *en, struct batch *b, const struct err *why)
+{
 	for (struct command *c = b->commands; c; c = (struct command *)c->node.next) {
 		c->result = why->code;
 		c->err = *why;
 	}
 	batch_answer(en, b);
+}
+
+void batch_abort(struct engine *en, struct batch *b, const struct err *why)
+{
+	batch_undo(en, b);
+	if (b->tasks)
+		queue_push_all(&en->verdicts, &steal_ptr(b->tasks)->node);
+	for (size_t i = 0; i < b->n_timers; i++)
+		if (timers_add(&en->timers, b->timers[i]) < 0)
+			log_error("order_seq=%lld no memory for its timer: it waits for the next "
+				  "start",
+				(long long)b->timers[i].order_seq);
+	batch_refuse(en, b, why);
 	set_trouble(en, why);
 }
 
-int batch_do(struct engine *en,
-	int (*work)(struct engine *en, struct batch *b, const int64_t *seqs, int n, struct err *e),
-	const int64_t *seqs, int n, struct err *e)
+int batch_do(struct engine *en, batch_work *work, const int64_t *seqs, int n, struct err *e)
 {
 	struct batch b = {.feed = feed_batch_new()};
 	int r = b.feed ? work(en, &b, seqs, n, e) : -ENOMEM;
@@ -266,7 +271,7 @@ int batch_do(struct engine *en,
 	if (r == 0)
 		r = batch_commit(en, &b, e);
 	if (r < 0)
-		journal_rollback(en->journal);
+		batch_undo(en, &b);
 	else
 		release_orders(en, &b);
 	feed_batch_free(b.feed);

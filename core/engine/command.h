@@ -35,7 +35,8 @@ struct command {
 	int64_t created_us;
 	/* 0, or negative errno with the reason in `err`. -ENOENT: no such order or stage. -EALREADY, -EINVAL: the
 	 * order does not stand so. -EEXIST: the key was used for something else. -ERANGE: below the floor.
-	 * -ENOSPC, -EIO, -ENOMEM: nothing can be journaled now. */
+	 * -ENOSPC, -EIO, -ENOMEM: nothing can be journaled now. -ESHUTDOWN: the daemon is stopping.
+	 * -EPROTO, -E2BIG: it cannot be journaled; the order may be damaged. */
 	int result;
 	struct err err;
 };

@@ -30,10 +30,11 @@ static int line_up_timer(struct engine *en, struct live_order *lo, size_t i, enu
 {
 	const struct stage_state *s = &lo->order->stages[i];
 	int64_t wait_ms = (s->due_us - clock_wall_us()) / 1000;
+	int64_t whole_ms = (s->due_us - s->since_us) / 1000;
 
-	/* A clock that was set back while the daemon was down must not stretch a backoff. */
-	if (kind == TIMER_RETRY && wait_ms > 2 * lo->order->pipeline->stages[i].retry.max_ms)
-		wait_ms = 2 * lo->order->pipeline->stages[i].retry.max_ms;
+	/* A clock that was set back meanwhile does not stretch it. */
+	if (wait_ms > whole_ms)
+		wait_ms = whole_ms;
 	return timers_add(
 		&en->timers, (struct timer){.due_ms = clock_mono_ms() + (wait_ms > 0 ? wait_ms : 0),
 				     .order_seq = lo->seq,
@@ -47,7 +48,7 @@ int dispatch_line_up(struct engine *en, struct live_order *lo)
 {
 	for (size_t i = 0; i < lo->order->pipeline->n_stages; i++) {
 		const struct stage_state *s = &lo->order->stages[i];
-		uint32_t mark = s->attempt << 5 | (uint32_t)s->status << 1 | s->undo;
+		uint32_t mark = live_mark(s);
 		int r = 0;
 
 		if (lo->lined_up[i] == mark || (lo->order->out & (uint64_t)1 << i))
@@ -70,7 +71,7 @@ int dispatch_line_up(struct engine *en, struct live_order *lo)
 int dispatch_due(struct engine *en, const struct timer *t)
 {
 	struct live_order *lo;
-	int r = live_get(&en->live, t->order_seq, &lo, NULL);
+	int r = quarantine_get(en, t->order_seq, &lo, NULL);
 
 	if (r == -ENOENT)
 		return 0;
@@ -112,7 +113,7 @@ static int entry_take(struct engine *en, const struct line_entry *entry, struct 
 	struct stage_runtime *rt;
 	struct live_order *lo;
 	struct task *t;
-	int r = live_get(&en->live, entry->order_seq, &lo, NULL);
+	int r = quarantine_get(en, entry->order_seq, &lo, NULL);
 
 	if (r == -ENOENT || (r == 0 && !still_stands(lo->order, entry)))
 		return 0;
@@ -127,6 +128,7 @@ static int entry_take(struct engine *en, const struct line_entry *entry, struct 
 		return r;
 	}
 	lo->order->out |= (uint64_t)1 << entry->stage;
+	lo->order->stages[entry->stage].probe = gate_probe(&rt->gate);
 	atomic_fetch_add_explicit(&rt->n_out, 1, memory_order_relaxed);
 	*ret = t;
 	return 1;
@@ -203,7 +205,7 @@ static bool try_suspect(struct engine *en, const struct line_entry *entry)
 	struct stage_runtime *rt;
 	struct live_order *lo;
 	struct task *t;
-	int r = live_get(&en->live, entry->order_seq, &lo, NULL);
+	int r = quarantine_get(en, entry->order_seq, &lo, NULL);
 
 	if (r < 0 && r != -ENOENT)
 		return false;

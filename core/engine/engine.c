@@ -236,6 +236,7 @@ void engine_free(struct engine *en)
 		live_fini(&en->live);
 	timers_fini(&en->timers);
 	line_fini(&en->suspects);
+	quarantine_fini(&en->quarantine);
 	buf_fini(&en->order_text);
 	buf_fini(&en->results_text);
 	attempts_close(&en->attempts);
@@ -267,6 +268,7 @@ void engine_stats(struct engine *en, struct engine_stats *ret)
 		.commits = load_count(&en->n_commits),
 		.events = load_count(&en->n_events),
 		.commit_us = load_count(&en->commit_us),
+		.set_aside = load_count(&en->n_set_aside),
 	};
 	ret->in_flight = load_count(&en->n_orders[CLASS_OPEN]) + ret->on_hold;
 	ret->accepted = ret->in_flight + ret->completed + ret->failed + ret->cancelled;

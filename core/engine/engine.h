@@ -53,6 +53,7 @@ struct engine_stats {
 	int64_t accepted, completed, failed, cancelled,
 		on_hold;   /* orders since the journal began */
 	int64_t in_flight; /* unfinished orders, on_hold included */
+	int64_t set_aside; /* of these: nobody works on them until the next start, which tries again */
 	int64_t last_seq;
 	int64_t commits, events; /* since start */
 	int64_t commit_us;	 /* of the last commit */

@@ -103,6 +103,7 @@ void gate_out(struct gate *g, size_t n)
 static void open_up(struct gate *g, int64_t now_ms)
 {
 	g->breaker = BREAKER_OPEN;
+	g->n_openings++;
 	g->open_until_ms = now_ms + g->spec->breaker.open_for_ms;
 	for (int64_t i = 0; i < g->spec->breaker.failures; i++)
 		g->failures[i] = NEVER_MS;
@@ -118,10 +119,17 @@ static bool is_too_much(struct gate *g, int64_t now_ms)
 	return oldest != NEVER_MS && now_ms - oldest <= g->spec->breaker.window_ms;
 }
 
-void gate_back(struct gate *g, bool is_trouble, int64_t now_ms)
+uint32_t gate_probe(const struct gate *g)
+{
+	return g->breaker == BREAKER_HALF_OPEN ? g->n_openings : 0;
+}
+
+void gate_back(struct gate *g, uint32_t probe, bool is_trouble, int64_t now_ms)
 {
 	if (!g->spec->breaker.failures || g->breaker == BREAKER_OPEN)
 		return; /* what went out before it opened has nothing to say */
+	if (g->breaker == BREAKER_HALF_OPEN && probe != g->n_openings)
+		return;
 	if (g->breaker == BREAKER_CLOSED) {
 		if (is_trouble && is_too_much(g, now_ms))
 			open_up(g, now_ms);

@@ -17,6 +17,8 @@ static int repeat_order(struct engine *en, struct command *c, int64_t seq, struc
 	if (!lo || !lo->is_dirty) {
 		int r = reader_order(en->reader, seq, seq, &committed, NULL, e);
 
+		if (r == -EPROTO)
+			return c->result = r, c->err = *e, 0;
 		if (r < 0)
 			return r;
 		o = committed;
@@ -120,7 +122,7 @@ int handle_verdict(struct engine *en, struct batch *b, struct task *t, struct er
 	struct decide_env env = engine_env(en);
 	struct event_list list;
 	struct live_order *lo;
-	int r = live_get(&en->live, t->order_seq, &lo, e);
+	int r = quarantine_get(en, t->order_seq, &lo, e);
 
 	if (r == -ENOENT)
 		return 0; /* of an order that this journal does not have */
@@ -135,7 +137,8 @@ int handle_verdict(struct engine *en, struct batch *b, struct task *t, struct er
 		return 0;
 	}
 	if (r < 0)
-		return err_set(e, r, "cannot decide on a verdict: %s", strerror(-r));
+		return err_set(e, r == -EINVAL ? -EPROTO : r, "cannot decide on a verdict: %s",
+			strerror(-r));
 	count_verdict(en, lo->order, list.first);
 	CRASH_POINT("verdict");
 	if (t->undo)
@@ -155,7 +158,7 @@ int handle_timer(struct engine *en, struct batch *b, const struct timer *t, stru
 	CRASH_POINT("timer");
 	if (t->kind == TIMER_RETRY)
 		return dispatch_due(en, t);
-	r = live_get(&en->live, t->order_seq, &lo, e);
+	r = quarantine_get(en, t->order_seq, &lo, e);
 	if (r < 0)
 		return r == -ENOENT ? 0 : r;
 	if (lo->order->stages[t->stage].attempt != t->attempt)

@@ -7,6 +7,7 @@
 #include "engine/engine.h"
 #include "engine/generation.h"
 #include "engine/live.h"
+#include "engine/quarantine.h"
 #include "engine/timers.h"
 #include "journal/journal.h"
 #include "model/decide.h"
@@ -25,6 +26,7 @@ struct engine {
 	struct reader *reader; /* the sequencer's own */
 	struct bus *bus;
 	struct live live;
+	struct quarantine quarantine; /* orders that nobody works on; not in `live` */
 	struct timers timers;
 	struct attempts attempts;
 	struct line suspects;		/* attempts to be tried alone, before anything else */
@@ -51,7 +53,7 @@ struct engine {
 	bool is_trouble_said;	   /* [sequencer] and not yet that it is over */
 
 	/* written by the sequencer, read by any thread */
-	atomic_llong n_orders[ORDER_CLASSES], last_seq, n_commits, n_events, commit_us;
+	atomic_llong n_orders[ORDER_CLASSES], last_seq, n_commits, n_events, commit_us, n_set_aside;
 };
 
 /* Keys of the state that are Stageline's own; which stages are paused is among them. */
@@ -80,17 +82,36 @@ int order_advance(struct engine *en, struct batch *b, struct live_order *lo,
 int batch_commit(struct engine *en, struct batch *b, struct err *e);
 /* After the commit: orders are lined up, commands answered, tasks freed, the feed handed on. */
 void batch_release(struct engine *en, struct batch *b);
-/* Instead of it: nothing has happened, commands are told why, verdicts and timers come again. */
+/* Instead of it: nothing of it has happened, and attempts whose verdicts are in it are out again. */
+void batch_undo(struct engine *en, struct batch *b);
+/* Undoes it; the journal is in trouble: commands are told why, verdicts and timers come again. */
 void batch_abort(struct engine *en, struct batch *b, const struct err *why);
+/* Its commands are answered with the reason. */
+void batch_refuse(struct engine *en, struct batch *b, const struct err *why);
+/* Its verdicts are nobody's any more. */
+void batch_drop_tasks(struct engine *en, struct batch *b);
 void batch_answer(struct engine *en, struct batch *b);
 /* Nothing stood in the way: people are let in again. Only a commit shows that it is over. */
 void batch_clear_trouble(struct engine *en, bool has_written);
+typedef int batch_work(
+	struct engine *en, struct batch *b, const int64_t *seqs, int n, struct err *e);
 /* Has `work` done in a batch of its own, commits and releases it, or rolls it back. Before the thread runs. */
-int batch_do(struct engine *en,
-	int (*work)(struct engine *en, struct batch *b, const int64_t *seqs, int n, struct err *e),
-	const int64_t *seqs, int n, struct err *e);
+int batch_do(struct engine *en, batch_work *work, const int64_t *seqs, int n, struct err *e);
+
+/* quarantine.c: what concerns one order alone stops that one alone */
+/* As live_get(). An order that cannot be read is set aside; one that is set aside is not there: -ENOENT. */
+int quarantine_get(struct engine *en, int64_t seq, struct live_order **ret, struct err *e);
+/* Instead of batch_release(): what fails for one item of the batch alone is found by trying each alone; its
+ * order is set aside, or it is a command and is refused. Anything else aborts the batch. */
+void quarantine_batch(struct engine *en, struct batch *b, const struct err *why);
+/* batch_do(), and when it fails for one of `seqs` alone, its order is set aside and the others are done.
+ * `order_of` gives its order; NULL: they are orders. */
+int quarantine_do(struct engine *en, batch_work *work, const int64_t *seqs, int n,
+	int64_t (*order_of)(struct engine *en, int64_t seq), struct err *e);
 
 /* sequencer.c */
+/* Handles what is in the batch, commits and releases it; or whatever is to happen instead. */
+void batch_try(struct engine *en, struct batch *b);
 void *sequencer_run(void *engine);
 
 /* recover.c: at start */
@@ -130,6 +151,8 @@ bool out_has(struct engine *en, const struct line_entry *entry);
 void out_back(struct engine *en, struct order *o, struct task *t);
 /* It is out again: its verdict could not be journaled and comes once more. */
 void out_again(struct engine *en, struct task *t);
+/* Nobody waits for the order's attempts any more. */
+void out_forget(struct engine *en, struct order *o);
 /* Drops answered entries from the head of the stage's line, or all of them when they are the most. */
 void out_sweep(struct engine *en, struct stage_runtime *rt);
 /* Attempts that are out past their deadline: their verdicts, linked by node. */

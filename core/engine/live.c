@@ -112,6 +112,12 @@ int live_add(struct live *l, struct order *o, struct live_order **ret)
 	return 0;
 }
 
+static void mark_lined_up(struct live_order *lo)
+{
+	for (size_t i = 0; i < lo->order->pipeline->n_stages; i++)
+		lo->lined_up[i] = live_mark(&lo->order->stages[i]);
+}
+
 int live_get(struct live *l, int64_t seq, struct live_order **ret, struct err *e)
 {
 	_cleanup_(order_freep) struct order *o = NULL;
@@ -130,6 +136,8 @@ int live_get(struct live *l, int64_t seq, struct live_order **ret, struct err *e
 		return r;
 	steal_ptr(o);
 	lo->committed_class = order_class_of(lo->order);
+	if (l->has_all)
+		mark_lined_up(lo);
 	*ret = lo;
 	return 0;
 }

@@ -30,11 +30,20 @@ struct live_order {
 	uint32_t lined_up[]; /* per stage: attempt and status that were lined up last */
 };
 
+/* What was lined up of a stage that stands so. */
+static inline uint32_t live_mark(const struct stage_state *s)
+{
+	return s->attempt << 5 | (uint32_t)s->status << 1 | s->undo;
+}
+
 struct live {
 	struct live_order **buckets;
 	size_t n_buckets, n, max;
 	struct live_order *newest, *oldest;
 	struct reader *reader; /* borrowed */
+	/* Every unfinished order has been in memory, and what it waits for is in a line or a timer: one that is
+	 * read again is not lined up again. */
+	bool has_all;
 };
 
 int live_init(struct live *l, size_t max, struct reader *reader);

@@ -99,7 +99,21 @@ void out_back(struct engine *en, struct order *o, struct task *t)
 	if (!g)
 		return;
 	atomic_fetch_sub_explicit(&g->stages[t->stage].n_out, 1, memory_order_relaxed);
-	gate_back(&g->stages[t->stage].gate, is_trouble(t->verdict), clock_mono_ms());
+	gate_back(&g->stages[t->stage].gate, o->stages[t->stage].probe, is_trouble(t->verdict),
+		clock_mono_ms());
+}
+
+void out_forget(struct engine *en, struct order *o)
+{
+	for (size_t i = 0; i < o->pipeline->n_stages; i++) {
+		struct stage_runtime *rt;
+
+		if (!(o->out & (uint64_t)1 << i) || !(rt = engine_runtime(en, o, i)))
+			continue;
+		atomic_fetch_sub_explicit(&rt->n_out, 1, memory_order_relaxed);
+		gate_back(&rt->gate, o->stages[i].probe, false, clock_mono_ms());
+	}
+	o->out = 0;
 }
 
 void out_again(struct engine *en, struct task *t)

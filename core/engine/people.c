@@ -16,11 +16,15 @@ static int find_order(struct engine *en, struct command *c, struct live_order **
 	int r = journal_find_order(en->journal, &c->id, &seq);
 
 	*ret = NULL;
-	if (r == 0)
-		r = live_get(&en->live, seq, ret, e);
 	if (r == -ENOENT)
 		return refuse(c, -ENOENT, "there is no such order");
-	return r;
+	if (r == 0)
+		r = quarantine_get(en, seq, ret, e);
+	if (r != -ENOENT)
+		return r;
+	c->result = err_set(&c->err, -EPROTO, "the order is set aside until the next start: %s",
+		quarantine_reason(&en->quarantine, seq));
+	return 0;
 }
 
 static const char *why_not_open(const struct order *o)

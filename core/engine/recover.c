@@ -5,47 +5,63 @@
 #include "base/mem.h"
 #include "engine/internal.h"
 
-enum { LOAD_STEP = 1000, LOST_STEP = 256 };
+enum { LOAD_STEP = 1000 };
 
-static int lose_one(struct engine *en, struct batch *b, const struct attempt_slot *s, bool suspect,
-	struct err *e)
+/* `slots`: which slots of the file of attempts. */
+static int lose_step(struct engine *en, struct batch *b, const int64_t *slots, int n, struct err *e)
 {
-	struct decide_env env = engine_env(en);
-	struct event_list list;
-	struct live_order *lo;
-	int r = live_get(&en->live, s->order_seq, &lo, e);
-
-	if (r < 0)
-		return r == -ENOENT ? 0 : r; /* its order_created never got to the disk */
-	if (s->stage >= lo->order->pipeline->n_stages ||
-		lo->order->stages[s->stage].undo != s->undo)
-		return 0;
-	event_list_init(&list, &b->feed->arena);
-	r = decide_lost(&env, lo->order, s->stage, s->attempt, suspect, &list);
-	if (r < 0)
-		return r == -EALREADY ? 0 : r;
-	return order_advance(en, b, lo, &list, e);
-}
-
-static int recover_attempts(struct engine *en, struct batch *b, struct err *e)
-{
-	const struct attempt_slot *s;
-	size_t at = 0, n = 0;
-
-	while ((s = attempts_left(&en->attempts, &at))) {
+	for (int i = 0; i < n; i++) {
+		const struct attempt_slot *s = &en->attempts.slots[slots[i]];
+		struct decide_env env = engine_env(en);
+		struct event_list list;
+		struct live_order *lo;
 		bool suspect;
-		int r;
+		int r = quarantine_get(en, s->order_seq, &lo, e);
 
-		if (!attempts_had_begun(&en->attempts, s, &suspect))
-			continue; /* what was handed out but not begun costs no attempt */
-		r = lose_one(en, b, s, suspect, e);
+		if (r == -ENOENT) /* or its order_created never got to the disk */
+			continue;
 		if (r < 0)
 			return r;
-		n++;
+		if (s->stage >= lo->order->pipeline->n_stages ||
+			lo->order->stages[s->stage].undo != s->undo)
+			continue;
+		attempts_had_begun(&en->attempts, s, &suspect);
+		event_list_init(&list, &b->feed->arena);
+		r = decide_lost(&env, lo->order, s->stage, s->attempt, suspect, &list);
+		if (r == -EALREADY)
+			continue;
+		if (r == 0)
+			r = order_advance(en, b, lo, &list, e);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+static int64_t order_of_slot(struct engine *en, int64_t slot)
+{
+	return en->attempts.slots[slot].order_seq;
+}
+
+static int recover_attempts(struct engine *en, struct err *e)
+{
+	_cleanup_(freep) int64_t *slots = malloc(ATTEMPTS_MAX * sizeof *slots);
+	const struct attempt_slot *s;
+	size_t at = 0;
+	int n = 0;
+
+	if (!slots)
+		return err_set(e, -ENOMEM, "no memory to start");
+	while ((s = attempts_left(&en->attempts, &at))) {
+		bool suspect;
+
+		/* What was handed out but not begun costs no attempt. */
+		if (attempts_had_begun(&en->attempts, s, &suspect))
+			slots[n++] = (int64_t)at;
 	}
 	if (n)
-		log_warn("attempts=%zu were under way when the last process died", n);
-	return 0;
+		log_warn("attempts=%d were under way when the last process died", n);
+	return n ? quarantine_do(en, lose_step, slots, n, order_of_slot, e) : 0;
 }
 
 /* After the death of the machine: what the journal queued last may have been out, though no mark of it got to
@@ -90,8 +106,10 @@ static int load_step(struct engine *en, struct batch *b, const int64_t *seqs, in
 {
 	for (int i = 0; i < n; i++) {
 		struct live_order *lo;
-		int r = live_get(&en->live, seqs[i], &lo, e);
+		int r = quarantine_get(en, seqs[i], &lo, e);
 
+		if (r == -ENOENT)
+			continue;
 		if (r == 0)
 			r = lose_unmarked(en, b, lo, e);
 		if (r == 0)
@@ -117,7 +135,7 @@ static int load_unfinished(struct engine *en, struct err *e)
 		got = reader_unfinished(en->reader, after, seqs, LOAD_STEP, e);
 		if (got <= 0)
 			break;
-		r = batch_do(en, load_step, seqs, got, e);
+		r = quarantine_do(en, load_step, seqs, got, NULL, e);
 		if (r < 0)
 			return err_wrap(e, r, "loading unfinished orders");
 		after = seqs[got - 1];
@@ -129,21 +147,16 @@ static int load_unfinished(struct engine *en, struct err *e)
 	return got < 0 ? got : 0;
 }
 
-static int lose_all(struct engine *en, struct batch *b, const int64_t *none, int n, struct err *e)
-{
-	(void)none, (void)n;
-	return recover_attempts(en, b, e);
-}
-
 int recover(struct engine *en, struct err *e)
 {
-	int r = batch_do(en, lose_all, NULL, 0, e);
+	int r = recover_attempts(en, e);
 
 	CRASH_POINT("attempts-lost");
 	if (r < 0)
 		return err_wrap(e, r, "counting the attempts that died with the last process");
 	engine_read_pauses(en);
 	r = load_unfinished(en, e);
+	en->live.has_all = r == 0;
 	/* Only now: a death until here must find again what was not counted yet. */
 	if (r == 0)
 		attempts_clear(&en->attempts, journal_last_seq(en->journal));

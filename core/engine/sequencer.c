@@ -34,22 +34,17 @@ static int batch_handle(struct engine *en, struct batch *b, struct err *e)
 	return r == 0 ? batch_commit(en, b, e) : r;
 }
 
-static void batch_run(struct engine *en, struct batch *b)
+void batch_try(struct engine *en, struct batch *b)
 {
-	struct timer timers[TIMERS_MAX];
 	struct err e = {0};
 	int r;
 
-	b->timers = timers;
-	while (b->n_timers < TIMERS_MAX &&
-		timers_take(&en->timers, clock_mono_ms(), &timers[b->n_timers]))
-		b->n_timers++;
 	b->feed = feed_batch_new();
 	r = b->feed ? batch_handle(en, b, &e) : err_set(&e, -ENOMEM, "no memory for a batch");
 	if (r < 0) {
 		if (!e.code)
 			err_set(&e, r, "%s", strerror(-r));
-		batch_abort(en, b, &e);
+		quarantine_batch(en, b, &e);
 	} else {
 		batch_release(en, b);
 		if (b->is_begun || en->try_again_ms)
@@ -57,6 +52,17 @@ static void batch_run(struct engine *en, struct batch *b)
 	}
 	feed_batch_free(b->feed);
 	b->feed = NULL;
+}
+
+static void batch_run(struct engine *en, struct batch *b)
+{
+	struct timer timers[TIMERS_MAX];
+
+	b->timers = timers;
+	while (b->n_timers < TIMERS_MAX &&
+		timers_take(&en->timers, clock_mono_ms(), &timers[b->n_timers]))
+		b->n_timers++;
+	batch_try(en, b);
 }
 
 static int64_t next_wake(struct engine *en)

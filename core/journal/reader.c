@@ -16,6 +16,7 @@ static const char *const texts[READER_STATEMENTS] = {
 	[READER_END] = "COMMIT",
 	[READER_LAST] = "SELECT seq FROM events ORDER BY seq DESC LIMIT 1",
 	[READER_FIND] = "SELECT seq FROM orders WHERE id = ?1",
+	[READER_ID] = "SELECT id FROM orders WHERE seq = ?1",
 	[READER_ORDER] = "SELECT " ROW_COLUMNS
 			 " FROM events e WHERE e.order_seq = ?1 AND e.seq <= ?2 ORDER BY e.seq",
 	[READER_EVENTS] =
@@ -101,6 +102,20 @@ int reader_find_order(struct reader *r, const struct id *id, int64_t *ret_seq)
 	int n = first_number(s, sql_bind_blob(s, 1, id->bytes, sizeof id->bytes), ret_seq, NULL);
 
 	return n > 0 ? 0 : n < 0 ? n : -ENOENT;
+}
+
+int reader_order_id(struct reader *r, int64_t order_seq, struct id *ret)
+{
+	sqlite3_stmt *s = r->stmts[READER_ID];
+	int n = sql_row(s, sql_bind_int(s, 1, order_seq), NULL);
+	struct str id = n > 0 ? sql_str(s, 0) : (struct str){0};
+	bool is_whole = id.n == sizeof ret->bytes;
+
+	if (is_whole)
+		memcpy(ret->bytes, id.p, id.n);
+	if (n > 0)
+		sqlite3_reset(s);
+	return n < 0 ? n : is_whole ? 0 : -ENOENT;
 }
 
 /* --- folding --- */

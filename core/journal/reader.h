@@ -16,6 +16,8 @@ int reader_begin(struct reader *r, int64_t *ret_last_seq, struct err *e);
 void reader_end(struct reader *r);
 
 int reader_find_order(struct reader *r, const struct id *id, int64_t *ret_seq);
+/* The other way round, whether or not the order can be folded. -ENOENT. */
+int reader_order_id(struct reader *r, int64_t order_seq, struct id *ret);
 
 /* Folds one order up to event `at_seq` (INT64_MAX: all). `events` (may be NULL) gets the events,
  * oldest first, in its arena. Returns owned. -ENOENT; -EPROTO: the events do not fit together. */

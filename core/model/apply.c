@@ -175,6 +175,7 @@ static void on_retrying(
 	move(s, STAGE_RETRYING);
 	s->unsure = true;
 	s->due_us = ev->due_us;
+	s->since_us = ev->time_us;
 	s->attempt++;
 	s->n_used++;
 	replace(&s->error, &k->message);
@@ -234,6 +235,7 @@ static void on_waiting(
 	(void)o, (void)k;
 	move(s, STAGE_WAITING);
 	s->due_us = ev->due_us;
+	s->since_us = ev->time_us;
 }
 
 static void on_signalled(

@@ -32,7 +32,9 @@ struct stage_state {
 	bool suspect;	  /* its code ran when a process died: tried alone first */
 	uint32_t attempt; /* the current one, from 1; 0 before the first */
 	uint32_t n_used;  /* attempts that count against the policy */
+	uint32_t probe;	  /* live only, not folded: the breaker's opening that it probes; 0: none */
 	int64_t due_us;	  /* STAGE_RETRYING, STAGE_WAITING */
+	int64_t since_us; /* likewise: when that was decided, by the same clock */
 	int64_t done_seq; /* event that made it done: the order of undoing */
 	char *error;	  /* last error, owned; may be NULL */
 	char *result;	  /* JSON object, owned; may be NULL */

@@ -81,7 +81,13 @@ void app_submit(struct app *app, struct command *c)
 {
 	app->n_unanswered++;
 	c->owner = app;
-	engine_submit(app->engine, c);
+	if (!app->is_draining) {
+		engine_submit(app->engine, c);
+		return;
+	}
+	/* The sequencer may have ended. Answered from the loop, as the others are. */
+	c->result = err_set(&c->err, -ESHUTDOWN, "Stageline is stopping");
+	queue_push(&app->answers, &c->node);
 }
 
 void app_drain(struct app *app)

@@ -10,6 +10,7 @@ struct app_limits {
 	struct http_limits http;
 	int64_t unanswered; /* commands that wait for their commit: 503 above */
 	int64_t json_depth;
+	int64_t bulk; /* dead letters that one filter takes */
 };
 
 struct live_room;
@@ -46,7 +47,8 @@ int app_create(struct event_base *base, const struct app_options *options, struc
 	struct err *e);
 int app_start(
 	struct app *app, struct engine *engine, const struct app_options *options, struct err *e);
-/* Sends a command to the engine; its on_answer is called on the net loop. */
+/* Sends a command to the engine; its on_answer is called on the net loop, later. While the app is draining the
+ * answer is -ESHUTDOWN. */
 void app_submit(struct app *app, struct command *c);
 /* Nothing new is accepted; watchers are told to come back. */
 void app_drain(struct app *app);

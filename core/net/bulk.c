@@ -25,7 +25,7 @@ struct bulk {
 	double tokens;
 	int64_t refilled_ms;
 	struct event *tick;
-	bool is_closed;
+	bool is_closed, is_capped;
 };
 
 static bool is_finished(const struct bulk *b)
@@ -58,6 +58,8 @@ static void write_numbers(struct json_writer *w, const struct bulk *b)
 		json_key(w, numbers[i].name);
 		json_int(w, (int64_t)numbers[i].value);
 	}
+	json_key(w, "capped");
+	json_bool(w, b->is_capped);
 	json_key(w, "finished");
 	json_bool(w, is_finished(b));
 }
@@ -181,7 +183,7 @@ static void forget_old(struct app *app)
 
 void bulk_start(struct app *app, struct http_request *req, struct bulk_order *o)
 {
-	struct bulk *b = calloc(1, sizeof *b);
+	struct bulk *b = app->is_draining ? NULL : calloc(1, sizeof *b);
 
 	if (b)
 		b->tick = event_new(app->base, -1, 0, on_tick, b);
@@ -189,7 +191,7 @@ void bulk_start(struct app *app, struct http_request *req, struct bulk_order *o)
 		free(b);
 		free(steal_ptr(o->reason));
 		free(steal_ptr(o->ids));
-		http_problem(req, 503, "no memory");
+		http_problem(req, 503, app->is_draining ? "Stageline is stopping" : "no memory");
 		return;
 	}
 	b->app = app;
@@ -199,6 +201,7 @@ void bulk_start(struct app *app, struct http_request *req, struct bulk_order *o)
 	b->reason = steal_ptr(o->reason);
 	b->ids = steal_ptr(o->ids);
 	b->n = o->n;
+	b->is_capped = o->is_capped;
 	b->rate = o->rate;
 	b->tokens = o->rate ? 1 : 0;
 	b->refilled_ms = clock_mono_ms();

@@ -3,7 +3,7 @@
 
 #include "net/app.h"
 
-enum { BULK_MAX = 100000, BULK_KEPT = 20, BULK_OUT_MAX = 256 };
+enum { BULK_KEPT = 20, BULK_OUT_MAX = 256 };
 
 struct bulk_order {
 	const char *action; /* "retry", "skip", "discard"; static */
@@ -11,6 +11,7 @@ struct bulk_order {
 	int64_t rate;	    /* orders per second; 0: as fast as they are decided */
 	struct id *ids;	    /* taken */
 	size_t n;
+	bool is_capped; /* the filter matched more than one job may take; the newest are in it */
 };
 
 /* Starts the job. With a rate, or when it is large, the request is answered 202 with the job's number, else when

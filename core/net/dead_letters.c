@@ -219,6 +219,9 @@ static void run_match(struct read_job *job, struct reader *r)
 
 	if (n < 0)
 		b->result = n;
+	/* One more than may be taken was asked for, to know whether there are more. */
+	b->order.is_capped = b->order.n == b->filter.limit;
+	b->order.n -= b->order.is_capped;
 }
 
 static void answer_dry(struct bulk_job *b)
@@ -233,6 +236,8 @@ static void answer_dry(struct bulk_job *b)
 	json_text(&w, b->order.action);
 	json_key(&w, "matched");
 	json_int(&w, (int64_t)b->order.n);
+	json_key(&w, "capped");
+	json_bool(&w, b->order.is_capped);
 	json_key(&w, "ids");
 	json_open(&w, '[');
 	for (size_t i = 0; i < b->order.n && i < SHOWN_MAX; i++)
@@ -297,7 +302,7 @@ static bool take_filter(struct http_request *req, const cJSON *filter, struct bu
 			return false;
 		}
 	}
-	b->filter.limit = BULK_MAX;
+	b->filter.limit = (size_t)b->app->limits.bulk + 1;
 	if (keep(json_member(filter, "stage"), b->stage, sizeof b->stage, &b->filter.stage) &&
 		keep(json_member(filter, "error"), b->error, sizeof b->error, &b->filter.error))
 		return true;

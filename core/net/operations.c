@@ -43,12 +43,13 @@ void route_stats(void *arg, struct http_request *req)
 	write_numbers(&w,
 		(struct number[]){{"accepted", s.accepted}, {"completed", s.completed},
 			{"failed", s.failed}, {"cancelled", s.cancelled}, {"on_hold", s.on_hold},
-			{"in_flight", s.in_flight}, {"unanswered", app->n_unanswered},
-			{"last_seq", s.last_seq}, {"events_since_start", s.events},
-			{"commits_since_start", s.commits}, {"last_commit_us", s.commit_us},
+			{"in_flight", s.in_flight}, {"set_aside", s.set_aside},
+			{"unanswered", app->n_unanswered}, {"last_seq", s.last_seq},
+			{"events_since_start", s.events}, {"commits_since_start", s.commits},
+			{"last_commit_us", s.commit_us},
 			{"connections", (int64_t)http_connections(app->http)},
 			{"watchers", live_watchers(app->live)}},
-		13);
+		14);
 	json_close(&w, '}');
 	http_reply_json(req, 200, &body);
 }
@@ -79,6 +80,8 @@ void route_health(void *arg, struct http_request *req)
 	json_text(&w, "connected"); /* the memory bus cannot be otherwise */
 	json_key(&w, "active_orders");
 	json_int(&w, s.in_flight);
+	json_key(&w, "set_aside");
+	json_int(&w, s.set_aside);
 	if (trouble) {
 		json_key(&w, "detail");
 		json_text(&w, trouble);

@@ -25,10 +25,6 @@ static bool is_refused(struct app *app, struct http_request *req)
 {
 	struct err why;
 
-	if (app->is_draining) {
-		http_problem(req, 503, "Stageline is stopping; the order was not accepted");
-		return true;
-	}
 	if (!engine_is_accepting(app->engine, &why)) {
 		http_add_header(req, "Retry-After", "5");
 		http_problem(req, 503, "no order can be accepted now: %s", err_text(&why));

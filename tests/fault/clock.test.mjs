@@ -4,7 +4,8 @@ import test from 'node:test';
 import { faultControl, result } from '../lib/faults.mjs';
 import { checkFile, checkOrders } from '../lib/oracle.mjs';
 import { allFinished, allOrders, look, order, place } from '../lib/orders.mjs';
-import { fastPipeline, plenty } from '../lib/pipeline.mjs';
+import { fastPipeline, hostFile, plenty } from '../lib/pipeline.mjs';
+import { placeScripted, send, stageIs, startScripted, types, when } from '../lib/scripted.mjs';
 import { startStageline } from '../lib/stageline.mjs';
 
 const HOUR = 3600;
@@ -53,3 +54,33 @@ for (const [name, seconds] of Object.entries(jumps))
       assert.equal(await s.stop(), 0);
       result(11, `${name}${isRestarted ? ' while down' : ''}`, { orders, 'ms until all had ended': ms, events: checkFile(s) });
     });
+
+for (const letter of ['W', 'R'])
+  test(`11_a_clock_set_back_while_it_is_down_does_not_stretch_${letter === 'W' ? 'a_deadline' : 'a_delay'}`, { timeout: 60_000 }, async () => {
+    const faults = faultControl();
+    const s = await startScripted({ one: { retry: { attempts: 3, backoff: '1ms', max: '1ms' } } }, { env: faults.env });
+    const id = await placeScripted(s, { one: `${letter}d` });
+    await when(s, id, 'due later', ({ order: o }) => o.stages[0].due_at);
+    await s.kill();
+    faults.setWallAhead(-HOUR);
+    await s.restart();
+    await when(s, id, 'completed', ({ order: o }) => o.status === 'completed', 5000);
+    assert.equal(await s.stop(), 0);
+  });
+
+test('11_a_jump_forward_does_not_fire_a_retry_of_an_order_that_was_out_of_memory', { timeout: 60_000 }, async () => {
+  const faults = faultControl();
+  const s = await startScripted({ slow: { retry: { attempts: 3, backoff: '2s', jitter: 0, max: '2s' } }, asks: { after: [] }, end: { after: ['slow', 'asks'] } },
+    { env: faults.env, config: hostFile('limits: {orders_in_memory: 1}\n') });
+  const id = await placeScripted(s, { slow: 'rd', asks: 'w' });
+  const before = performance.now();
+  await stageIs(s, id, 'slow', 'retrying');
+  await stageIs(s, id, 'asks', 'waiting');
+  for (let i = 0; i < 3; i++)
+    await stageIs(s, await placeScripted(s, { slow: 'w', asks: 'w' }), 'asks', 'waiting');
+  faults.setWallAhead(HOUR);
+  assert.equal((await send(s, `/orders/${id}/signals/asks`, {})).status, 200);
+  const whole = await when(s, id, 'completed', ({ order: o }) => o.status === 'completed');
+  assert.ok(performance.now() - before > 1900, types(whole).join());
+  assert.equal(await s.stop(), 0);
+});

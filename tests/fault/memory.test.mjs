@@ -10,8 +10,8 @@ import { seeded } from '../lib/random.mjs';
 import { until } from '../lib/until.mjs';
 import { serveArgs, runStageline, startStageline, temporaryFolder } from '../lib/stageline.mjs';
 
-const failures = size(60, 5000);
-const starts = size(40, 2000);
+const failures = size(140, 5000);
+const starts = size(60, 2000);
 const pipeline = fastPipeline({ latency: '0ms', stock: plenty,
   defaults: { retry: { attempts: 1000, backoff: '1ms', max: '5ms' } } });
 

@@ -7,14 +7,17 @@
 struct story {
 	struct id id;
 	int64_t seq;
-	int n_created, n_ends, n_done[STAGES_MAX], n_undone[STAGES_MAX];
-	bool is_over; /* its last event was terminal */
+	int n_created, n_ends, n_cancels, n_done[STAGES_MAX], n_undone[STAGES_MAX];
+	int n_skipped[STAGES_MAX], n_undo_skipped[STAGES_MAX]; /* by an operator */
+	bool is_over;					       /* its last event was terminal */
 };
 
 struct stories {
 	struct story list[ORDERS_MAX * 2];
 	size_t n;
 	int64_t taken, done, undone; /* of all orders: what the ledgers must say */
+	int64_t adjusted;	     /* by operators */
+	int n_of[ASKED_MAX];	     /* events of what was asked, by its number */
 };
 
 static struct story *story_of(struct world *w, struct stories *all, const struct event *ev)
@@ -51,12 +54,40 @@ static void check_attempt(struct world *w, const struct event *ev, size_t stage)
 			(long long)ev->seq, ev->attempt);
 }
 
+/* The number of what people asked for, which the event came of; -1: of nothing. */
+static int asked_number(const struct event *ev)
+{
+	bool is_signal = ev->kind == EVENT_STAGE_SIGNALLED;
+	struct str text = is_signal ? ev->metadata : ev->reason;
+	const char *fmt = is_signal ? "{\"answer\":%d}" : "p-%d";
+	char want[48];
+
+	for (int i = 0; text.n && i < ASKED_MAX; i++) {
+		snprintf(want, sizeof want, fmt, i);
+		if (str_is(text, want))
+			return i;
+	}
+	return -1;
+}
+
+static void count_release(struct story *s, const struct pipeline *p, const struct event *ev)
+{
+	int stage = pipeline_find(p, ev->stage);
+
+	if (ev->kind == EVENT_STAGE_RELEASED && stage >= 0 && str_is(ev->action, "skip"))
+		(ev->undo ? s->n_undo_skipped : s->n_skipped)[stage]++;
+}
+
 static void read_event(struct world *w, struct stories *all, const struct event *ev)
 {
 	const struct pipeline *p = engine_pipeline(w->engine);
+	int stage, number = asked_number(ev);
 	struct story *s;
-	int stage;
 
+	if (number >= 0)
+		all->n_of[number]++;
+	if (number >= 0 && ev->kind == EVENT_STATE_ADJUSTED)
+		all->adjusted += ev->effects[0].delta;
 	if (!ev->order_seq)
 		return;
 	s = story_of(w, all, ev);
@@ -65,6 +96,8 @@ static void read_event(struct world *w, struct stories *all, const struct event 
 	s->n_created += ev->kind == EVENT_ORDER_CREATED;
 	s->is_over = event_kind_info(ev->kind)->is_terminal;
 	s->n_ends += s->is_over;
+	s->n_cancels += ev->kind == EVENT_CANCEL_REQUESTED;
+	count_release(s, p, ev);
 	if (ev->kind != EVENT_STAGE_DONE && ev->kind != EVENT_STAGE_UNDONE &&
 		ev->kind != EVENT_STAGE_RETRYING && ev->kind != EVENT_STAGE_FAILED)
 		return;
@@ -101,15 +134,18 @@ static void check_stage(struct world *w, const struct story *s, const struct ord
 	if (s->n_done[i] > 1 || s->n_undone[i] > 1)
 		world_fail(w, "order %lld: %s happened %d times and was undone %d times", seq,
 			spec->name, s->n_done[i], s->n_undone[i]);
-	if (o->phase == ORDER_COMPLETED && (s->n_done[i] != 1 || s->n_undone[i] != 0))
+	if (o->phase == ORDER_COMPLETED &&
+		(s->n_done[i] + s->n_skipped[i] != 1 || s->n_undone[i] != 0))
 		world_fail(w, "order %lld is completed without %s", seq, spec->name);
-	if (o->phase == ORDER_COMPLETED && !out->is_done)
+	if (o->phase == ORDER_COMPLETED && s->n_done[i] && !out->is_done)
 		world_fail(w, "order %lld: %s is done, but nobody did it", seq, spec->name);
 	if (!order_is_terminal(o) || o->phase == ORDER_COMPLETED || !spec->undo_event)
 		return;
+	if (s->n_undo_skipped[i]) /* an operator took it upon himself */
+		return;
 	if (s->n_done[i] > s->n_undone[i])
 		world_fail(w, "order %lld failed and %s was not undone", seq, spec->name);
-	if (out->is_done && !out->is_undone && strcmp(spec->name, "stock") != 0)
+	if (out->is_done && !out->is_undone && !s->n_skipped[i] && strcmp(spec->name, "stock") != 0)
 		world_fail(w, "order %lld failed and %s stands outside", seq, spec->name);
 }
 
@@ -125,8 +161,38 @@ static void check_story(struct world *w, const struct story *s)
 			(long long)s->seq, s->n_created, s->n_ends);
 	if (!order_is_terminal(o) && !order_is_on_hold(o))
 		world_fail(w, "order %lld neither ended nor is on hold", (long long)s->seq);
+	if ((o->phase == ORDER_CANCELLED && s->n_cancels != 1) ||
+		(o->phase == ORDER_COMPLETED && s->n_cancels) || s->n_cancels > 1)
+		world_fail(w, "order %lld is %s and was cancelled %d times", (long long)s->seq,
+			order_status(o), s->n_cancels);
 	for (size_t i = 0; i < o->pipeline->n_stages; i++)
 		check_stage(w, s, o, i);
+}
+
+/* Who repeats a signal with its key hears what he heard before. */
+static bool is_granted(const struct world *w, int number)
+{
+	for (size_t i = 0; i < w->n_asked; i++)
+		if (w->asked[i].number == number && w->asked[i].is_yes)
+			return true;
+	return false;
+}
+
+/* What was granted is in the journal once, what was refused is not. */
+static void check_asked(struct world *w, const struct stories *all, const struct asked *a)
+{
+	int n = all->n_of[a->number];
+	bool may_repeat = a->kind == COMMAND_RELEASE; /* one event for each stage that is held */
+
+	if (a->is_yes && (n == 0 || (n > 1 && !may_repeat)))
+		world_fail(w, "command %d of kind %d was granted and is %d times in the journal",
+			a->number, a->kind, n);
+	if (a->is_no && (n || is_granted(w, a->number)))
+		world_fail(w, "command %d of kind %d was refused and is in the journal", a->number,
+			a->kind);
+	if (n > 1 && !may_repeat)
+		world_fail(w, "command %d of kind %d is %d times in the journal", a->number,
+			a->kind, n);
 }
 
 static void check_accepted(struct world *w, const struct stories *all, const struct placed *p)
@@ -171,10 +237,14 @@ void world_check(struct world *w)
 		check_story(w, &all.list[i]);
 	for (size_t i = 0; i < w->n_placed; i++)
 		check_accepted(w, &all, &w->placed[i]);
+	for (size_t i = 0; i < w->n_asked; i++)
+		check_asked(w, &all, &w->asked[i]);
 	engine_stats(w->engine, &stats);
+	if (stats.set_aside)
+		world_fail(w, "an order is set aside");
 	if (stats.accepted != (int64_t)all.n)
 		world_fail(w, "%zu orders, but %lld are counted", all.n, (long long)stats.accepted);
-	check_number(w, "stock/A", STOCK - all.taken);
+	check_number(w, "stock/A", STOCK + all.adjusted - all.taken);
 	check_number(w, "ledger/done", all.done);
 	check_number(w, "ledger/undone", all.undone);
 	check_file(w);

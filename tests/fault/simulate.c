@@ -1,6 +1,8 @@
 /* Deterministic simulation: the real engine in a played world, many short runs, each from one seed.
  *
- *   simulate FIRST N [FOLDER]     runs seeds FIRST to FIRST+N-1
+ *   simulate FIRST N [VERBOSE]     runs seeds FIRST to FIRST+N-1
+ *   simulate FIRST N --disk        the same with one fault alone: one operation of the disk fails
+ *   simulate FIRST N --alone       without people and with memory enough, as once
  *
  * Prints what happened in sum; the first broken promise ends it with its seed. */
 #include <signal.h>
@@ -10,6 +12,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "fault_vfs.h"
 #include "world.h"
 
 static volatile unsigned long long current_seed;
@@ -91,14 +94,19 @@ static const struct {
 	{3, fill_disk},
 	{6, free_disk},
 	{2, world_break_disk},
+	{25, world_ask},
+	{2, world_want_memory},
 };
+
+/* Seeds that were found before there were people are kept without them. */
+static size_t n_actions = ARRAY_LEN(actions);
 
 static void act(struct world *w)
 {
 	uint64_t total = 0, at;
 	size_t i = 0;
 
-	for (size_t k = 0; k < ARRAY_LEN(actions); k++)
+	for (size_t k = 0; k < n_actions; k++)
 		total += actions[k].weight;
 	for (at = world_below(w, total); at >= actions[i].weight; i++)
 		at -= actions[i].weight;
@@ -108,13 +116,27 @@ static void act(struct world *w)
 }
 
 struct sum {
-	long long orders, steps, lives, faults, events;
+	long long orders, steps, lives, faults, events, asked, granted;
 };
+
+static void add_to(struct sum *sum, struct world *w)
+{
+	struct engine_stats stats;
+
+	engine_stats(w->engine, &stats);
+	sum->orders += (long long)stats.accepted;
+	sum->events += (long long)stats.last_seq;
+	sum->steps += w->n_steps;
+	sum->lives += w->n_lives;
+	sum->faults += w->n_faults;
+	sum->asked += (long long)w->n_asked;
+	for (size_t i = 0; i < w->n_asked; i++)
+		sum->granted += w->asked[i].is_yes;
+}
 
 static void run(uint64_t seed, const char *folder, struct sum *sum)
 {
 	struct world w;
-	struct engine_stats stats;
 
 	current_seed = seed;
 	world_init(&w, seed, folder);
@@ -122,12 +144,38 @@ static void run(uint64_t seed, const char *folder, struct sum *sum)
 		act(&w);
 	world_drain(&w);
 	world_check(&w);
-	engine_stats(w.engine, &stats);
-	sum->orders += (long long)stats.accepted;
-	sum->events += (long long)stats.last_seq;
-	sum->steps += w.n_steps;
-	sum->lives += w.n_lives;
-	sum->faults += w.n_faults;
+	add_to(sum, &w);
+	world_fini(&w);
+}
+
+/* Work without anything going wrong but the disk. */
+static void work_on(struct world *w, int n)
+{
+	static void (*const acts[])(struct world *) = {
+		world_place, world_step, deliver_early, let_time_pass};
+
+	while (n--)
+		acts[world_below(w, ARRAY_LEN(acts))](w);
+}
+
+/* One operation fails, once or from then on; afterwards the process is killed and starts on a sound disk. */
+static void run_disk(uint64_t seed, const char *folder, struct sum *sum)
+{
+	static const unsigned ops[] = {FAULT_READ, FAULT_WRITE, FAULT_SYNC, FAULT_TRUNCATE};
+	struct fault_plan plan = {.ops = ops[seed % ARRAY_LEN(ops)], .is_sticky = seed / 4 % 2};
+	struct world w;
+
+	current_seed = seed;
+	world_init(&w, seed, folder);
+	work_on(&w, 20);
+	plan.nth = 1 + (int)world_below(&w, plan.ops == FAULT_WRITE ? 40 : 8);
+	fault_vfs_plan(&plan);
+	work_on(&w, 60);
+	w.n_faults = fault_vfs_hits() > 0;
+	world_die(&w, world_below(&w, 2));
+	world_drain(&w);
+	world_check(&w);
+	add_to(sum, &w);
 	world_fini(&w);
 }
 
@@ -136,19 +184,22 @@ int main(int argc, char **argv)
 	char folder[] = "/dev/shm/stageline-simulate-XXXXXX";
 	uint64_t first = argc > 1 ? strtoull(argv[1], NULL, 10) : 1;
 	uint64_t n = argc > 2 ? strtoull(argv[2], NULL, 10) : 200;
+	bool is_disk = argc > 3 && strcmp(argv[3], "--disk") == 0;
+	bool is_alone = argc > 3 && strcmp(argv[3], "--alone") == 0;
 	struct sum sum = {0};
 
 	signal(SIGABRT, on_death);
 	signal(SIGSEGV, on_death);
-	log_set_level(argc > 3 ? LOG_DEBUG : LOG_ERROR - 1);
+	n_actions -= is_alone ? 2 : 0;
+	log_set_level(argc > 3 && !is_disk && !is_alone ? LOG_DEBUG : LOG_ERROR - 1);
 	if (!mkdtemp(folder))
 		return 2;
 	for (uint64_t seed = first; seed < first + n; seed++)
-		run(seed, folder, &sum);
+		(is_disk ? run_disk : run)(seed, folder, &sum);
 	rmdir(folder);
 	printf("%llu seeds from %llu: %lld orders, %lld events, %lld turns, %lld lives of the "
-	       "process, %lld faults\n",
+	       "process, %lld faults, %lld commands of people, %lld granted\n",
 		(unsigned long long)n, (unsigned long long)first, sum.orders, sum.events, sum.steps,
-		sum.lives, sum.faults);
+		sum.lives, sum.faults, sum.asked, sum.granted);
 	return 0;
 }

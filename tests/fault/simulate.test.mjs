@@ -1,35 +1,21 @@
 // The engine in a played world (18), and every verdict several times (10): two programs that need no daemon.
-import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
-import { join } from 'node:path';
 import test from 'node:test';
-import { result, size } from '../lib/faults.mjs';
+import { result, runProgram, size } from '../lib/faults.mjs';
 import { seeded } from '../lib/random.mjs';
-import { build } from '../lib/stageline.mjs';
 
 const seeds = size(200, 100_000);
 const tasks = size(10_000, 1_000_000);
 const parts = size(1, 2); // processes at once
-
-async function run(name, ...args) {
-  const child = spawn(join(build, 'tests/fault', name), args.map(String), { stdio: ['ignore', 'pipe', 'pipe'] });
-  let out = '';
-  child.stdout.setEncoding('utf8').on('data', (chunk) => { out += chunk; });
-  child.stderr.setEncoding('utf8').on('data', (chunk) => { out += chunk; });
-  const code = await new Promise((done) => { child.on('close', done); });
-  assert.equal(code, 0, out);
-  return out.trim();
-}
 
 test(`18_${seeds}_simulated_runs_keep_every_promise`, { timeout: 60_000 + seeds * 100 }, async () => {
   const random = seeded('simulate');
   const first = process.env.SEED ? random.seed : random.seed >>> 0;
   const n = process.env.SEED ? 1 : seeds / parts;
   const outputs = await Promise.all(Array.from({ length: process.env.SEED ? 1 : parts },
-    (_, i) => run('simulate', first + i * n, n)));
+    (_, i) => runProgram('simulate', first + i * n, n)));
   const sums = {};
   for (const line of outputs)
-    for (const [, count, word] of line.matchAll(/(\d+) (orders|events|turns|lives|faults)/g))
+    for (const [, count, word] of line.matchAll(/(\d+) (orders|events|turns|lives|faults|commands|granted)/g))
       sums[word] = (sums[word] ?? 0) + Number(count);
   result(18, 'simulation', { seeds: n * outputs.length, ...sums, 'first seed': first });
 });
@@ -37,11 +23,11 @@ test(`18_${seeds}_simulated_runs_keep_every_promise`, { timeout: 60_000 + seeds 
 // 386: a repeated verdict in a batch that found no room left its finished stage marked as out.
 test('18_seeds_that_once_broke_a_promise_keep_it', async () => {
   for (const seed of [386])
-    await run('simulate', seed, 1);
+    await runProgram('simulate', seed, 1, '--alone');
 });
 
 test(`10_${tasks}_tasks_with_verdicts_repeated_and_reordered_have_one_effect_each`, { timeout: 120_000 + tasks }, async () => {
   const random = seeded('duplicates');
-  const [, n, verdicts, orders] = /(\d+) tasks, (\d+) verdicts of (\d+) orders/.exec(await run('duplicates', tasks, random.seed));
+  const [, n, verdicts, orders] = /(\d+) tasks, (\d+) verdicts of (\d+) orders/.exec(await runProgram('duplicates', tasks, random.seed));
   result(10, 'verdicts 1 to 5 times, reordered', { tasks: n, verdicts, orders, seed: random.seed });
 });

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "alloc_fault.h"
 #include "base/mem.h"
 #include "fault_vfs.h"
 
@@ -218,9 +219,12 @@ static void on_tasks(void *arg, struct task *first)
 {
 	struct world *w = arg;
 
+	alloc_fault_end(); /* the world has memory */
 	while (first) {
 		struct task *next = (struct task *)first->node.next;
 
+		if (w->is_paused[first->stage])
+			world_fail(w, "an attempt of a paused stage went out");
 		if (w->is_dying) {
 			task_free(first);
 		} else {
@@ -286,8 +290,10 @@ static void on_answers(void *arg, struct command *first)
 		if (i == w->n_commands)
 			world_fail(w, "an answer to nothing");
 		w->commands[i] = w->commands[--w->n_commands];
-		if (!w->is_dying)
+		if (!w->is_dying && first->kind == COMMAND_PLACE)
 			check_answer(w, first->context, first);
+		else if (!w->is_dying)
+			world_heard(w, first->context, first);
 		command_free(first);
 		first = next;
 	}
@@ -342,6 +348,11 @@ void world_place(struct world *w)
 		world_fail(w, "no memory");
 	c->body = str_dup(str_of(p->body));
 	c->key = *p->key ? str_dup(str_of(p->key)) : NULL;
+	world_send(w, c);
+}
+
+void world_send(struct world *w, struct command *c)
+{
 	w->commands[w->n_commands++] = c;
 	engine_submit(w->engine, c);
 }
@@ -376,6 +387,7 @@ static void forget_everything(struct world *w)
 		task_free(w->pending[--w->n_pending].task);
 	while (w->n_commands)
 		command_free(w->commands[--w->n_commands]);
+	world_forget_asking(w);
 	pipeline_set_fini(&w->set);
 	w->set = (struct pipeline_set){0};
 }
@@ -454,6 +466,18 @@ void world_break_disk(struct world *w)
 	fault_vfs_plan(&plan);
 }
 
+void world_want_memory(struct world *w)
+{
+	w->n_faults++;
+	w->has_trouble = true; /* what could not be queued waits for the next start */
+	if (world_below(w, 2))
+		alloc_fault_at(1 + world_below(w, 400));
+	else
+		alloc_fault_from(1 + world_below(w, 400));
+	world_step(w);
+	alloc_fault_end();
+}
+
 /* --- life --- */
 
 void world_step(struct world *w)
@@ -494,8 +518,11 @@ void world_drain(struct world *w)
 	if (w->has_trouble)
 		world_die(w, false);
 	w->is_draining = true;
+	world_resume_all(w);
 	for (world_step(w); !is_idle(w); world_step(w)) {
-		pass_until_something(w);
+		world_resume_all(w);
+		if (!w->n_commands)
+			pass_until_something(w);
 		world_deliver(w, false);
 		if (w->n_steps > end)
 			world_fail(w, "orders go round and round");

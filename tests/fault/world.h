@@ -11,6 +11,7 @@ enum {
 	TASKS_MAX = 512,   /* with workers, copies included */
 	STAGES_MAX = 6,
 	STOCK = 12,
+	ASKED_MAX = 128, /* commands of people in one run */
 };
 
 /* One order as the client knows it. */
@@ -36,6 +37,16 @@ struct outside {
 	uint32_t n_handed_out[2]; /* attempts of run and undo that a worker got */
 };
 
+/* One thing that people asked for. Its number is in the reason, or in a signal's body. */
+struct asked {
+	enum command_kind kind;
+	struct id order;
+	size_t stage; /* that is paused or resumed */
+	int number;   /* the same again: a signal that is repeated with its key */
+	bool is_yes;  /* the answer */
+	bool is_no;   /* not for want of disk or memory: nothing happened */
+};
+
 struct world {
 	uint64_t seed, random;
 	int64_t mono_us, wall_ahead_us;
@@ -45,7 +56,12 @@ struct world {
 	struct engine *engine;
 	bool is_dying;	  /* nothing that the engine says gets out any more */
 	bool is_draining; /* verdicts are good from now on */
-	bool has_trouble; /* an operation of the disk failed for good */
+	bool has_trouble; /* an operation of the disk or an allocation failed for good */
+	struct asked asked[ASKED_MAX];
+	size_t n_asked;
+	bool is_paused[STAGES_MAX]; /* the answer to a pause was yes, and nobody asked to resume */
+	bool may_be_paused[STAGES_MAX]; /* somebody asked for a pause since it was last resumed */
+	bool is_resuming[STAGES_MAX];	/* somebody waits for the answer */
 	struct placed placed[ORDERS_MAX];
 	size_t n_placed;
 	struct command *commands[COMMANDS_MAX];
@@ -69,6 +85,15 @@ uint64_t world_below(struct world *w, uint64_t n);
 
 /* Places a new order, or an earlier one once more with its key. */
 void world_place(struct world *w);
+/* people.c: somebody cancels, releases, answers, pauses, resumes or adjusts. */
+void world_ask(struct world *w);
+/* Asks to resume every stage that may be paused. */
+void world_resume_all(struct world *w);
+void world_heard(struct world *w, struct asked *a, const struct command *c);
+/* Nobody will hear the answers that are on their way. */
+void world_forget_asking(struct world *w);
+/* Sends it: its answer will be looked for. Takes it. */
+void world_send(struct world *w, struct command *c);
 /* One turn of the engine at the present moment. */
 void world_step(struct world *w);
 /* Hands back what is due; with `is_impatient` one that is not due yet, too. */
@@ -82,6 +107,8 @@ void world_die_within(struct world *w);
 /* Writes find no room for a while; or one operation fails for good. */
 void world_fill_disk(struct world *w, bool is_full);
 void world_break_disk(struct world *w);
+/* One turn in which an allocation fails. */
+void world_want_memory(struct world *w);
 
 /* Faults end; everything goes on until nothing is left to do. */
 void world_drain(struct world *w);

@@ -2,7 +2,9 @@
 import assert from 'node:assert/strict';
 import test, { after, beforeEach } from 'node:test';
 import { finished, getJson, look, order } from '../lib/orders.mjs';
+import { hostFile } from '../lib/pipeline.mjs';
 import { ofType, onHold, placeScripted, send, startScripted, types } from '../lib/scripted.mjs';
+import { runStageline } from '../lib/stageline.mjs';
 import { until } from '../lib/until.mjs';
 
 let s = null;
@@ -128,6 +130,21 @@ test('a_filter_releases_what_it_matches_and_nothing_else', async () => {
     assert.equal((await finished(s, id)).order.status, 'completed');
   assert.deepEqual(await ids(), later.reverse());
   assert.equal((await act('skip', { filter: {} })).body.done, 2, 'an empty filter is all');
+});
+
+test('a_filter_that_matches_more_than_one_call_takes_says_so', async () => {
+  await s.stop();
+  s = await startScripted({ one: {}, two: {}, three: {} }, { config: hostFile('limits: {bulk: 2}\n') });
+  const placed = (await held(3)).reverse();
+  const dry = (await act('skip', { filter: {}, dry_run: true })).body;
+  assert.deepEqual([dry.matched, dry.capped, dry.ids], [2, true, placed.slice(0, 2)]);
+  const { out, err } = await runStageline(['dead-letters', 'skip', '--url', s.url, '--all', '--dry-run', '--reason', 'x']);
+  assert.match(err, /More match/, out);
+  const first = (await act('skip', { filter: {} })).body;
+  assert.deepEqual([first.matched, first.done, first.capped], [2, 2, true]);
+  assert.equal((await getJson(s, `/dead-letters/jobs/${first.job}`)).capped, true);
+  const second = (await act('skip', { filter: {} })).body;
+  assert.deepEqual([second.matched, second.done, second.capped], [1, 1, false]);
 });
 
 test('a_dry_run_changes_nothing', async () => {

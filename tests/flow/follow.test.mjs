@@ -7,6 +7,7 @@ import test from 'node:test';
 import WebSocket from 'ws';
 import { allFinished, finished, getJson, order, place } from '../lib/orders.mjs';
 import { fastPipeline, hostFile, plenty } from '../lib/pipeline.mjs';
+import { placeScripted, startScripted } from '../lib/scripted.mjs';
 import { startStageline } from '../lib/stageline.mjs';
 import { until } from '../lib/until.mjs';
 
@@ -54,6 +55,40 @@ test('a_slow_reader_gets_a_long_history_whole', { timeout: 120_000 }, async () =
   await until('what happens next', () => messages.at(-1) === events.at(-1).seq);
   slow.end();
   socket.terminate();
+  assert.equal(await s.stop(), 0);
+});
+
+// Each order tries a thousand times.
+test('a_follower_catches_up_on_50_000_events_while_more_happen', { timeout: 180_000 }, async () => {
+  const s = await startScripted({ one: { workers: 8, retry: { attempts: 1000, backoff: '1ms', factor: 1, max: '1ms', jitter: 0 } } });
+  for (let i = 0; i < 51; i++)
+    await placeScripted(s, { one: 'r' });
+  await allFinished(s, 90_000, true);
+  const { last_seq: last } = await getJson(s, '/stats');
+  assert.ok(last > 50_000, `${last} events`);
+
+  const seen = [];
+  const socket = new WebSocket(`${s.url.replace('http', 'ws')}/ws/events?after=0`);
+  socket.on('message', (data) => seen.push(JSON.parse(data).event.seq));
+  const stop = new AbortController();
+  const streamed = [];
+  const stream = fetch(`${s.url}/events?after=20000`, { signal: stop.signal }).then(async ({ body }) => {
+    let rest = '';
+    for await (const chunk of body.pipeThrough(new TextDecoderStream())) {
+      const lines = (rest + chunk).split('\n');
+      rest = lines.pop();
+      streamed.push(...lines.filter((line) => line.startsWith('id: ')).map((line) => Number(line.slice(4))));
+    }
+  }).catch(() => {});
+  const { events } = await finished(s, await placeScripted(s));
+  const end = events.at(-1).seq;
+  await until('both to have caught up', () => seen.at(-1) === end && streamed.at(-1) === end,
+    { deadline: 60_000, detail: () => `${seen.length} and ${streamed.length} of ${end}` });
+  assert.deepEqual([seen.length, seen[0], seen.every((seq, i) => seq === i + 1)], [end, 1, true]);
+  assert.deepEqual([streamed.length, streamed[0], streamed.every((seq, i) => seq === 20001 + i)], [end - 20000, 20001, true]);
+  stop.abort();
+  socket.terminate();
+  await stream;
   assert.equal(await s.stop(), 0);
 });
 

@@ -14,6 +14,7 @@ before(async () => {
     steady: {},
     slow: { retry: { attempts: 4, backoff: '100ms', factor: 2, max: '150ms', jitter: 0 } },
     patient: { retry: { attempts: 2, backoff: '2s', max: '10s', jitter: 0 } },
+    quick: { retry: { attempts: 3, backoff: '10ms', max: '20ms' } },
     short: { timeout: '300ms' },
     yielding: { on_exhausted: 'fail', irreversible: true },
   });
@@ -48,6 +49,12 @@ test('a_stage_may_say_itself_when_to_try_again', async () => {
   assert.ok(timeOf(ofType(whole, 'patient_done')[0]) - timeOf(ofType(whole, 'stage_retrying')[0]) < 2000);
 });
 
+test('a_stage_may_ask_for_more_time_than_its_policy_would_give', async () => {
+  const whole = await finished(s, await placeScripted(s, { quick: 'Rd' }));
+  const [retried] = ofType(whole, 'stage_retrying');
+  assert.ok(timeOf(ofType(whole, 'quick_done')[0]) >= Date.parse(retried.due_at) - TICK_MS, JSON.stringify(whole.events));
+});
+
 test('used_up_attempts_put_the_order_on_hold_with_its_reason', async () => {
   const whole = await onHold(s, await placeScripted(s, { steady: 'r' }));
   assert.equal(ofType(whole, 'stage_retrying').length, 2);
@@ -60,7 +67,7 @@ test('a_stage_may_fail_the_order_when_its_attempts_are_used_up', async () => {
   const whole = await finished(s, await placeScripted(s, { yielding: 'r' }));
   assert.equal(whole.order.status, 'failed');
   assert.equal(whole.order.error, 'not now');
-  assert.deepEqual(types(whole).slice(-6), ['stage_failed', 'short_undone', 'patient_undone', 'slow_undone',
+  assert.deepEqual(types(whole).slice(-7), ['stage_failed', 'short_undone', 'quick_undone', 'patient_undone', 'slow_undone',
     'steady_undone', 'order_failed']);
   assert.ok(!types(whole).includes('stage_held'));
 });

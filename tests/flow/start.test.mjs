@@ -1,6 +1,7 @@
 // Starting: what is wrong is said at once, all of it, and nothing half-started is left.
 import assert from 'node:assert/strict';
-import { existsSync, readFileSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'node:test';
 import { fastPipeline, fastPipelineText, hostFile, pipelineFile } from '../lib/pipeline.mjs';
@@ -89,6 +90,36 @@ test('a_missing_file_is_named', async () => {
   const end = await serve({ pipeline: '/nowhere/orders.yaml' });
   assert.equal(end.code, BAD_CONFIG, end.err);
   assert.match(end.err, /\/nowhere\/orders\.yaml/);
+});
+
+for (const [name, make] of [
+  ['a_file_is_in_its_place', (path) => writeFileSync(path, '')],
+  ['it_may_not_be_written', (path) => mkdirSync(path, { mode: 0o500 })],
+  ['its_parent_is_missing', () => {}],
+]) {
+  const needsMount = name === 'it_may_not_be_written' && process.getuid() === 0;
+  test(`a_data_folder_that_cannot_be_used_is_named_when_${name}`, async (t) => {
+    const dataDir = join(temporaryFolder(), name === 'its_parent_is_missing' ? 'missing/data' : 'data');
+    make(dataDir);
+    if (needsMount) { // root may write wherever anybody may
+      const { status } = spawnSync('mount', ['-t', 'tmpfs', '-o', 'ro', 'tmpfs', dataDir], { stdio: 'ignore' });
+      if (status !== 0)
+        return t.skip('needs to mount a read-only file system when run as root');
+      t.after(() => spawnSync('umount', ['-l', dataDir]));
+    }
+    const end = await serve({ dataDir });
+    assert.equal(end.code, 1, end.err);
+    assert.match(end.err, /^stageline: error: /m);
+    assert.ok(end.err.includes(dataDir), end.err);
+    assert.match(end.err, /Not a directory|Read-only|Permission denied|No such file/);
+  });
+}
+
+test('a_missing_folder_of_the_client_is_named', async () => {
+  const www = join(temporaryFolder(), 'nowhere');
+  const end = await serve({ www });
+  assert.equal(end.code, 1, end.err);
+  assert.match(end.err, new RegExp(`error: .*${www}.*No such file`));
 });
 
 test('listening_on_every_address_is_refused_with_the_reason', async () => {

@@ -10,7 +10,10 @@ import { startStageline } from '../lib/stageline.mjs';
 import { until } from '../lib/until.mjs';
 
 // A request whose last bytes are sent by finish(): { finish, answer: Promise of all that came }.
-function halfRequest(s, path) {
+function halfRequest(s, path, body) {
+  const head = body === undefined ? `GET ${path} HTTP/1.1\r\nHost: 127.0.0.1\r\n`
+    : `POST ${path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n`
+      + `Content-Length: ${body.length + 2}\r\n\r\n${body}`;
   const socket = connect(s.port, '127.0.0.1');
   const answer = new Promise((done) => {
     let text = '';
@@ -18,7 +21,7 @@ function halfRequest(s, path) {
     socket.on('error', () => {}).on('close', () => done(text));
   });
   const started = new Promise((done) => {
-    socket.on('connect', () => socket.write(`GET ${path} HTTP/1.1\r\nHost: 127.0.0.1\r\n`, () => setTimeout(done, 50)));
+    socket.on('connect', () => socket.write(head, () => setTimeout(done, 50)));
   });
   return { started, answer, finish: () => socket.write('\r\n') };
 }
@@ -34,6 +37,36 @@ for (const path of ['/pipeline', '/stats', '/orders', '/state', '/health', '/pro
     half.finish();
     assert.equal(await stopped, 0, s.logs());
     assert.match(await half.answer, /^HTTP\/1.1 (200|503)/);
+  });
+}
+
+const reason = '{"reason":"too late"}';
+const commands = {
+  '/orders': () => JSON.stringify(order()),
+  '/orders/ID/cancel': () => reason,
+  '/orders/ID/signals/payment': () => '{}',
+  '/dead-letters/retry': (id) => `{"reason":"too late","ids":["${id}"]}`,
+  '/dead-letters/discard': () => '{"reason":"too late","filter":{}}',
+  '/dead-letters/ID/edit': () => JSON.stringify({ reason: 'too late', order: order() }),
+  '/pipeline/stages/payment/pause': () => reason,
+  '/pipeline/stages/payment/resume': () => reason,
+  '/state/adjust': () => '{"reason":"too late","key":"stock/PROD-001","delta":1}',
+};
+
+for (const [path, body] of Object.entries(commands)) {
+  test(`a_command_to_${path}_that_ends_after_the_stop_is_refused`, { timeout: 30_000 }, async () => {
+    const s = await startStageline({ pipeline: fastPipeline() });
+    const { id } = await place(s);
+    const half = halfRequest(s, path.replace('ID', id), body(id));
+    await half.started;
+    const stopped = s.stop();
+    await until('the stop to be under way', () => /stopping/.test(s.logs()), { step: 1 });
+    half.finish();
+    assert.equal(await stopped, 0, s.logs());
+    const answer = await half.answer;
+    assert.match(answer, /^HTTP\/1.1 503/);
+    assert.match(answer, /^Retry-After: \d+\r$/im);
+    assert.match(answer, /Stageline is stopping/);
   });
 }
 

@@ -46,6 +46,15 @@ bool alloc_fault_end(void)
 	return has_failed;
 }
 
+void *alloc_fault_realloc(void *p, size_t size)
+{
+	long left = atomic_exchange(&countdown, 0);
+	void *bigger = realloc(p, size);
+
+	countdown = left;
+	return bigger;
+}
+
 long alloc_fault_balance(void)
 {
 	return COUNTS ? balance : 0;

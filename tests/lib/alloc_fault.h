@@ -21,6 +21,8 @@ void alloc_fault_at(size_t n);
 void alloc_fault_from(size_t n);
 /* Stops failing. Whether an allocation has failed since it was armed. */
 bool alloc_fault_end(void);
+/* realloc() for what tests themselves need meanwhile: never fails on purpose, and does not count. */
+void *alloc_fault_realloc(void *p, size_t size);
 /* Allocations that were not freed yet, since the process started. Always 0 under a sanitizer, whose
  * own leak check tells then. */
 long alloc_fault_balance(void);

@@ -1,6 +1,8 @@
 /* A disk that fails on purpose: a SQLite VFS over the default one. */
 #include "fault_vfs.h"
 
+#include "alloc_fault.h"
+
 #include <assert.h>
 #include <errno.h>
 #include <sqlite3.h>
@@ -50,7 +52,7 @@ static struct {
 
 static void image_resize(struct image *i, size_t n)
 {
-	char *bytes = realloc(i->bytes, n + 1);
+	char *bytes = alloc_fault_realloc(i->bytes, n + 1);
 
 	assert(bytes);
 	if (n > i->n)
@@ -105,12 +107,13 @@ static void pending_add(struct disk_file *f, int64_t offset, const void *bytes, 
 
 	if (!f)
 		return;
-	p = calloc(1, sizeof *p);
+	p = alloc_fault_realloc(NULL, sizeof *p);
 	assert(p);
+	memset(p, 0, sizeof *p);
 	p->offset = offset;
 	p->n = n;
 	if (bytes) {
-		p->bytes = malloc(n + 1);
+		p->bytes = alloc_fault_realloc(NULL, n + 1);
 		assert(p->bytes);
 		memcpy(p->bytes, bytes, n);
 	}
@@ -132,8 +135,9 @@ static struct disk_file *disk_file_get(const char *path)
 	struct disk_file *f = disk_file_find(path);
 
 	if (!f) {
-		f = calloc(1, sizeof *f);
+		f = alloc_fault_realloc(NULL, sizeof *f);
 		assert(f);
+		memset(f, 0, sizeof *f);
 		f->path = strdup(path);
 		f->last = &f->first;
 		f->next = disk.files;

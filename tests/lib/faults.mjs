@@ -2,8 +2,9 @@
 //
 // STAGELINE_FAULT=long makes the runs as long as issue and reliability table ask (`packaging/dev fault
 // --long`). STAGELINE_RESULTS names a file that takes one line of JSON per run, for tests/fault/RESULTS.md.
+import assert from 'node:assert/strict';
 import { appendFileSync, closeSync, openSync, readSync, writeFileSync, writeSync } from 'node:fs';
-import { spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import { build, temporaryFolder } from './stageline.mjs';
 
@@ -16,6 +17,17 @@ export function result(number, name, figures) {
   console.log(`${number} ${name}: ${text}`);
   if (process.env.STAGELINE_RESULTS)
     appendFileSync(process.env.STAGELINE_RESULTS, `${JSON.stringify({ number, name, isLong, text })}\n`);
+}
+
+// Runs a program of tests/fault to its good end; what it printed.
+export async function runProgram(name, ...args) {
+  const child = spawn(join(build, 'tests/fault', name), args.map(String), { stdio: ['ignore', 'pipe', 'pipe'] });
+  let out = '';
+  child.stdout.setEncoding('utf8').on('data', (chunk) => { out += chunk; });
+  child.stderr.setEncoding('utf8').on('data', (chunk) => { out += chunk; });
+  const code = await new Promise((done) => { child.on('close', done); });
+  assert.equal(code, 0, out);
+  return out.trim();
 }
 
 // Built in plain trees only: a sanitizer wants to be the first that is loaded.

@@ -52,6 +52,7 @@ static void without_a_file_the_defaults_stand(void)
 	CHECK(c->limits.unanswered == 4096 && c->limits.json_depth == 32);
 	CHECK(c->limits.backlog == 1 << 20 && c->limits.orders_in_memory == 50000);
 	CHECK_INT(c->limits.drain_ms, 10000);
+	CHECK_INT(c->limits.bulk, 100000);
 }
 
 static void paths_in_the_file_are_relative_to_it(void)

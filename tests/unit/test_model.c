@@ -390,6 +390,44 @@ static void retries_back_off_and_end_on_hold(void)
 	world_fini(&w);
 }
 
+/* The wait before the next attempt as chance would have it. */
+static int64_t wait_by(uint64_t random)
+{
+	struct world w;
+	int64_t wait_us;
+
+	world_init(&w);
+	w.random = random;
+	specs[A].retry.jitter = 0.2;
+	answer(&w, A, VERDICT_RETRY);
+	wait_us = w.order->stages[A].due_us - w.now_us;
+	world_fini(&w);
+	return wait_us;
+}
+
+static void jitter_stays_within_its_bounds_and_spreads(void)
+{
+	enum { BACKOFF_US = 100000, TENTHS = 10, N = 2000 };
+	int n_in[TENTHS] = {0};
+	uint64_t random = 88172645463325252u;
+
+	CHECK_INT(wait_by(0), BACKOFF_US * 8 / 10);
+	CHECK(wait_by(UINT64_MAX) <= BACKOFF_US * 12 / 10);
+	CHECK(wait_by(UINT64_MAX) >= BACKOFF_US * 12 / 10 - 1000);
+	for (int i = 0; i < N; i++) {
+		int64_t past_us;
+
+		random ^= random << 13;
+		random ^= random >> 7;
+		random ^= random << 17;
+		past_us = wait_by(random) - BACKOFF_US * 8 / 10;
+		REQUIRE(past_us >= 0 && past_us < BACKOFF_US * 4 / 10);
+		n_in[past_us * TENTHS / (BACKOFF_US * 4 / 10)]++;
+	}
+	for (int i = 0; i < TENTHS; i++)
+		CHECK(n_in[i] > N / TENTHS / 2);
+}
+
 static void lost_attempts_count_until_the_order_is_held(void)
 {
 	struct world w;
@@ -818,6 +856,7 @@ UNIT_MAIN("model", TEST(an_order_runs_to_completion_through_parallel_branches),
 	TEST(a_sibling_that_never_started_does_not_start),
 	TEST(an_attempt_without_an_answer_is_undone_too),
 	TEST(undoing_what_never_finished_takes_no_effect), TEST(retries_back_off_and_end_on_hold),
+	TEST(jitter_stays_within_its_bounds_and_spreads),
 	TEST(lost_attempts_count_until_the_order_is_held), TEST(an_effect_below_its_floor_is_a_no),
 	TEST(a_stage_whose_condition_does_not_hold_is_skipped),
 	TEST(a_stage_whose_condition_holds_runs), TEST(skipping_goes_on_to_the_end),

@@ -1,0 +1,205 @@
+/* The people of the played world: they cancel, repair, answer, pause and restock, and remember what they were
+ * told. */
+#include <stdio.h>
+
+#include "base/mem.h"
+#include "world.h"
+
+/* Somebody asks for something; NULL when there is no room for it. */
+static struct command *ask(
+	struct world *w, enum command_kind kind, const struct placed *p, int number)
+{
+	struct asked *a = &w->asked[w->n_asked];
+	struct command *c;
+	char reason[24];
+
+	if (w->n_asked == ASKED_MAX || w->n_commands == COMMANDS_MAX)
+		return NULL;
+	*a = (struct asked){.kind = kind, .number = number, .order = p ? p->id : (struct id){{0}}};
+	w->n_asked++;
+	c = command_new(kind, a);
+	if (!c)
+		world_fail(w, "no memory");
+	snprintf(reason, sizeof reason, "p-%d", number);
+	c->reason = str_dup(str_of(reason));
+	c->id = a->order;
+	return c;
+}
+
+static struct command *ask_new(struct world *w, enum command_kind kind, const struct placed *p)
+{
+	return ask(w, kind, p, (int)w->n_asked);
+}
+
+static const char *stage_name(struct world *w, size_t stage)
+{
+	return engine_pipeline(w->engine)->stages[stage].name;
+}
+
+/* --- one order --- */
+
+static void cancel(struct world *w, const struct placed *p)
+{
+	struct command *c = ask_new(w, COMMAND_CANCEL, p);
+
+	if (c)
+		world_send(w, c);
+}
+
+static void release(struct world *w, const struct placed *p)
+{
+	static const char *const actions[] = {"retry", "retry", "skip", "discard"};
+	struct command *c = ask_new(w, COMMAND_RELEASE, p);
+
+	if (!c)
+		return;
+	c->action = actions[world_below(w, ARRAY_LEN(actions))];
+	if (world_below(w, 4) == 0) {
+		c->action = "retry";
+		c->body = str_dup(str_of(p->body)); /* edited, to what it was */
+	}
+	world_send(w, c);
+}
+
+static void signal_stage(struct world *w, const struct placed *p, size_t stage)
+{
+	int number = (int)w->n_asked;
+
+	/* Twice with one key: the answer counts once. */
+	for (uint64_t n = 1 + world_below(w, 2); n; n--) {
+		struct command *c = ask(w, COMMAND_SIGNAL, p, number);
+		char text[48];
+
+		if (!c)
+			return;
+		snprintf(text, sizeof text, "{\"answer\":%d}", number);
+		c->body = str_dup(str_of(text));
+		c->key = str_dup(str_of(text));
+		c->stage = str_dup(str_of(stage_name(w, stage)));
+		world_send(w, c);
+	}
+}
+
+/* Looks at the order first, as people do: what holds is released, what waits is answered. */
+static void care_for(struct world *w, const struct placed *p)
+{
+	_cleanup_(order_freep) struct order *o = NULL;
+	int64_t seq;
+
+	if (reader_find_order(w->engine->reader, &p->id, &seq) < 0 ||
+		reader_order(w->engine->reader, seq, INT64_MAX, &o, NULL, NULL) < 0)
+		return;
+	for (size_t i = 0; i < o->pipeline->n_stages; i++)
+		if (o->stages[i].status == STAGE_WAITING) {
+			signal_stage(w, p, i);
+			return;
+		}
+	if (order_is_on_hold(o))
+		release(w, p);
+	else if (world_below(w, 4) == 0)
+		cancel(w, p);
+}
+
+/* Without looking: mostly it does not fit. */
+static void blunder(struct world *w, const struct placed *p)
+{
+	switch (world_below(w, 3)) {
+	case 0:
+		cancel(w, p);
+		return;
+	case 1:
+		release(w, p);
+		return;
+	default:
+		signal_stage(w, p, world_below(w, engine_pipeline(w->engine)->n_stages));
+	}
+}
+
+/* --- stages and the state --- */
+
+static void pause_or_resume(struct world *w, size_t stage, enum command_kind kind)
+{
+	struct command *c = ask_new(w, kind, NULL);
+
+	if (!c)
+		return;
+	w->asked[w->n_asked - 1].stage = stage;
+	c->stage = str_dup(str_of(stage_name(w, stage)));
+	if (kind == COMMAND_PAUSE) {
+		w->may_be_paused[stage] = true;
+	} else {
+		w->is_paused[stage] = false;
+		w->is_resuming[stage] = true;
+	}
+	world_send(w, c);
+}
+
+static void adjust(struct world *w)
+{
+	struct command *c = ask_new(w, COMMAND_ADJUST, NULL);
+
+	if (!c)
+		return;
+	c->key = str_dup(STR("stock/A"));
+	c->effect = (struct effect){
+		.kind = EFFECT_ADD, .key = str_of(c->key), .delta = 1 + (int64_t)world_below(w, 3)};
+	if (world_below(w, 3) == 0)
+		c->effect.delta *= -1;
+	world_send(w, c);
+}
+
+void world_ask(struct world *w)
+{
+	const struct placed *p = w->n_placed ? &w->placed[world_below(w, w->n_placed)] : NULL;
+	size_t stage = world_below(w, engine_pipeline(w->engine)->n_stages);
+
+	if (world_below(w, 8) == 0)
+		adjust(w);
+	else if (world_below(w, 8) == 0 && !w->is_resuming[stage])
+		pause_or_resume(w, stage, w->may_be_paused[stage] ? COMMAND_RESUME : COMMAND_PAUSE);
+	else if (p && p->is_accepted)
+		(world_below(w, 6) ? care_for : blunder)(w, p);
+}
+
+void world_resume_all(struct world *w)
+{
+	for (size_t i = 0; i < engine_pipeline(w->engine)->n_stages; i++) {
+		if (!w->may_be_paused[i] || w->is_resuming[i])
+			continue;
+		world_pass(w, 600000); /* patience: the disk may have been full a moment ago */
+		pause_or_resume(w, i, COMMAND_RESUME);
+	}
+}
+
+/* --- answers --- */
+
+static bool is_final_no(int r)
+{
+	static const int list[] = {-ENOENT, -EALREADY, -EINVAL, -EEXIST, -ERANGE};
+
+	for (size_t i = 0; i < ARRAY_LEN(list); i++)
+		if (list[i] == r)
+			return true;
+	return false;
+}
+
+void world_heard(struct world *w, struct asked *a, const struct command *c)
+{
+	a->is_yes = c->result == 0;
+	a->is_no = is_final_no(c->result);
+	if (c->result == -EPROTO || c->result == -E2BIG)
+		world_fail(w, "a sound order is set aside: %s", err_text(&c->err));
+	if (a->kind == COMMAND_PAUSE && a->is_yes && !w->is_resuming[a->stage])
+		w->is_paused[a->stage] = true;
+	if (a->kind != COMMAND_RESUME)
+		return;
+	w->is_resuming[a->stage] = false;
+	if (a->is_yes || a->is_no)
+		w->may_be_paused[a->stage] = false;
+}
+
+void world_forget_asking(struct world *w)
+{
+	for (size_t i = 0; i < STAGES_MAX; i++)
+		w->is_resuming[i] = false;
+}
