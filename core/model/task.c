@@ -41,7 +41,7 @@ struct task *task_new(struct str order, struct str results, struct str signal)
 
 	if (!b)
 		return NULL;
-	b->task = (struct task){.delay_ms = -1};
+	b->task = (struct task){.delay_ms = -1, .heap_at = TASK_NOT_IN_HEAP};
 	arena_init(&b->task.arena, b->verdict, sizeof b->verdict);
 	at = b->words;
 	b->task.order = put(&at, order);

@@ -34,6 +34,8 @@ enum {
 	TASK_KEY_MAX = 256,
 };
 
+#define TASK_NOT_IN_HEAP SIZE_MAX
+
 struct task {
 	struct queue_node node; /* owned by whichever queue it is in */
 	const struct pipeline *pipeline;
@@ -51,6 +53,9 @@ struct task {
 	uint32_t turn;	    /* SL_LATER answers so far */
 	int64_t due_ms;	    /* monotonic: when a LATER task goes on */
 	int64_t started_us; /* monotonic: first call of this attempt */
+	uint64_t ticket;    /* pool: names it to whoever wakes it; 0: none */
+	size_t heap_at;	    /* pool: where it is in the heap; TASK_NOT_IN_HEAP */
+	bool is_woken;	    /* pool: since its last call began */
 
 	/* the verdict */
 	enum verdict verdict;

@@ -58,6 +58,23 @@ static uint32_t on_turn(const struct sl_task *t)
 	return t->task->turn;
 }
 
+static uint64_t on_ticket(const struct sl_task *t)
+{
+	return t->task->ticket;
+}
+
+static int32_t on_wake(const struct sl_host *h, uint64_t ticket)
+{
+	struct instance *in = h->host;
+	int32_t r = -ENOENT;
+
+	pthread_mutex_lock(&in->lock);
+	if (in->on_wake)
+		r = in->on_wake(in->wake_arg, ticket);
+	pthread_mutex_unlock(&in->lock);
+	return r;
+}
+
 static int64_t on_now_us(const struct sl_host *h)
 {
 	(void)h;
@@ -278,5 +295,7 @@ struct sl_host host_table(struct instance *in)
 		.stage_name = on_stage_name,
 		.log = on_log,
 		.signal = on_signal,
+		.ticket = on_ticket,
+		.wake = on_wake,
 	};
 }

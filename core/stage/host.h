@@ -20,6 +20,8 @@ struct instance {
 	size_t catalog_len;
 	atomic_bool has_broken_promise; /* said once */
 	pthread_mutex_t lock;
+	int (*on_wake)(void *arg, uint64_t ticket); /* under the lock; may be NULL */
+	void *wake_arg;
 	char last_error[STAGE_REASON_MAX]; /* what the plugin logged as error: why create failed */
 };
 

@@ -161,6 +161,14 @@ void instance_destroy(struct instance *in)
 	instance_free(in);
 }
 
+void instance_set_waker(struct instance *in, int (*on_wake)(void *arg, uint64_t ticket), void *arg)
+{
+	pthread_mutex_lock(&in->lock);
+	in->on_wake = on_wake;
+	in->wake_arg = arg;
+	pthread_mutex_unlock(&in->lock);
+}
+
 bool instance_can_undo(const struct instance *in)
 {
 	return in->plugin->stage->undo != NULL;

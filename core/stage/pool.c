@@ -15,6 +15,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "stage/tickets.h"
 
 enum { HEAP_FIRST = 64, LOST_MAX = 64 };
 
@@ -47,6 +48,7 @@ struct pool {
 	struct list ready;
 	struct task **heap; /* the earliest wake_ms() first */
 	size_t n_heap, heap_cap;
+	struct tickets tickets; /* of all that have been called and have no verdict yet */
 	struct call *calls;
 	size_t n_starting, n_waking, n_idle, n_running, n_lost;
 	atomic_bool is_stopping;
@@ -118,6 +120,14 @@ static void heap_swap(struct pool *p, size_t a, size_t b)
 
 	p->heap[a] = p->heap[b];
 	p->heap[b] = t;
+	p->heap[a]->heap_at = a;
+	p->heap[b]->heap_at = b;
+}
+
+static void heap_rise(struct pool *p, size_t i)
+{
+	for (; i && heap_less(p, i, (i - 1) / 2); i = (i - 1) / 2)
+		heap_swap(p, i, (i - 1) / 2);
 }
 
 static bool heap_push(struct pool *p, struct task *t)
@@ -133,8 +143,8 @@ static bool heap_push(struct pool *p, struct task *t)
 		p->heap_cap = cap;
 	}
 	p->heap[p->n_heap] = t;
-	for (size_t i = p->n_heap++; i && heap_less(p, i, (i - 1) / 2); i = (i - 1) / 2)
-		heap_swap(p, i, (i - 1) / 2);
+	t->heap_at = p->n_heap++;
+	heap_rise(p, t->heap_at);
 	return true;
 }
 
@@ -144,6 +154,8 @@ static struct task *heap_pop(struct pool *p)
 	size_t i = 0;
 
 	p->heap[0] = p->heap[--p->n_heap];
+	p->heap[0]->heap_at = 0;
+	top->heap_at = TASK_NOT_IN_HEAP;
 	for (;;) {
 		size_t least = i, left = 2 * i + 1;
 
@@ -235,7 +247,7 @@ static void take_due(struct pool *p, struct list *finished)
 	while (p->n_heap && wake_ms(p, p->heap[0]) <= now_ms) {
 		struct task *t = heap_pop(p);
 
-		if (deadline_ms(p, t) > now_ms) {
+		if (t->is_woken || deadline_ms(p, t) > now_ms) {
 			list_add(&p->ready, t);
 		} else {
 			time_out(p, t);
@@ -272,6 +284,8 @@ static void wait_for_work(struct pool *p)
 /* The answer is final, or the task goes on later. */
 static void take_answer(struct pool *p, struct task *t, struct list *finished)
 {
+	if (t->verdict == VERDICT_LATER && t->is_woken)
+		t->due_ms = clock_mono_ms();
 	if (t->verdict != VERDICT_LATER) {
 		list_add(finished, t);
 	} else if (!heap_push(p, t)) {
@@ -286,6 +300,8 @@ static void deliver(struct pool *p, struct list *finished)
 {
 	struct task *first = finished->first;
 
+	for (struct task *t = first; t; t = task_next(t))
+		tickets_give_back(&p->tickets, t->ticket);
 	*finished = (struct list){0};
 	if (!first)
 		return;
@@ -304,6 +320,9 @@ static void call_begin(struct pool *p, struct call *c, struct task *t)
 {
 	if (!t->started_us) /* here and not in the call: read under the lock */
 		t->started_us = clock_mono_us();
+	if (!t->ticket)
+		t->ticket = tickets_take(&p->tickets, t);
+	t->is_woken = false;
 	*c = (struct call){.next = p->calls, .task = t};
 	p->calls = c;
 	p->n_running++;
@@ -393,8 +412,33 @@ static void pool_free(struct pool *p)
 	pthread_cond_destroy(&p->timer);
 	pthread_cond_destroy(&p->work);
 	pthread_mutex_destroy(&p->lock);
+	tickets_fini(&p->tickets);
 	free(p->heap);
 	free(p);
+}
+
+/* What happens while the call is still in the plugin is remembered until it has answered. */
+static int pool_wake(void *arg, uint64_t ticket)
+{
+	struct pool *p = arg;
+	struct task *t;
+	int r = -ENOENT;
+
+	pthread_mutex_lock(&p->lock);
+	t = tickets_find(&p->tickets, ticket);
+	if (t && !t->is_woken && deadline_ms(p, t) > clock_mono_ms()) {
+		t->is_woken = true;
+		if (t->heap_at != TASK_NOT_IN_HEAP) {
+			t->due_ms = clock_mono_ms();
+			heap_rise(p, t->heap_at);
+			if (p->has_keeper)
+				pthread_cond_signal(&p->timer);
+		}
+	}
+	if (t && t->is_woken)
+		r = 0;
+	pthread_mutex_unlock(&p->lock);
+	return r;
 }
 
 int pool_create(struct instance *in, size_t workers,
@@ -425,6 +469,7 @@ int pool_create(struct instance *in, size_t workers,
 		pool_free(p);
 		return r;
 	}
+	instance_set_waker(in, pool_wake, p);
 	*ret = p;
 	return 0;
 }
@@ -477,6 +522,7 @@ void pool_destroy(struct pool *p)
 {
 	if (!p)
 		return;
+	instance_set_waker(p->instance, NULL, NULL);
 	pthread_mutex_lock(&p->lock);
 	atomic_store(&p->is_stopping, true);
 	pthread_cond_broadcast(&p->work);

@@ -45,6 +45,10 @@ const struct stage_spec *instance_spec(const struct instance *in);
  * `due_ms`. Effects stand only beside VERDICT_DONE. An answer out of bounds becomes VERDICT_RETRY and is
  * logged once. [worker] */
 void instance_run(struct instance *in, struct task *t);
+/* Who is called when the plugin wakes the task of a ticket (whoever runs tasks gives them theirs): returns 0, or
+ * -ENOENT when there is none of it. Any thread, one at a time, under a lock of the instance: after a call of this
+ * the former one is not called any more. NULL: nobody. */
+void instance_set_waker(struct instance *in, int (*on_wake)(void *arg, uint64_t ticket), void *arg);
 
 struct pool;
 

@@ -9,7 +9,7 @@
 
 #include "mock.h"
 
-enum { KEYS_TOO_MANY = 300 };
+enum { KEYS_TOO_MANY = 300, PARKED_MAX = 1024 };
 
 struct probe {
 	const struct sl_host *host;
@@ -17,6 +17,8 @@ struct probe {
 	pthread_cond_t changed;
 	int n_inside, most_inside, n_met;
 	bool is_open; /* of the gate that "block" waits at */
+	uint64_t parked[PARKED_MAX];
+	size_t n_parked;
 };
 
 static int32_t probe_create(const struct sl_host *host, const void *config, void **ret_self)
@@ -186,6 +188,51 @@ static int32_t do_nap(struct probe *p, struct sl_task *task)
 	return SL_DONE;
 }
 
+/* Goes on when it is woken, by "wake" or by anybody. */
+static int32_t do_park(struct probe *p, struct sl_task *task)
+{
+	if (p->host->turn(task) > 0)
+		return SL_DONE;
+	pthread_mutex_lock(&p->lock);
+	if (p->n_parked < PARKED_MAX)
+		p->parked[p->n_parked++] = p->host->ticket(task);
+	pthread_mutex_unlock(&p->lock);
+	return do_next_week(p, task);
+}
+
+/* Its message says how many were woken and how many were gone. */
+static int32_t do_wake(struct probe *p, struct sl_task *task)
+{
+	size_t n_woken = 0, n_gone = 0;
+	char text[64];
+
+	pthread_mutex_lock(&p->lock);
+	for (size_t i = 0; i < p->n_parked; i++) {
+		int32_t r = p->host->wake(p->host, p->parked[i]);
+
+		n_woken += r == 0;
+		n_gone += r < 0;
+	}
+	pthread_mutex_unlock(&p->lock);
+	snprintf(text, sizeof text, "%zu woken, %zu gone", n_woken, n_gone);
+	p->host->set_message(task, text);
+	return SL_DONE;
+}
+
+static int32_t do_wake_first(struct probe *p, struct sl_task *task)
+{
+	if (p->host->turn(task) > 0)
+		return SL_DONE;
+	p->host->wake(p->host, p->host->ticket(task));
+	return do_next_week(p, task);
+}
+
+static int32_t do_wake_for_ever(struct probe *p, struct sl_task *task)
+{
+	p->host->wake(p->host, p->host->ticket(task));
+	return do_next_week(p, task);
+}
+
 static int32_t do_open(struct probe *p, struct sl_task *task)
 {
 	(void)task;
@@ -234,6 +281,10 @@ static const struct {
 	{"meet", do_meet},
 	{"block", do_block},
 	{"nap", do_nap},
+	{"park", do_park},
+	{"wake", do_wake},
+	{"wake-first", do_wake_first},
+	{"wake-for-ever", do_wake_for_ever},
 	{"open", do_open},
 	{"garbage", do_garbage},
 	{"negative", do_negative},

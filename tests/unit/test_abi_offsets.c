@@ -48,7 +48,9 @@ AT(sl_host, catalog, 120);
 AT(sl_host, stage_name, 128);
 AT(sl_host, log, 136);
 AT(sl_host, signal, 144);
-SIZE(sl_host, 152);
+AT(sl_host, ticket, 152);
+AT(sl_host, wake, 160);
+SIZE(sl_host, 168);
 
 AT(sl_stage, size, 0);
 AT(sl_stage, abi, 4);
@@ -68,7 +70,7 @@ SIZE(sl_stage, 88);
 
 static void numbers_keep_their_meaning(void)
 {
-	CHECK_INT(SL_ABI, 0x10000);
+	CHECK_INT(SL_ABI, 0x10001);
 	CHECK_INT(SL_STAGE_CONCURRENT, 1);
 	CHECK_INT(SL_STAGE_EFFECTS, 2);
 	CHECK_INT(SL_OPTION_REQUIRED, 1);

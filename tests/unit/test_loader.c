@@ -55,7 +55,7 @@ static void a_newer_plugin_is_judged_by_what_it_uses(void)
 
 static void a_broken_descriptor_is_refused_by_name(void)
 {
-	check_refused("other_major", -EPROTO, "is for ABI 2.0, this host is 1.0");
+	check_refused("other_major", -EPROTO, "is for ABI 2.0, this host is 1.1");
 	check_refused("no_symbol", -EPROTO, "has no symbol 'stageline_stage'");
 	check_refused("function_symbol", -EPROTO, "is not data");
 	check_refused("lying_size", -EPROTO, "descriptor says 2048 bytes");

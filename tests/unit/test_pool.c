@@ -1,5 +1,9 @@
 /* The pool: how many calls at once, who waits where, and that nothing is lost when it ends. */
+#include <stdatomic.h>
+
 #include "base/clock.h"
+#include "base/mem.h"
+#include "stage/host.h"
 #include "stages.h"
 
 struct outcome {
@@ -212,9 +216,101 @@ static void garbage_goes_back_as_a_retry(void)
 	stop(&o);
 }
 
+static void park(struct outcome *o, size_t n)
+{
+	struct pool_counts counts = {0};
+
+	submit(o, n, "{\"do\":\"park\"}");
+	while (counts.later < n)
+		pool_counts(o->pool, &counts);
+}
+
+static void a_woken_task_goes_on_before_its_delay_is_over(void)
+{
+	struct outcome o;
+	char message[64];
+
+	start(&o, "exclusive", 1, 0);
+	park(&o, 200);
+	submit(&o, 1, "{\"do\":\"wake\"}");
+	CHECK_INT(take(&o, 201, VERDICT_DONE, NULL), 201);
+	submit(&o, 1, "{\"do\":\"wake\"}");
+	CHECK_INT(take(&o, 1, VERDICT_DONE, message), 1);
+	CHECK_TEXT(message, "0 woken, 200 gone");
+	stop(&o);
+}
+
+static void what_happens_before_the_answer_is_not_missed(void)
+{
+	struct outcome o;
+
+	start(&o, "probe", 2, 10000);
+	submit(&o, 200, "{\"do\":\"wake-first\"}");
+	CHECK_INT(take(&o, 200, VERDICT_DONE, NULL), 200);
+	stop(&o);
+}
+
+static void waking_does_not_prolong_the_time_of_an_attempt(void)
+{
+	struct outcome o;
+	char message[64];
+
+	start(&o, "probe", 2, 60);
+	submit(&o, 3, "{\"do\":\"wake-for-ever\"}");
+	CHECK_INT(take(&o, 3, VERDICT_TIMEOUT, NULL), 3);
+	submit(&o, 20, "{\"do\":\"park\"}");
+	CHECK_INT(take(&o, 20, VERDICT_TIMEOUT, NULL), 20);
+	submit(&o, 1, "{\"do\":\"wake\"}");
+	CHECK_INT(take(&o, 1, VERDICT_DONE, message), 1);
+	CHECK_TEXT(message, "0 woken, 20 gone");
+	stop(&o);
+}
+
+struct waker {
+	const struct sl_host *host;
+	atomic_bool is_over;
+};
+
+/* All tickets there can be so far, and many that there are not. */
+static void *wake_everybody(void *arg)
+{
+	struct waker *w = arg;
+
+	while (!atomic_load(&w->is_over))
+		for (uint64_t i = 0; i < 32 * 64; i++)
+			w->host->wake(w->host, (i / 64 + 1) << 32 | i % 64);
+	return NULL;
+}
+
+static void any_thread_may_wake_anybody_at_any_time(void)
+{
+	struct waker w = {0};
+	pthread_t threads[2];
+	struct outcome o;
+
+	start(&o, "probe", 4, 10000);
+	w.host = &o.fx.instance->host;
+	for (size_t i = 0; i < ARRAY_LEN(threads); i++)
+		REQUIRE(pthread_create(&threads[i], NULL, wake_everybody, &w) == 0);
+	for (size_t i = 0; i < 20; i++) {
+		submit(&o, 50, "{\"do\":\"park\"}");
+		CHECK_INT(take(&o, 50, VERDICT_DONE, NULL), 50);
+	}
+	submit(&o, 500, "{\"do\":\"park\"}");
+	pool_destroy(steal_ptr(o.pool));
+	CHECK_INT(w.host->wake(w.host, (uint64_t)1 << 32), -ENOENT);
+	atomic_store(&w.is_over, true);
+	for (size_t i = 0; i < ARRAY_LEN(threads); i++)
+		pthread_join(threads[i], NULL);
+	stop(&o);
+}
+
 UNIT_MAIN("pool", TEST(a_task_that_waits_holds_no_thread),
 	TEST(as_many_calls_as_workers_run_at_once_and_no_more),
 	TEST(nobody_waits_behind_a_call_that_blocks),
 	TEST(an_exclusive_stage_gets_one_call_at_a_time), TEST(a_wait_ends_at_the_deadline),
 	TEST(a_lost_call_is_replaced_until_it_returns), TEST(ending_frees_what_was_not_started),
-	TEST(garbage_goes_back_as_a_retry))
+	TEST(garbage_goes_back_as_a_retry), TEST(a_woken_task_goes_on_before_its_delay_is_over),
+	TEST(what_happens_before_the_answer_is_not_missed),
+	TEST(waking_does_not_prolong_the_time_of_an_attempt),
+	TEST(any_thread_may_wake_anybody_at_any_time))

@@ -18,6 +18,7 @@
  * then `run` and `undo` may be called from several workers at once.
  *
  * History (newest first; every change stands here)
+ *   1.1  sl_host.ticket, sl_host.wake: a task that answered SL_LATER goes on before its delay is over
  *   1.0  first version
  */
 #ifndef STAGELINE_STAGE_H
@@ -31,7 +32,7 @@ extern "C" {
 #endif
 
 #define SL_ABI_MAJOR 1
-#define SL_ABI_MINOR 0
+#define SL_ABI_MINOR 1
 #define SL_ABI	     ((uint32_t)SL_ABI_MAJOR << 16 | SL_ABI_MINOR)
 
 /* Flags of a stage. */
@@ -141,6 +142,14 @@ struct sl_host {
 	/* After SL_WAIT: the answer from outside as JSON, in the call that follows it; else NULL. Lives
 	 * until run or undo returns. */
 	const char *(*signal)(const struct sl_task *, size_t *ret_len);
+
+	/* Since 1.1, as `size` tells. The number that names this attempt until it has a verdict other than
+	 * SL_LATER: the same in every turn of it, given to no other. 0: there is none (no memory). */
+	uint64_t (*ticket)(const struct sl_task *);
+	/* Any thread. What the attempt waited for has happened: it need not wait for its delay() any
+	 * longer. 0: a call follows this one (also when its last SL_LATER is still on its way). -ENOENT: it
+	 * has had its verdict or its time is up; what is kept for it can be dropped. */
+	int32_t (*wake)(const struct sl_host *, uint64_t ticket);
 };
 
 struct sl_stage {
