@@ -46,8 +46,8 @@ static void a_newer_plugin_is_judged_by_what_it_uses(void)
 	REQUIRE(load("newer_quiet", &plugin, &e) == 0);
 	CHECK_TEXT(plugin->stage->options[1].name, "two");
 	check_refused("newer_needy", -EPROTO,
-		"uses a part of the descriptor that this host does not know: it is for ABI 1.7, "
-		"this is 1.0");
+		"uses a part of the descriptor that this host does not know: it is for ABI 1.8, "
+		"this is 1.1");
 	check_refused("newer_flag", -EPROTO, "sets a flag that this host does not know");
 	check_refused(
 		"newer_option", -EPROTO, "uses a part of an option that this host does not know");
