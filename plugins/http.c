@@ -16,10 +16,10 @@
 #include "refuse.h"
 #include "signature.h"
 
-enum { SECRET_FILE_MAX = 4096, LATER_SPARE_MS = 5000 };
+enum { FILE_SIZE_MAX = 8192, HEADER_MAX = 2000, LATER_SPARE_MS = 5000 };
 
 struct http_config {
-	const char *url, *undo_url, *secret, *secret_file, *ca_file;
+	const char *url, *undo_url, *secret, *secret_file, *headers_file, *ca_file;
 	struct sl_list headers;
 	int64_t timeout, connect_timeout, in_flight, max_answer, wait;
 };
@@ -35,6 +35,7 @@ struct http {
 	const struct http_config *config;
 	struct target run, undo;
 	struct secrets secrets;
+	struct curl_slist *more_headers; /* of headers_file */
 	struct http_rules rules;
 	struct http_loop *loop;
 };
@@ -44,7 +45,7 @@ struct http {
 __attribute__((format(printf, 2, 3))) static bool add_header(
 	struct http_call *call, const char *format, ...)
 {
-	char line[2048];
+	char line[HEADER_MAX + 1];
 	struct curl_slist *grown;
 	va_list args;
 	int n;
@@ -93,6 +94,8 @@ static bool add_headers(const struct http *h, const struct question *q, const ch
 	     (!signature.n || add_header(call, "webhook-signature: %s", signature.p));
 	for (size_t i = 0; ok && i < h->config->headers.n; i++)
 		ok = add_header(call, "%s", h->config->headers.items[i]);
+	for (const struct curl_slist *more = h->more_headers; ok && more; more = more->next)
+		ok = add_header(call, "%s", more->data);
 	ok = ok && !signature.failed;
 	text_fini(&signature);
 	return ok;
@@ -232,37 +235,84 @@ static int read_target(
 	return r;
 }
 
+static bool is_header(const char *line, size_t n)
+{
+	const char *colon = memchr(line, ':', n);
+
+	if (!colon || colon == line || n > HEADER_MAX)
+		return false;
+	for (const char *c = line; c < line + n; c++)
+		if ((unsigned char)*c < ' ' || *c == 0x7f || (*c == ' ' && c < colon))
+			return false;
+	return true;
+}
+
 static int check_headers(const struct sl_host *host, const struct sl_list *headers)
 {
-	for (size_t i = 0; i < headers->n; i++) {
-		const char *line = headers->items[i], *colon = strchr(line, ':');
-		bool ok = colon && colon > line && strlen(line) < 1024;
-
-		for (const char *c = line; ok && *c; c++)
-			ok = (unsigned char)*c >= ' ' && *c != 0x7f && (*c != ' ' || c > colon);
-		if (!ok)
+	for (size_t i = 0; i < headers->n; i++)
+		if (!is_header(headers->items[i], strlen(headers->items[i])))
 			return refuse(
 				host, -EINVAL, "headers: item %zu is not 'Name: value'", i + 1);
-	}
 	return 0;
+}
+
+/* A file of one secret or a few. */
+static int read_file(const struct sl_host *host, const char *option, const char *path,
+	char text[FILE_SIZE_MAX + 1])
+{
+	FILE *f = fopen(path, "re");
+	bool is_whole;
+	size_t n;
+
+	if (!f)
+		return refuse(host, -errno, "%s '%s': %s", option, path, strerror(errno));
+	n = fread(text, 1, FILE_SIZE_MAX, f);
+	is_whole = !ferror(f) && getc(f) == EOF;
+	text[n] = '\0';
+	fclose(f);
+	if (!is_whole || strlen(text) != n)
+		return refuse(host, -EINVAL, "%s '%s' is not a text of at most %d bytes", option,
+			path, FILE_SIZE_MAX);
+	return 0;
+}
+
+/* One header per line; empty lines do not count. */
+static int read_headers_file(struct http *h, const char *path)
+{
+	char text[FILE_SIZE_MAX + 1], *rest = text, *line;
+	int r = read_file(h->host, "headers_file", path, text);
+
+	for (size_t number = 1; r == 0 && (line = strsep(&rest, "\n")); number++) {
+		size_t n = strcspn(line, "\r");
+		struct curl_slist *grown = NULL;
+
+		line[n] = '\0';
+		if (!n)
+			continue;
+		if (is_header(line, n))
+			grown = curl_slist_append(h->more_headers, line);
+		else
+			r = refuse(h->host, -EINVAL,
+				"headers_file '%s': line %zu is not 'Name: value'", path, number);
+		if (grown)
+			h->more_headers = grown;
+		else if (r == 0)
+			r = refuse(h->host, -ENOMEM, "no memory");
+	}
+	explicit_bzero(text, sizeof text);
+	return r;
 }
 
 static int read_secret_file(const struct sl_host *host, const char *path, struct secrets *ret)
 {
-	char text[SECRET_FILE_MAX + 1];
-	FILE *f = fopen(path, "re");
+	char text[FILE_SIZE_MAX + 1];
 	const char *why = NULL;
-	size_t n;
-	int r;
+	int r = read_file(host, "secret_file", path, text);
 
-	if (!f)
-		return refuse(host, -errno, "secret_file '%s': %s", path, strerror(errno));
-	n = fread(text, 1, SECRET_FILE_MAX, f);
-	text[n] = '\0';
-	fclose(f);
-	r = secrets_read(text, ret, &why);
+	if (r == 0 && secrets_read(text, ret, &why) < 0)
+		r = refuse(host, -EINVAL, "secret_file '%s': %s", path, why);
 	explicit_bzero(text, sizeof text);
-	return r < 0 ? refuse(host, r, "secret_file '%s': %s", path, why) : 0;
+	return r;
 }
 
 static int read_secrets(
@@ -290,6 +340,8 @@ static int read_config(struct http *h)
 		r = read_target(h->host, "undo_url", c->undo_url ? c->undo_url : c->url, &h->undo);
 	if (r == 0)
 		r = check_headers(h->host, &c->headers);
+	if (r == 0 && c->headers_file)
+		r = read_headers_file(h, c->headers_file);
 	if (r == 0)
 		r = read_secrets(h->host, c, &h->secrets);
 	if (r == 0 && c->ca_file && access(c->ca_file, R_OK) < 0)
@@ -306,6 +358,7 @@ static void http_destroy(void *self)
 
 	http_loop_destroy(h->loop);
 	secrets_forget(&h->secrets);
+	curl_slist_free_all(h->more_headers);
 	free(h->run.shown);
 	free(h->undo.shown);
 	free(h);
@@ -353,6 +406,8 @@ static const struct sl_option options[] = {
 	OPTION(STRING, secret, .summary = "the secret itself, where no file can be"),
 	OPTION(STRING, ca_file, .summary = "certificates (PEM) to trust instead of the system's"),
 	OPTION(LIST, headers, .summary = "further headers, each 'Name: value'"),
+	OPTION(STRING, headers_file,
+		.summary = "file with further ones, one per line: those that are secret"),
 	OPTION(DURATION, timeout, .fallback = "9s", .min = 1, .max = DAY_MS,
 		.summary = "from the task to the end of the answer"),
 	OPTION(DURATION, connect_timeout, .fallback = "3s", .min = 1, .max = DAY_MS,

@@ -63,7 +63,8 @@ static int32_t have_no_answer(const struct http_answer *a, const struct http_rul
 			(long long)rules->max_answer);
 	else if (a->code == CURLE_AGAIN)
 		text_fmt(&message,
-			"not sent within %lld ms: %ld others were under way all the time",
+			"not sent within %lld ms: in_flight (%ld) others were under way all the "
+			"time",
 			(long long)rules->timeout_ms, rules->in_flight);
 	else if (a->code == CURLE_OPERATION_TIMEDOUT)
 		text_fmt(&message, "%s within %lld ms",

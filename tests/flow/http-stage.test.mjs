@@ -36,6 +36,7 @@ before(async () => {
   service = await startService();
   s = await startStageline({ pipeline: pipeline({ url: service.url, undo_url: `${service.url}/undo?token=hidden`,
     secret_file: file('secret', `${secret}\nwhsec_${older.toString('base64')}\n`), headers: ['X-Shop: Zoë’s'],
+    headers_file: file('headers', 'Authorization: Bearer open sesame\n\nX-More: yes\r\n'),
     timeout: '400ms', max_answer: '100KiB' }) });
 });
 after(async () => assert.equal(await s.stop(), 0));
@@ -71,6 +72,7 @@ test('a_request_is_a_signed_cloud_event', async () => {
   assert.equal(headers['idempotency-key'], key);
   assert.match(headers.traceparent, new RegExp(`^00-${id.replaceAll('-', '')}-[0-9a-f]{16}-01$`));
   assert.equal(Buffer.from(headers['x-shop'], 'latin1').toString(), 'Zoë’s');
+  assert.deepEqual([headers.authorization, headers['x-more']], ['Bearer open sesame', 'yes']);
   assert.equal(headers['webhook-id'], key);
   const signed = `${key}.${headers['webhook-timestamp']}.${request.text}`;
   assert.equal(headers['webhook-signature'], [bytes, older].map((k) => (
@@ -259,6 +261,8 @@ test('what_is_wrong_with_the_config_is_said_at_the_start', async () => {
   await wrong({ url: 'http://a/', ca_file: '/nowhere' }, /ca_file '\/nowhere': No such file/);
   await wrong({ url: 'http://a/', headers: ['no colon'] }, /headers: item 1 is not 'Name: value'/);
   await wrong({ url: 'http://a/', headers: ['A: b', 'C: d\r\nE: f'] }, /headers: item 2/);
+  await wrong({ url: 'http://a/', headers_file: file('headers', 'A: b\nno colon\n') }, /headers_file '.*': line 2 is not/);
+  await wrong({ url: 'http://a/', headers_file: file('headers', 'A: b\n'.repeat(5000)) }, /is not a text of at most 8192 bytes/);
   await wrong({}, /url/);
 });
 
@@ -295,6 +299,30 @@ test('an_attempt_whose_time_is_up_leaves_nothing_behind', async () => {
   const whole = await finished(t, id);
   assert.equal(ofType(whole, 'stage_retrying')[0].message, 'no answer within 100 ms');
   assert.deepEqual(types(whole), ['order_created', 'stage_retrying', 'paid', 'order_completed']);
+  assert.equal(await t.stop(), 0);
+});
+
+test('what_waits_too_long_for_its_turn_is_not_sent', async () => {
+  const hanging = await startService({ always: { act: 'hang' } });
+  const t = await startStageline({ pipeline: pipeline({ url: hanging.url, timeout: '200ms', in_flight: 1 }, { timeout: '30s' }) });
+  const ids = await Promise.all(Array.from({ length: 10 }, async () => (await place(t)).id));
+  const wholes = await Promise.all(ids.map((id) => onHold(t, id)));
+  const messages = wholes.flatMap((whole) => ofType(whole, 'stage_retrying')).map((e) => e.message);
+  assert.ok(messages.some((m) => /: not sent within 200 ms: in_flight \(1\) others were under way/.test(m)), messages.join('\n'));
+  assert.equal(hanging.most, 1);
+  assert.ok(hanging.requests.length < 30, `${hanging.requests.length} of 30 attempts`);
+  assert.equal(await t.stop(), 0);
+  hanging.close();
+});
+
+test('after_kill_9_the_same_question_is_asked_again', async () => {
+  const t = await startStageline({ pipeline: pipeline({ url: service.url, timeout: '30s' }, { timeout: '60s' }) });
+  const { id } = await place(t, order({}, { service: { run: [{ act: 'hang' }, { body: { message: 'At last' } }] } }));
+  await until('the request to be under way', () => service.of(id).length === 1);
+  await t.kill();
+  await t.restart();
+  assert.equal(ofType(await finished(t, id), 'paid')[0].message, 'At last');
+  assert.equal(new Set(service.of(id).map((r) => r.headers['idempotency-key'])).size, 1);
   assert.equal(await t.stop(), 0);
 });
 
