@@ -52,6 +52,19 @@ static void on_finished(struct exec_crew *crew, struct exec_call *call)
 	finish((struct exec_loop *)crew, call);
 }
 
+/* It keeps its time: whoever cannot be asked at all is found out by it. */
+static void on_unread(struct exec_crew *crew, struct exec_call *call)
+{
+	struct exec_loop *loop = (struct exec_loop *)crew;
+
+	pthread_mutex_lock(&loop->lock);
+	call->next = loop->first;
+	loop->first = call;
+	if (!loop->last)
+		loop->last = call;
+	pthread_mutex_unlock(&loop->lock);
+}
+
 /* A slot that can be asked now: one that waits for a question, else one that is started for it. */
 static struct exec_slot *find_free(struct exec_loop *loop)
 {
@@ -84,8 +97,12 @@ static struct exec_call *first_in_line(struct exec_loop *loop)
 
 static void leave_line(struct exec_loop *loop)
 {
+	struct exec_call *call;
+
 	pthread_mutex_lock(&loop->lock);
-	loop->first = loop->first->next;
+	call = loop->first;
+	loop->first = call->next;
+	call->next = NULL;
 	if (!loop->first)
 		loop->last = NULL;
 	pthread_mutex_unlock(&loop->lock);
@@ -150,7 +167,7 @@ static void wait_for_news(struct exec_loop *loop)
 	loop->fds[n++] = (struct pollfd){.fd = loop->wake_fd, .events = POLLIN};
 	for (size_t i = 0; i < loop->crew.options.n_processes; i++) {
 		const struct exec_process *p = &loop->slots[i].process;
-		bool is_writing = p->pid && p->request.n;
+		bool is_writing = p->pid && p->n_written < p->request.n;
 
 		loop->fds[n++] = (struct pollfd){.fd = p->pid ? p->pidfd : -1, .events = POLLIN};
 		loop->fds[n++] = (struct pollfd){.fd = p->pid ? p->out : -1, .events = POLLIN};
@@ -256,6 +273,7 @@ int exec_loop_create(const struct exec_loop_options *options, struct exec_loop *
 		return -ENOMEM;
 	loop->crew.options = *options;
 	loop->crew.on_finished = on_finished;
+	loop->crew.on_unread = on_unread;
 	pthread_mutex_init(&loop->lock, NULL);
 	for (size_t i = 0; i < n; i++) {
 		loop->slots[i].crew = &loop->crew;

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -183,8 +184,15 @@ void exec_process_write(struct exec_process *p)
 		else
 			p->n_written += (size_t)n;
 	}
-	text_fini(&p->request);
-	p->n_written = 0;
+}
+
+bool exec_process_has_read(const struct exec_process *p)
+{
+	int n_left = 0;
+
+	if (p->in < 0 || ioctl(p->in, FIONREAD, &n_left) < 0)
+		return p->n_written > 0;
+	return (size_t)n_left < p->n_written;
 }
 
 static int split(

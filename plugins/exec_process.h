@@ -20,7 +20,7 @@ enum { EXEC_LAST_LINES = 3, EXEC_ERROR_LINE_MAX = 1000, EXEC_LAST_LINE_MAX = 200
 struct exec_process {
 	pid_t pid; /* 0: it is not running */
 	int pidfd, in, out, err;
-	struct text request; /* what is being written */
+	struct text request; /* the last one */
 	size_t n_written;
 	struct text out_line, err_line;			    /* what has come of the next line */
 	char last[EXEC_LAST_LINES][EXEC_LAST_LINE_MAX + 1]; /* of its stderr */
@@ -35,6 +35,8 @@ void exec_process_signal(const struct exec_process *p, int signal);
 void exec_process_close_in(struct exec_process *p);
 /* Writes as much of the request as it takes. */
 void exec_process_write(struct exec_process *p);
+/* Whether it has read anything of the request; in doubt it has. */
+bool exec_process_has_read(const struct exec_process *p);
 /* Reads what there is from `fd`, its out or its err, into `line` and calls back for each whole line, without its end.
  * 0; -ENODATA at its end; -EMSGSIZE: more than `max` bytes have
  * come of a line that goes on. */

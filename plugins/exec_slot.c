@@ -225,6 +225,17 @@ bool exec_slot_start(struct exec_slot *s)
 	return false;
 }
 
+/* Whatever it ended of, it was not this question. */
+static void give_back(struct exec_slot *s)
+{
+	struct exec_call *call = s->call;
+
+	s->call = NULL;
+	call->line = s->process.request;
+	s->process.request = (struct text){0};
+	s->crew->on_unread(s->crew, call);
+}
+
 /* What it said before its end still counts. */
 static void bury(struct exec_slot *s)
 {
@@ -234,6 +245,8 @@ static void bury(struct exec_slot *s)
 	read_err(s);
 	if (s->process.err_line.n)
 		on_error_line(s, s->process.err_line.p, s->process.err_line.n);
+	if (s->call && !s->is_killed && !exec_process_has_read(&s->process))
+		give_back(s);
 	exec_process_reap(&s->process, &how);
 	if (s->call) {
 		text_fmt(&s->call->trouble, "'%s' %s", s->crew->options.program.shown,
@@ -251,6 +264,7 @@ void exec_slot_ask(struct exec_slot *s, struct exec_call *call)
 {
 	s->call = call;
 	s->crew->why[0] = '\0';
+	text_fini(&s->process.request);
 	s->process.request = call->line;
 	call->line = (struct text){0};
 	s->process.n_written = 0;

@@ -35,6 +35,8 @@ int64_t exec_now_ms(void);
 struct exec_crew {
 	struct exec_loop_options options;
 	void (*on_finished)(struct exec_crew *crew, struct exec_call *call); /* takes the call */
+	/* The program ended before it looked at the question. Takes the call. */
+	void (*on_unread)(struct exec_crew *crew, struct exec_call *call);
 	char why[512]; /* no program could be asked last; "": one could */
 	struct {
 		int64_t since_ms;

@@ -8,35 +8,19 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "answer.h"
 #include "http_loop.h"
+#include "http_setup.h"
 #include "question.h"
 #include "refuse.h"
-#include "signature.h"
 
-enum { FILE_SIZE_MAX = 8192, HEADER_MAX = 2000, LATER_SPARE_MS = 5000 };
-
-struct http_config {
-	const char *url, *undo_url, *secret, *secret_file, *headers_file, *ca_file;
-	struct sl_list headers;
-	int64_t timeout, connect_timeout, in_flight, max_answer, wait;
-};
-
-/* Where a direction goes. */
-struct target {
-	const char *url;
-	char *shown; /* without password and query */
-};
+enum { LATER_SPARE_MS = 5000 };
 
 struct http {
 	const struct sl_host *host;
 	const struct http_config *config;
-	struct target run, undo;
-	struct secrets secrets;
-	struct curl_slist *more_headers; /* of headers_file */
-	struct http_rules rules;
+	struct http_setup setup;
 	struct http_loop *loop;
 };
 
@@ -45,7 +29,7 @@ struct http {
 __attribute__((format(printf, 2, 3))) static bool add_header(
 	struct http_call *call, const char *format, ...)
 {
-	char line[HEADER_MAX + 1];
+	char line[HTTP_HEADER_MAX + 1];
 	struct curl_slist *grown;
 	va_list args;
 	int n;
@@ -84,7 +68,7 @@ static bool add_headers(const struct http *h, const struct question *q, const ch
 	bool ok;
 
 	trace_id(order_id, trace);
-	signature_write(&h->secrets, q->key, now_s, call->body.p, call->body.n, &signature);
+	signature_write(&h->setup.secrets, q->key, now_s, call->body.p, call->body.n, &signature);
 	ok = add_header(call, "Content-Type: application/cloudevents+json; charset=utf-8") &&
 	     add_header(call, "Accept: application/json, application/problem+json") &&
 	     add_header(call, "Expect:") && add_header(call, "Idempotency-Key: %s", q->key) &&
@@ -94,7 +78,7 @@ static bool add_headers(const struct http *h, const struct question *q, const ch
 	     (!signature.n || add_header(call, "webhook-signature: %s", signature.p));
 	for (size_t i = 0; ok && i < h->config->headers.n; i++)
 		ok = add_header(call, "%s", h->config->headers.items[i]);
-	for (const struct curl_slist *more = h->more_headers; ok && more; more = more->next)
+	for (const struct curl_slist *more = h->setup.more_headers; ok && more; more = more->next)
 		ok = add_header(call, "%s", more->data);
 	ok = ok && !signature.failed;
 	text_fini(&signature);
@@ -142,7 +126,7 @@ static char *read_order_id(const struct http *h, const struct sl_task *task)
 }
 
 static struct http_call *make_call(
-	const struct http *h, const struct target *target, struct sl_task *task, bool is_undo)
+	const struct http *h, const struct http_target *target, struct sl_task *task, bool is_undo)
 {
 	struct question q = question_of(h->host, task, is_undo);
 	struct http_call *call = calloc(1, sizeof *call);
@@ -167,13 +151,15 @@ static struct http_call *make_call(
 
 /* --- run and undo --- */
 
-static int32_t ask(struct http *h, const struct target *target, struct sl_task *task, bool is_undo)
+static int32_t ask(
+	struct http *h, const struct http_target *target, struct sl_task *task, bool is_undo)
 {
 	bool is_under_way;
 	struct http_call *call = http_loop_take(h->loop, h->host->ticket(task), &is_under_way);
 
 	if (call) {
-		int32_t verdict = http_answer_verdict(&call->answer, &h->rules, h->host, task);
+		int32_t verdict =
+			http_answer_verdict(&call->answer, &h->setup.rules, h->host, task);
 
 		http_call_free(call);
 		return verdict;
@@ -194,160 +180,14 @@ static int32_t http_run(void *self, struct sl_task *task)
 {
 	struct http *h = self;
 
-	return ask(h, &h->run, task, false);
+	return ask(h, &h->setup.run, task, false);
 }
 
 static int32_t http_undo(void *self, struct sl_task *task)
 {
 	struct http *h = self;
 
-	return ask(h, &h->undo, task, true);
-}
-
-/* --- what the config says --- */
-
-static int read_target(
-	const struct sl_host *host, const char *name, const char *url, struct target *ret)
-{
-	CURLU *parts = curl_url();
-	char *scheme = NULL, *shown = NULL;
-	CURLUcode code = parts ? curl_url_set(parts, CURLUPART_URL, url, 0) : CURLUE_OUT_OF_MEMORY;
-	int r = 0;
-
-	if (code == CURLUE_OK)
-		code = curl_url_get(parts, CURLUPART_SCHEME, &scheme, 0);
-	if (code != CURLUE_OK)
-		r = refuse(host, -EINVAL, "%s: %s", name, curl_url_strerror(code));
-	else if (strcmp(scheme, "http") != 0 && strcmp(scheme, "https") != 0)
-		r = refuse(host, -EINVAL, "%s must begin with http:// or https://", name);
-	if (r == 0) {
-		curl_url_set(parts, CURLUPART_USER, NULL, 0);
-		curl_url_set(parts, CURLUPART_PASSWORD, NULL, 0);
-		curl_url_set(parts, CURLUPART_QUERY, NULL, 0);
-		curl_url_set(parts, CURLUPART_FRAGMENT, NULL, 0);
-		curl_url_get(parts, CURLUPART_URL, &shown, 0);
-		*ret = (struct target){url, shown ? strdup(shown) : NULL};
-		r = ret->shown ? 0 : -ENOMEM;
-	}
-	curl_free(shown);
-	curl_free(scheme);
-	curl_url_cleanup(parts);
-	return r;
-}
-
-static bool is_header(const char *line, size_t n)
-{
-	const char *colon = memchr(line, ':', n);
-
-	if (!colon || colon == line || n > HEADER_MAX)
-		return false;
-	for (const char *c = line; c < line + n; c++)
-		if ((unsigned char)*c < ' ' || *c == 0x7f || (*c == ' ' && c < colon))
-			return false;
-	return true;
-}
-
-static int check_headers(const struct sl_host *host, const struct sl_list *headers)
-{
-	for (size_t i = 0; i < headers->n; i++)
-		if (!is_header(headers->items[i], strlen(headers->items[i])))
-			return refuse(
-				host, -EINVAL, "headers: item %zu is not 'Name: value'", i + 1);
-	return 0;
-}
-
-/* A file of one secret or a few. */
-static int read_file(const struct sl_host *host, const char *option, const char *path,
-	char text[FILE_SIZE_MAX + 1])
-{
-	FILE *f = fopen(path, "re");
-	bool is_whole;
-	size_t n;
-
-	if (!f)
-		return refuse(host, -errno, "%s '%s': %s", option, path, strerror(errno));
-	n = fread(text, 1, FILE_SIZE_MAX, f);
-	is_whole = !ferror(f) && getc(f) == EOF;
-	text[n] = '\0';
-	fclose(f);
-	if (!is_whole || strlen(text) != n)
-		return refuse(host, -EINVAL, "%s '%s' is not a text of at most %d bytes", option,
-			path, FILE_SIZE_MAX);
-	return 0;
-}
-
-/* One header per line; empty lines do not count. */
-static int read_headers_file(struct http *h, const char *path)
-{
-	char text[FILE_SIZE_MAX + 1], *rest = text, *line;
-	int r = read_file(h->host, "headers_file", path, text);
-
-	for (size_t number = 1; r == 0 && (line = strsep(&rest, "\n")); number++) {
-		size_t n = strcspn(line, "\r");
-		struct curl_slist *grown = NULL;
-
-		line[n] = '\0';
-		if (!n)
-			continue;
-		if (is_header(line, n))
-			grown = curl_slist_append(h->more_headers, line);
-		else
-			r = refuse(h->host, -EINVAL,
-				"headers_file '%s': line %zu is not 'Name: value'", path, number);
-		if (grown)
-			h->more_headers = grown;
-		else if (r == 0)
-			r = refuse(h->host, -ENOMEM, "no memory");
-	}
-	explicit_bzero(text, sizeof text);
-	return r;
-}
-
-static int read_secret_file(const struct sl_host *host, const char *path, struct secrets *ret)
-{
-	char text[FILE_SIZE_MAX + 1];
-	const char *why = NULL;
-	int r = read_file(host, "secret_file", path, text);
-
-	if (r == 0 && secrets_read(text, ret, &why) < 0)
-		r = refuse(host, -EINVAL, "secret_file '%s': %s", path, why);
-	explicit_bzero(text, sizeof text);
-	return r;
-}
-
-static int read_secrets(
-	const struct sl_host *host, const struct http_config *config, struct secrets *ret)
-{
-	const char *why = NULL;
-	int r;
-
-	if (config->secret && config->secret_file)
-		return refuse(host, -EINVAL, "give secret or secret_file, not both");
-	if (config->secret_file)
-		return read_secret_file(host, config->secret_file, ret);
-	if (!config->secret)
-		return 0;
-	r = secrets_read(config->secret, ret, &why);
-	return r < 0 ? refuse(host, r, "secret: %s", why) : 0;
-}
-
-static int read_config(struct http *h)
-{
-	const struct http_config *c = h->config;
-	int r = read_target(h->host, "url", c->url, &h->run);
-
-	if (r == 0)
-		r = read_target(h->host, "undo_url", c->undo_url ? c->undo_url : c->url, &h->undo);
-	if (r == 0)
-		r = check_headers(h->host, &c->headers);
-	if (r == 0 && c->headers_file)
-		r = read_headers_file(h, c->headers_file);
-	if (r == 0)
-		r = read_secrets(h->host, c, &h->secrets);
-	if (r == 0 && c->ca_file && access(c->ca_file, R_OK) < 0)
-		r = refuse(h->host, -errno, "ca_file '%s': %s", c->ca_file, strerror(errno));
-	h->rules = (struct http_rules){c->timeout, c->wait, c->max_answer, (long)c->in_flight};
-	return r;
+	return ask(h, &h->setup.undo, task, true);
 }
 
 /* --- the instance --- */
@@ -357,10 +197,7 @@ static void http_destroy(void *self)
 	struct http *h = self;
 
 	http_loop_destroy(h->loop);
-	secrets_forget(&h->secrets);
-	curl_slist_free_all(h->more_headers);
-	free(h->run.shown);
-	free(h->undo.shown);
+	http_setup_fini(&h->setup);
 	free(h);
 }
 
@@ -376,10 +213,10 @@ static int32_t http_create(const struct sl_host *host, const void *config, void 
 		return refuse(host, -ENOMEM, "no memory");
 	h->host = host;
 	h->config = config;
-	r = read_config(h);
+	r = http_setup_read(host, h->config, &h->setup);
 	if (r == 0)
 		r = http_loop_create(&(struct http_loop_options){.host = host,
-					     .rules = h->rules,
+					     .rules = h->setup.rules,
 					     .connect_timeout_ms = h->config->connect_timeout,
 					     .ca_file = h->config->ca_file},
 			&h->loop);
