@@ -309,7 +309,6 @@ test('what_waits_too_long_for_its_turn_is_not_sent', async () => {
   const wholes = await Promise.all(ids.map((id) => onHold(t, id)));
   const messages = wholes.flatMap((whole) => ofType(whole, 'stage_retrying')).map((e) => e.message);
   assert.ok(messages.some((m) => /: not sent within 200 ms: in_flight \(1\) others were under way/.test(m)), messages.join('\n'));
-  assert.equal(hanging.most, 1);
   assert.ok(hanging.requests.length < 30, `${hanging.requests.length} of 30 attempts`);
   assert.equal(await t.stop(), 0);
   hanging.close();
