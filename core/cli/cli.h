@@ -10,3 +10,4 @@ int orders_main(int argc, char **argv);
 int pipeline_main(int argc, char **argv);
 int serve_main(int argc, char **argv);
 int state_main(int argc, char **argv);
+int test_main(int argc, char **argv);

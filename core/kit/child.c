@@ -1,0 +1,177 @@
+/* A child process for work that may end in any way. */
+#include "kit/child.h"
+
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+
+enum { READ_SIZE = 64 * 1024 };
+
+/* Shared with the child. */
+struct shared {
+	char note[CHILD_NOTE_SIZE];
+	bool is_fine;
+};
+
+/* Reports of sanitizers are no deaths by a signal: the system's ways are restored. */
+static void reset_signals(void)
+{
+	static const int list[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGPIPE};
+
+	for (size_t i = 0; i < ARRAY_LEN(list); i++)
+		signal(list[i], SIG_DFL);
+}
+
+static _Noreturn void be_child(
+	child_work *work, void *arg, int out, pid_t parent, struct shared *shared)
+{
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (getppid() != parent)
+		_exit(1);
+	reset_signals();
+	dup2(STDERR_FILENO, STDOUT_FILENO);
+	work(arg, out, shared->note);
+	shared->is_fine = true;
+	_exit(0);
+}
+
+static void read_all(int in, int64_t silence_ms, struct child_end *ret)
+{
+	int64_t last_ms = clock_mono_ms();
+
+	for (;;) {
+		int64_t left = last_ms + silence_ms - clock_mono_ms();
+		struct pollfd p = {in, POLLIN, 0};
+		int ready = left > 0 ? poll(&p, 1, left > INT32_MAX ? INT32_MAX : (int)left) : 0;
+		char *room;
+		ssize_t n;
+
+		if (ready < 0 && errno == EINTR)
+			continue;
+		ret->is_late = ready <= 0;
+		room = ready > 0 && ret->out.len < CHILD_OUTPUT_MAX
+			       ? buf_reserve(&ret->out, READ_SIZE)
+			       : NULL;
+		n = room ? read(in, room, READ_SIZE) : 0;
+		if (n <= 0)
+			return;
+		ret->out.len += (size_t)n;
+		ret->out.data[ret->out.len] = '\0';
+		last_ms = clock_mono_ms();
+	}
+}
+
+static void wait_for(pid_t pid, struct child_end *ret)
+{
+	int status = 0;
+
+	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+		;
+	if (WIFSIGNALED(status))
+		ret->signal = WTERMSIG(status);
+	else
+		ret->status = WEXITSTATUS(status);
+}
+
+static int start(child_work *work, void *arg, struct shared *shared, pid_t *ret_pid, int *ret_in,
+	struct err *e)
+{
+	pid_t parent = getpid();
+	int ends[2], r;
+
+	if (pipe(ends) < 0)
+		return err_set(e, -errno, "no pipe for a child process: %s", strerror(errno));
+	fflush(NULL);
+	*ret_pid = fork();
+	if (*ret_pid == 0) {
+		close(ends[0]);
+		be_child(work, arg, ends[1], parent, shared);
+	}
+	r = *ret_pid < 0 ? -errno : 0;
+	close(ends[1]);
+	if (r < 0) {
+		close(ends[0]);
+		return err_set(e, r, "no child process: %s", strerror(-r));
+	}
+	*ret_in = ends[0];
+	return 0;
+}
+
+int child_run(child_work *work, void *arg, int64_t silence_ms, struct child_end *ret, struct err *e)
+{
+	struct shared *shared = mmap(
+		NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	pid_t pid = -1;
+	int in = -1, r;
+
+	*ret = (struct child_end){0};
+	if (shared == MAP_FAILED)
+		return err_set(e, -ENOMEM, "no memory for a child process");
+	r = start(work, arg, shared, &pid, &in, e);
+	if (r == 0) {
+		read_all(in, silence_ms, ret);
+		close(in);
+		if (ret->is_late || ret->out.len >= CHILD_OUTPUT_MAX)
+			kill(pid, SIGKILL);
+		wait_for(pid, ret);
+		ret->is_fine = shared->is_fine && !ret->out.failed;
+		shared->note[CHILD_NOTE_SIZE - 1] = '\0';
+		memcpy(ret->note, shared->note, sizeof ret->note);
+	}
+	munmap(shared, sizeof *shared);
+	return r;
+}
+
+void child_end_fini(struct child_end *c)
+{
+	buf_fini(&c->out);
+}
+
+const char *child_end_signal(const struct child_end *c)
+{
+	static const struct {
+		int number;
+		const char *name;
+	} names[] = {{SIGSEGV, "SIGSEGV"}, {SIGABRT, "SIGABRT"}, {SIGBUS, "SIGBUS"},
+		{SIGFPE, "SIGFPE"}, {SIGILL, "SIGILL"}, {SIGKILL, "SIGKILL"}, {SIGTERM, "SIGTERM"},
+		{SIGPIPE, "SIGPIPE"}, {SIGTRAP, "SIGTRAP"}, {SIGSYS, "SIGSYS"},
+		{SIGALRM, "SIGALRM"}, {SIGXCPU, "SIGXCPU"}, {SIGXFSZ, "SIGXFSZ"}};
+
+	if (!c->signal || c->is_late)
+		return NULL;
+	for (size_t i = 0; i < ARRAY_LEN(names); i++)
+		if (names[i].number == c->signal)
+			return names[i].name;
+	return "a signal";
+}
+
+void child_end_text(const struct child_end *c, char *out, size_t size)
+{
+	if (c->is_late)
+		snprintf(out, size, "did not come back in time");
+	else if (c->signal)
+		snprintf(out, size, "died of %s (%s)", child_end_signal(c), strsignal(c->signal));
+	else
+		snprintf(out, size, "ended its process with exit status %d", c->status);
+}
+
+int child_write(int out, const struct buf *text)
+{
+	for (size_t done = 0; done < text->len;) {
+		ssize_t n = write(out, text->data + done, text->len - done);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return n < 0 ? -errno : -EIO;
+		done += (size_t)n;
+	}
+	return text->failed ? -ENOMEM : 0;
+}

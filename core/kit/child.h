@@ -1,0 +1,34 @@
+/* Work in a process of its own, so that whatever somebody's code does there, the command lives and can say it. */
+#pragma once
+
+#include "base/buf.h"
+#include "base/err.h"
+
+enum { CHILD_OUTPUT_MAX = 64 << 20, CHILD_NOTE_SIZE = 256 };
+
+/* What became of it. */
+struct child_end {
+	struct buf out;		    /* what it wrote to its `out` */
+	bool is_fine;		    /* the work came to its end */
+	bool is_late;		    /* it was killed: nothing came for too long */
+	int signal;		    /* that it died of; 0: none */
+	int status;		    /* that it exited with */
+	char note[CHILD_NOTE_SIZE]; /* what it was doing last, by its own word */
+};
+
+/* In the child. Results go to `out`; `note` is told before every step that may end the process. Its stdout is
+ * stderr. */
+typedef void child_work(void *arg, int out, char note[CHILD_NOTE_SIZE]);
+
+/* Returns when the child is gone. `silence_ms`: it is killed when nothing came from it for so long. 0, or why
+ * there could be no child. `ret` is to be freed in any case. */
+int child_run(
+	child_work *work, void *arg, int64_t silence_ms, struct child_end *ret, struct err *e);
+void child_end_fini(struct child_end *c);
+
+/* How it ended, when it was not fine: "died of SIGSEGV". Also a word for programs: the signal's name, or NULL. */
+void child_end_text(const struct child_end *c, char *out, size_t size);
+const char *child_end_signal(const struct child_end *c);
+
+/* Writes all of it. -EIO and others. */
+int child_write(int out, const struct buf *text);
