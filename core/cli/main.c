@@ -25,6 +25,7 @@ static const struct command_entry {
 	{"dead-letters", "shows orders on hold, and repairs them", dead_letters_main},
 	{"state", "shows and adjusts stock and ledgers", state_main},
 	{"pipeline", "shows the stages, pauses and resumes them", pipeline_main},
+	{"plugin", "makes, shows and tries out plugins, for those who write stages", plugin_main},
 	{"version", "prints the version", version_main},
 };
 
