@@ -33,7 +33,7 @@ struct show {
 	size_t n_shown;
 	struct json_writer w;
 	struct buf json;
-	const struct plugin_folders *folders;
+	struct plugin_folders folders;
 };
 
 static const struct {
@@ -232,9 +232,9 @@ static void show_name(void *arg, const char *name)
 	_cleanup_(buf_fini) struct buf path = {0};
 	struct stat st;
 
-	for (size_t i = 0; i < s->folders->n; i++) {
+	for (size_t i = 0; i < s->folders.n; i++) {
 		buf_clear(&path);
-		buf_fmt(&path, "%s/%s.so", s->folders->paths[i], name);
+		buf_fmt(&path, "%s/%s.so", s->folders.paths[i], name);
 		if (!path.failed && stat(path.data, &st) == 0)
 			break;
 	}
@@ -246,7 +246,6 @@ static int show_all(struct show *s, const struct host_flags *host)
 {
 	_cleanup_(host_config_destroyp) struct host_config *config = NULL;
 	_cleanup_(yaml_faults_fini) struct yaml_faults faults = {0};
-	struct plugin_folders folders;
 	const char *file = NULL;
 	struct err e = {0};
 	int r = host_config_load(host, &config, &file, &faults, &e);
@@ -258,11 +257,10 @@ static int show_all(struct show *s, const struct host_flags *host)
 			fprintf(stderr, "stageline: error: %s\n", err_text(&e));
 		return EXIT_BAD_CONFIG;
 	}
-	folders = host_config_folders(config);
-	s->folders = &folders;
-	plugin_each_name(&folders, show_name, s);
-	for (size_t i = 0; !s->n_shown && !s->has_failed && i < folders.n; i++)
-		fprintf(stderr, "stageline: no plugin in %s\n", folders.paths[i]);
+	s->folders = host_config_folders(config);
+	plugin_each_name(&s->folders, show_name, s);
+	for (size_t i = 0; !s->n_shown && !s->has_failed && i < s->folders.n; i++)
+		fprintf(stderr, "stageline: no plugin in %s\n", s->folders.paths[i]);
 	return EXIT_SUCCESS;
 }
 

@@ -110,7 +110,7 @@ static int make_folder(char *path, size_t size, struct err *e)
 {
 	const char *base = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : getenv("TMPDIR");
 
-	snprintf(path, size, "%s/stageline-case-XXXXXX", base ? base : "/tmp");
+	snprintf(path, size, "%s/stageline-case-%d-XXXXXX", base ? base : "/tmp", (int)getpid());
 	return mkdtemp(path) ? 0
 			     : err_set(e, -errno, "no folder for a case in %s: %s",
 				       base ? base : "/tmp", strerror(errno));

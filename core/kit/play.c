@@ -102,7 +102,8 @@ static int go(struct play *p, struct err *e)
 			return err_set(e, -ENOMEM, "no memory to play the case");
 		if (!engine_is_accepting(p->engine, &why))
 			return err_set(e, -EIO, "the journal of the case: %s", err_text(&why));
-		if (play_stages_deliver(p) || play_people_act(p))
+		if (play_people_act(p) ||
+			play_stages_deliver(p)) /* people first: "after" is at once */
 			continue;
 		next_us = least(play_stages_next_us(p), play_people_next_us(p));
 		if (turn_ms < next_us / 1000)
