@@ -1,7 +1,7 @@
 // `stageline test`: cases beside a pipeline, played on a clock of their own; what passes, what fails, and how it is said.
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { existsSync, readdirSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test from 'node:test';
@@ -66,12 +66,23 @@ test('the_cases_of_the_shipped_pipeline_pass_within_seconds', async () => {
   assert.ok(Date.now() - start < 15_000);
 });
 
-test('a_change_of_the_shipped_pipeline_that_breaks_a_case_is_found', async () => {
-  const { code, out } = await runStageline(['test', '--plugins', shipped,
+test('the_case_of_the_authors_page_passes', async () => {
+  const page = readFileSync(join(root, 'plugins/README.md'), 'utf8');
+  const folder = temporaryFolder();
+  const [pipeline, cases] = ['orders.yaml', 'orders.test.yaml'].map((name) => join(folder, name));
+  writeFileSync(pipeline, readFileSync(join(root, 'config/orders.yaml'), 'utf8')
+    .replace(/^catalog:$/m, 'catalog:\n  - {id: A, name: A, price: 5}'));
+  writeFileSync(cases, /^## Cases\n[^]*?^```yaml\n([^]*?)^```$/m.exec(page)[1]);
+  const end = await runStageline(['test', '--plugins', shipped, pipeline]);
+  assert.equal(end.code, 0, end.out + end.err);
+});
+
+test('plugins_are_checked_as_check_would', async () => {
+  const { code, out, err } = await runStageline(['test', '--plugins', shipped,
     write({ stages: { validation: { plugin: 'validation' }, payment: { plugin: 'payment', undo_event: 'paid_back' } },
-      cases: [{ expect: { status: 'completed', events: ['order_created', 'validation_done', 'order_completed'] },
-        order }] })]);
-  assert.equal(code, BAD_CONFIG, out); // validation cannot be undone: found as `check` would
+      cases: [{ expect: { status: 'completed' } }] })]);
+  assert.equal(code, BAD_CONFIG, out);
+  assert.match(err, /line\.yaml:5:\d+: error: plugin 'validation' cannot undo: remove undo_event/);
 });
 
 test('hours_of_backoff_pass_in_milliseconds', async () => {
@@ -120,6 +131,12 @@ test('played_stages_have_results_effects_and_time', () => passes({
 test('an_effect_below_its_floor_fails_the_order', () => passes({
   stages: { one: { effects: [{ add: 'n', by: -2, floor: 0 }], shortage: 'None left' } }, state: { n: 1 },
   expect: { status: 'failed', error: 'None left', state: { n: 1 } } }));
+
+test('a_change_of_the_pipeline_that_breaks_a_case_is_found', async () => {
+  const c = { stages: { two: 'fail' }, expect: { status: 'failed', includes: ['one_undone'] } };
+  await passes(c);
+  await fails(c, [/^there is no such one_undone$/], { stages: { one: { when: { field: 'total_amount', above: 100 } }, two: {} } });
+});
 
 test('people_cancel_signal_repair_pause_and_restock_at_their_time', async () => {
   await passes({ people: [{ after: 'one_done', cancel: 'changed my mind' }],
