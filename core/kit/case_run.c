@@ -10,6 +10,7 @@
 #include "base/mem.h"
 #include "kit/child.h"
 #include "kit/play.h"
+#include "kit/span.h"
 
 struct job {
 	const struct case_setup *setup;
@@ -136,16 +137,18 @@ static cJSON *answer_of(const struct child_end *end, const struct order_case *c,
 	cJSON *answer = end->is_fine ? cJSON_ParseWithLength(end->out.data, end->out.len) : NULL;
 	_cleanup_(buf_fini) struct buf text = {0};
 	struct json_writer w = {&text, false};
-	char how[128], what[CHILD_NOTE_SIZE + 256];
+	char how[128], what[CHILD_NOTE_SIZE + 256], within[SPAN_TEXT_SIZE];
 
 	if (answer)
 		return answer;
 	child_end_text(end, how, sizeof how);
 	snprintf(what, sizeof what, "%s%s%s", *end->note ? end->note : "the case", " ", how);
+	span_text(silence_ms, within);
 	if (end->is_late)
 		snprintf(what, sizeof what,
-			"%s did not come back within %lld s; a stage that waits returns SL_LATER",
-			*end->note ? end->note : "the case", (long long)(silence_ms / 1000));
+			"%s did not come back within %s of real time; a stage that waits returns "
+			"SL_LATER",
+			*end->note ? end->note : "the case", within);
 	json_open(&w, '{');
 	json_key(&w, "status");
 	json_null(&w);
@@ -188,10 +191,15 @@ cJSON *case_run(const struct case_setup *setup, struct pipeline *p, const struct
 	char folder[128];
 	struct job job = {setup, p, c, folder};
 	cJSON *answer = NULL;
-	int r = make_folder(folder, sizeof folder, e);
+	sigset_t before;
+	int r;
 
-	if (r < 0)
+	child_hold_signals(&before);
+	r = make_folder(folder, sizeof folder, e);
+	if (r < 0) {
+		child_release_signals(&before);
 		return NULL;
+	}
 	r = child_run(work, &job, setup->silence_ms, &end, e);
 	if (r == 0) {
 		answer = answer_of(&end, c, setup->silence_ms);
@@ -202,5 +210,6 @@ cJSON *case_run(const struct case_setup *setup, struct pipeline *p, const struct
 	}
 	child_end_fini(&end);
 	remove_folder(folder);
+	child_release_signals(&before);
 	return answer;
 }

@@ -12,7 +12,9 @@
 #include "base/clock.h"
 #include "base/mem.h"
 
-enum { READ_SIZE = 64 * 1024 };
+enum { READ_SIZE = 64 * 1024, LOOK_MS = 100 };
+
+static const int endings[] = {SIGINT, SIGTERM, SIGHUP};
 
 /* Shared with the child. */
 struct shared {
@@ -20,13 +22,48 @@ struct shared {
 	bool is_fine;
 };
 
+static void list_endings(sigset_t *ret)
+{
+	sigemptyset(ret);
+	for (size_t i = 0; i < ARRAY_LEN(endings); i++)
+		sigaddset(ret, endings[i]);
+}
+
+void child_hold_signals(sigset_t *ret_before)
+{
+	sigset_t held;
+
+	list_endings(&held);
+	sigprocmask(SIG_BLOCK, &held, ret_before);
+}
+
+void child_release_signals(const sigset_t *before)
+{
+	sigprocmask(SIG_SETMASK, before, NULL);
+}
+
+static bool is_to_end(void)
+{
+	sigset_t waiting;
+
+	sigpending(&waiting);
+	for (size_t i = 0; i < ARRAY_LEN(endings); i++)
+		if (sigismember(&waiting, endings[i]))
+			return true;
+	return false;
+}
+
 /* Reports of sanitizers are no deaths by a signal: the system's ways are restored. */
 static void reset_signals(void)
 {
 	static const int list[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGPIPE};
 
+	sigset_t held;
+
 	for (size_t i = 0; i < ARRAY_LEN(list); i++)
 		signal(list[i], SIG_DFL);
+	list_endings(&held);
+	sigprocmask(SIG_UNBLOCK, &held, NULL);
 }
 
 static _Noreturn void be_child(
@@ -42,29 +79,37 @@ static _Noreturn void be_child(
 	_exit(0);
 }
 
-static void read_all(int in, int64_t silence_ms, struct child_end *ret)
+/* 1: something came, or the end; 0: nothing for too long, or it is to end. */
+static int wait_for_output(int in, int64_t silence_ms)
 {
-	int64_t last_ms = clock_mono_ms();
+	int64_t until_ms = clock_mono_ms() + silence_ms;
 
 	for (;;) {
-		int64_t left = last_ms + silence_ms - clock_mono_ms();
+		int64_t left_ms = until_ms - clock_mono_ms();
 		struct pollfd p = {in, POLLIN, 0};
-		int ready = left > 0 ? poll(&p, 1, left > INT32_MAX ? INT32_MAX : (int)left) : 0;
-		char *room;
+		int n = left_ms > 0 ? poll(&p, 1, left_ms < LOOK_MS ? (int)left_ms : LOOK_MS) : 0;
+
+		if (n > 0 || (n < 0 && errno != EINTR))
+			return 1;
+		if (left_ms <= 0 || is_to_end())
+			return 0;
+	}
+}
+
+static void read_all(int in, int64_t silence_ms, struct child_end *ret)
+{
+	while (ret->out.len < CHILD_OUTPUT_MAX) {
+		char *room = buf_reserve(&ret->out, READ_SIZE);
 		ssize_t n;
 
-		if (ready < 0 && errno == EINTR)
+		ret->is_late = !wait_for_output(in, silence_ms);
+		n = room && !ret->is_late ? read(in, room, READ_SIZE) : 0;
+		if (n < 0 && errno == EINTR)
 			continue;
-		ret->is_late = ready <= 0;
-		room = ready > 0 && ret->out.len < CHILD_OUTPUT_MAX
-			       ? buf_reserve(&ret->out, READ_SIZE)
-			       : NULL;
-		n = room ? read(in, room, READ_SIZE) : 0;
 		if (n <= 0)
 			return;
 		ret->out.len += (size_t)n;
 		ret->out.data[ret->out.len] = '\0';
-		last_ms = clock_mono_ms();
 	}
 }
 
@@ -118,7 +163,7 @@ int child_run(child_work *work, void *arg, int64_t silence_ms, struct child_end 
 	if (r == 0) {
 		read_all(in, silence_ms, ret);
 		close(in);
-		if (ret->is_late || ret->out.len >= CHILD_OUTPUT_MAX)
+		if (ret->is_late || ret->out.failed || ret->out.len >= CHILD_OUTPUT_MAX)
 			kill(pid, SIGKILL);
 		wait_for(pid, ret);
 		ret->is_fine = shared->is_fine && !ret->out.failed;

@@ -1,6 +1,8 @@
 /* Work in a process of its own, so that whatever somebody's code does there, the command lives and can say it. */
 #pragma once
 
+#include <signal.h>
+
 #include "base/buf.h"
 #include "base/err.h"
 
@@ -19,6 +21,11 @@ struct child_end {
 /* In the child. Results go to `out`; `note` is told before every step that may end the process. Its stdout is
  * stderr. */
 typedef void child_work(void *arg, int out, char note[CHILD_NOTE_SIZE]);
+
+/* SIGINT, SIGTERM and SIGHUP wait in between, so that nothing is left behind: a child that runs is ended by them, and
+ * whoever held them dies of them at the release. */
+void child_hold_signals(sigset_t *ret_before);
+void child_release_signals(const sigset_t *before);
 
 /* Returns when the child is gone. `silence_ms`: it is killed when nothing came from it for so long. 0, or why
  * there could be no child. `ret` is to be freed in any case. */

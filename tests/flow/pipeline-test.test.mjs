@@ -1,11 +1,12 @@
 // `stageline test`: cases beside a pipeline, played on a clock of their own; what passes, what fails, and how it is said.
 import assert from 'node:assert/strict';
-import { spawnSync } from 'node:child_process';
+import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import { existsSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test from 'node:test';
 import { binary, build, root, runStageline, temporaryFolder } from '../lib/stageline.mjs';
+import { until } from '../lib/until.mjs';
 
 const USAGE = 2;
 const BAD_CONFIG = 78;
@@ -244,4 +245,28 @@ test('nothing_is_left_behind_not_even_by_a_crash', () => {
   assert.equal(status, 1);
   for (const folder of ['/dev/shm', tmpdir()].filter(existsSync))
     assert.deepEqual(readdirSync(folder).filter((name) => name.startsWith(`stageline-case-${pid}-`)), []);
+});
+
+test('what_is_ended_by_a_signal_leaves_nothing_behind', async () => {
+  const stages = temporaryFolder();
+  const source = join(stages, 'stuck.c');
+  writeFileSync(source, '#include <unistd.h>\n#include <stageline/stage.h>\n'
+    + 'static int32_t create(const struct sl_host *h, const void *c, void **s) { (void)c; *s = (void *)h; return 0; }\n'
+    + 'static int32_t run(void *s, struct sl_task *t) { (void)s; (void)t; for (;;) pause(); }\n'
+    + 'SL_EXPORT const struct sl_stage stageline_stage = {.size = sizeof(struct sl_stage), .abi = SL_ABI, .name = "stuck",'
+    + ' .version = "1", .summary = "s", .create = create, .run = run};\n');
+  execFileSync('cc', ['-shared', '-fPIC', '-I', join(root, 'core/include'), '-o', join(stages, 'stuck.so'), source]);
+  const pipeline = write({ stages: { one: { plugin: 'stuck', undo_event: undefined } }, cases: [{ expect: { status: 'completed' } }] });
+  const child = spawn(binary, ['test', '--plugins', stages, pipeline]);
+  const left = () => ['/dev/shm', tmpdir()].filter(existsSync)
+    .flatMap((folder) => readdirSync(folder)).filter((name) => name.startsWith(`stageline-case-${child.pid}-`));
+  const ended = new Promise((done) => { child.on('exit', (code, signal) => done(signal)); });
+  await until('the case to run', () => left().length > 0);
+  child.kill('SIGTERM');
+  assert.equal(await ended, 'SIGTERM');
+  assert.deepEqual(left(), []);
+
+  const late = await runStageline(['test', '--plugins', stages, '--timeout', '300ms', pipeline]);
+  assert.equal(late.code, 1);
+  assert.match(late.out, /run of stage 'one', attempt 1 did not come back within 300ms/);
 });
