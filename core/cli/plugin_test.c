@@ -23,7 +23,8 @@ static const char usage[] =
 	"  --config 'KEY: VALUE, ...'\n"
 	"                       the plugin's options, as `config:` of a pipeline has them\n"
 	"  --config-file FILE   the same, in a YAML file\n"
-	"  --pipeline FILE      takes the catalogue from there and, with --stage, the config\n"
+	"  --pipeline FILE      takes the catalogue from there and, with --stage, config and "
+	"timeout\n"
 	"  --stage NAME         the stage's name (default: the plugin's)\n"
 	"  --undo               calls undo instead of run\n"
 	"  --results FILE       results of finished stages as JSON: {\"STAGE\": {...}}\n"
@@ -155,6 +156,8 @@ static int read_pipeline(struct asked *a)
 		return refuse("'%s' has no stage '%s'", path, a->trial.stage);
 	a->trial.config = a->pipeline->stages[stage].config;
 	a->trial.config_name = path;
+	if (!a->texts[TIMEOUT])
+		a->trial.timeout_ms = a->pipeline->stages[stage].timeout_ms;
 	return EXIT_SUCCESS;
 }
 

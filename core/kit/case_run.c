@@ -8,7 +8,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
-#include "kit/child.h"
+#include "kit/subprocess.h"
 #include "kit/play.h"
 #include "kit/span.h"
 
@@ -77,7 +77,7 @@ static void write_answer(const struct play *p, const struct err *e, struct json_
 	json_close(w, '}');
 }
 
-static void work(void *arg, int out, char note[CHILD_NOTE_SIZE])
+static void work(void *arg, int out, char note[SUBPROCESS_NOTE_SIZE])
 {
 	struct job *job = arg;
 	_cleanup_(yaml_faults_fini) struct yaml_faults faults = {0};
@@ -101,7 +101,7 @@ static void work(void *arg, int out, char note[CHILD_NOTE_SIZE])
 	write_answer(p, &e, &w);
 	play_fini(p);
 	free(p);
-	if (child_write(out, &text) < 0)
+	if (subprocess_write(out, &text) < 0)
 		_exit(1);
 }
 
@@ -132,16 +132,17 @@ static void remove_folder(const char *path)
 
 /* --- the answer --- */
 
-static cJSON *answer_of(const struct child_end *end, const struct order_case *c, int64_t silence_ms)
+static cJSON *answer_of(
+	const struct subprocess_end *end, const struct order_case *c, int64_t silence_ms)
 {
 	cJSON *answer = end->is_fine ? cJSON_ParseWithLength(end->out.data, end->out.len) : NULL;
 	_cleanup_(buf_fini) struct buf text = {0};
 	struct json_writer w = {&text, false};
-	char how[128], what[CHILD_NOTE_SIZE + 256], within[SPAN_TEXT_SIZE];
+	char how[128], what[SUBPROCESS_NOTE_SIZE + 256], within[SPAN_TEXT_SIZE];
 
 	if (answer)
 		return answer;
-	child_end_text(end, how, sizeof how);
+	subprocess_end_text(end, how, sizeof how);
 	snprintf(what, sizeof what, "%s%s%s", *end->note ? end->note : "the case", " ", how);
 	span_text(silence_ms, within);
 	if (end->is_late)
@@ -186,7 +187,7 @@ static cJSON *complete(
 cJSON *case_run(const struct case_setup *setup, struct pipeline *p, const struct case_file *file,
 	const struct order_case *c, struct err *e)
 {
-	struct child_end end = {0};
+	struct subprocess_end end = {0};
 	int64_t start_ms = clock_mono_ms();
 	char folder[128];
 	struct job job = {setup, p, c, folder};
@@ -194,13 +195,13 @@ cJSON *case_run(const struct case_setup *setup, struct pipeline *p, const struct
 	sigset_t before;
 	int r;
 
-	child_hold_signals(&before);
+	subprocess_hold_signals(&before);
 	r = make_folder(folder, sizeof folder, e);
 	if (r < 0) {
-		child_release_signals(&before);
+		subprocess_release_signals(&before);
 		return NULL;
 	}
-	r = child_run(work, &job, setup->silence_ms, &end, e);
+	r = subprocess_run(work, &job, setup->silence_ms, &end, e);
 	if (r == 0) {
 		answer = answer_of(&end, c, setup->silence_ms);
 		if (answer)
@@ -208,8 +209,8 @@ cJSON *case_run(const struct case_setup *setup, struct pipeline *p, const struct
 		if (!answer)
 			err_set(e, -ENOMEM, "no memory for the answer of a case");
 	}
-	child_end_fini(&end);
+	subprocess_end_fini(&end);
 	remove_folder(folder);
-	child_release_signals(&before);
+	subprocess_release_signals(&before);
 	return answer;
 }

@@ -25,7 +25,7 @@ struct play {
 	const struct order_case *c;
 	struct plugin_folders folders;
 	struct yaml_faults *faults; /* what became otherwise than the case says */
-	char *note;		    /* of child.h */
+	char *note;		    /* of subprocess.h */
 
 	struct worker_source workers;
 	struct pipeline_set set;

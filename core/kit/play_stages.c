@@ -4,7 +4,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
-#include "kit/child.h"
+#include "kit/subprocess.h"
 #include "kit/play.h"
 
 static int64_t deadline_us(const struct task *t)
@@ -38,11 +38,17 @@ static void keep(struct play *p, struct task *t, int64_t due_us)
 
 static void call_plugin(struct play *p, struct task *t)
 {
-	snprintf(p->note, CHILD_NOTE_SIZE, "%s of stage '%s', attempt %u", t->undo ? "undo" : "run",
-		t->pipeline->stages[t->stage].name, t->attempt);
+	int64_t soon_us =
+		clock_mono_us() + 1000; /* who asks for no delay would else stop the clock */
+
+	snprintf(p->note, SUBPROCESS_NOTE_SIZE, "%s of stage '%s', attempt %u",
+		t->undo ? "undo" : "run", t->pipeline->stages[t->stage].name, t->attempt);
 	instance_run(p->instances[t->stage], t);
 	p->note[0] = '\0';
-	keep(p, t, t->verdict == VERDICT_LATER ? t->due_ms * 1000 : clock_mono_us());
+	if (t->verdict != VERDICT_LATER)
+		keep(p, t, clock_mono_us());
+	else
+		keep(p, t, t->due_ms * 1000 > soon_us ? t->due_ms * 1000 : soon_us);
 }
 
 static void play_step(struct play *p, struct task *t, const struct case_step *s)
@@ -91,8 +97,8 @@ int play_stages_open(struct play *p, const struct pipeline *pipeline, struct err
 
 		if (!case_stage_is_real(&p->c->stages[i]))
 			continue;
-		snprintf(
-			p->note, CHILD_NOTE_SIZE, "create of stage '%s'", pipeline->stages[i].name);
+		snprintf(p->note, SUBPROCESS_NOTE_SIZE, "create of stage '%s'",
+			pipeline->stages[i].name);
 		r = plugin_load(&p->folders, pipeline->stages[i].plugin, &plugin, e);
 		if (r == 0)
 			r = instance_create(pipeline, i, plugin, &p->instances[i], e);

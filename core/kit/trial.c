@@ -8,7 +8,7 @@
 
 #include "base/mem.h"
 #include "base/option.h"
-#include "kit/child.h"
+#include "kit/subprocess.h"
 #include "model/task.h"
 #include "stage/stage.h"
 
@@ -119,7 +119,7 @@ static int write_run(
 	json_int(&w, call_us);
 	json_close(&w, '}');
 	buf_char(&text, '\n');
-	return child_write(run->out, &text);
+	return subprocess_write(run->out, &text);
 }
 
 static void run_task(const struct running *run, struct task *t)
@@ -209,7 +209,7 @@ static void refuse(int out, int status, const char *why)
 	json_int(&w, status);
 	json_close(&w, '}');
 	buf_char(&text, '\n');
-	child_write(out, &text);
+	subprocess_write(out, &text);
 }
 
 /* "some/where/NAME.so" → folder and name */
@@ -254,7 +254,7 @@ static int prepare(struct running *run, struct err *e)
 	const struct plugin *plugin;
 	int r;
 
-	snprintf(run->note, CHILD_NOTE_SIZE, "loading");
+	snprintf(run->note, SUBPROCESS_NOTE_SIZE, "loading");
 	r = load(run->trial->file, &plugin, e);
 	if (r < 0)
 		return r;
@@ -263,14 +263,14 @@ static int prepare(struct running *run, struct err *e)
 		run->spec.name = plugin->stage->name;
 	if (!config_is_fine(run, plugin))
 		return -EDOM;
-	snprintf(run->note, CHILD_NOTE_SIZE, "create()");
+	snprintf(run->note, SUBPROCESS_NOTE_SIZE, "create()");
 	r = instance_create(&run->pipeline, 0, plugin, &run->instance, e);
 	if (r == 0 && run->trial->is_undo && !instance_can_undo(run->instance))
 		r = err_set(e, -EINVAL, "plugin '%s' has no undo()", plugin->stage->name);
 	return r;
 }
 
-static void work(void *arg, int out, char note[CHILD_NOTE_SIZE])
+static void work(void *arg, int out, char note[SUBPROCESS_NOTE_SIZE])
 {
 	const struct trial *t = arg;
 	struct running run = {.trial = t,
@@ -293,10 +293,10 @@ static void work(void *arg, int out, char note[CHILD_NOTE_SIZE])
 				   : strerror(-r));
 		return;
 	}
-	snprintf(note, CHILD_NOTE_SIZE, "%s()", t->is_undo ? "undo" : "run");
+	snprintf(note, SUBPROCESS_NOTE_SIZE, "%s()", t->is_undo ? "undo" : "run");
 	for (int64_t i = 0; i < t->n_runs; i++)
 		run_once(&run);
-	snprintf(note, CHILD_NOTE_SIZE, "destroy()");
+	snprintf(note, SUBPROCESS_NOTE_SIZE, "destroy()");
 	instance_destroy(run.instance);
 }
 
@@ -344,7 +344,7 @@ static bool take_line(struct sum *s, cJSON *line)
 
 /* What the child said: lines, each complete. *ret_refused is set to the one that refuses. */
 static bool read_lines(
-	const struct child_end *end, const struct trial *t, struct sum *s, cJSON **ret_refused)
+	const struct subprocess_end *end, const struct trial *t, struct sum *s, cJSON **ret_refused)
 {
 	const char *p = end->out.data;
 
@@ -361,12 +361,12 @@ static bool read_lines(
 	return true;
 }
 
-static void add_end(const struct child_end *end, const struct trial *t, struct sum *s)
+static void add_end(const struct subprocess_end *end, const struct trial *t, struct sum *s)
 {
-	char how[128], text[CHILD_NOTE_SIZE + 160];
+	char how[128], text[SUBPROCESS_NOTE_SIZE + 160];
 	const char *word = end->is_late ? "timeout" : "crash";
 
-	child_end_text(end, how, sizeof how);
+	subprocess_end_text(end, how, sizeof how);
 	if (end->is_late)
 		snprintf(text, sizeof text, "%s did not come back within %lld ms", end->note,
 			(long long)t->timeout_ms);
@@ -376,8 +376,8 @@ static void add_end(const struct child_end *end, const struct trial *t, struct s
 	s->last = cJSON_CreateObject();
 	cJSON_AddStringToObject(s->last, "verdict", word);
 	cJSON_AddStringToObject(s->last, "message", text);
-	if (child_end_signal(end))
-		cJSON_AddStringToObject(s->last, "signal", child_end_signal(end));
+	if (subprocess_end_signal(end))
+		cJSON_AddStringToObject(s->last, "signal", subprocess_end_signal(end));
 	else
 		cJSON_AddNullToObject(s->last, "signal");
 	if (!end->signal)
@@ -403,7 +403,7 @@ static cJSON *sum_up(struct sum *s)
 }
 
 static cJSON *answer_of(
-	const struct child_end *end, const struct trial *t, int *ret_status, struct err *e)
+	const struct subprocess_end *end, const struct trial *t, int *ret_status, struct err *e)
 {
 	_cleanup_(json_freep) cJSON *refused = NULL;
 	struct sum s = {.verdicts = cJSON_CreateObject(),
@@ -436,13 +436,13 @@ static cJSON *answer_of(
 
 cJSON *trial_run(const struct trial *t, int *ret_status, struct err *e)
 {
-	struct child_end end = {0};
+	struct subprocess_end end = {0};
 	cJSON *answer = NULL;
 	int64_t silence_ms = t->timeout_ms + GRACE_MS;
 
 	*ret_status = EXIT_FAILURE;
-	if (child_run(work, (void *)t, silence_ms, &end, e) == 0)
+	if (subprocess_run(work, (void *)t, silence_ms, &end, e) == 0)
 		answer = answer_of(&end, t, ret_status, e);
-	child_end_fini(&end);
+	subprocess_end_fini(&end);
 	return answer;
 }

@@ -2,6 +2,7 @@
 #include <unistd.h>
 
 #include "kit/cases.h"
+#include "kit/span.h"
 #include "unit.h"
 
 static const char pipeline_text[] =
@@ -187,8 +188,24 @@ static void an_order_must_be_somewhere(void)
 	fixture_fini(&fx);
 }
 
+static void a_length_of_time_is_as_exact_as_one_wants_to_read_it(void)
+{
+	static const struct {
+		int64_t ms;
+		const char *text;
+	} list[] = {{0, "0ms"}, {999, "999ms"}, {1000, "1.000s"}, {59999, "59.999s"},
+		{60000, "1m00s"}, {3599999, "59m59s"}, {7205870, "2h00m05s"}};
+	char text[SPAN_TEXT_SIZE];
+
+	for (size_t i = 0; i < ARRAY_LEN(list); i++) {
+		span_text(list[i].ms, text);
+		CHECK_TEXT(text, list[i].text);
+	}
+}
+
 UNIT_MAIN("cases", TEST(a_script_goes_step_by_step_and_its_last_step_stays),
 	TEST(the_undo_of_a_played_stage_is_played_and_of_a_real_one_real),
 	TEST(a_case_replaces_single_members_of_the_shared_order), TEST(a_fault_is_said_where_it_is),
 	TEST(what_people_do_is_checked_too), TEST(what_is_expected_is_checked_too),
-	TEST(an_order_must_be_somewhere))
+	TEST(an_order_must_be_somewhere),
+	TEST(a_length_of_time_is_as_exact_as_one_wants_to_read_it))

@@ -114,7 +114,7 @@ static void what_the_loader_refuses_is_refused_with_its_words(void)
 {
 	static const struct {
 		const char *name, *reason;
-	} list[] = {{"other_major", "is for ABI 2.0, this host is 1.0"},
+	} list[] = {{"other_major", "is for ABI 2.0, this host is 1."},
 		{"newer_needy", "uses a part of the descriptor that this host does not know"},
 		{"newer_flag", "sets a flag that this host does not know"},
 		{"newer_option", "uses a part of an option that this host does not know"},

@@ -1,6 +1,7 @@
 /* A child process for work that may end in any way. */
-#include "kit/child.h"
+#include "kit/subprocess.h"
 
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -18,7 +19,7 @@ static const int endings[] = {SIGINT, SIGTERM, SIGHUP};
 
 /* Shared with the child. */
 struct shared {
-	char note[CHILD_NOTE_SIZE];
+	char note[SUBPROCESS_NOTE_SIZE];
 	bool is_fine;
 };
 
@@ -29,7 +30,7 @@ static void list_endings(sigset_t *ret)
 		sigaddset(ret, endings[i]);
 }
 
-void child_hold_signals(sigset_t *ret_before)
+void subprocess_hold_signals(sigset_t *ret_before)
 {
 	sigset_t held;
 
@@ -37,7 +38,7 @@ void child_hold_signals(sigset_t *ret_before)
 	sigprocmask(SIG_BLOCK, &held, ret_before);
 }
 
-void child_release_signals(const sigset_t *before)
+void subprocess_release_signals(const sigset_t *before)
 {
 	sigprocmask(SIG_SETMASK, before, NULL);
 }
@@ -67,7 +68,7 @@ static void reset_signals(void)
 }
 
 static _Noreturn void be_child(
-	child_work *work, void *arg, int out, pid_t parent, struct shared *shared)
+	subprocess_work *work, void *arg, int out, pid_t parent, struct shared *shared)
 {
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (getppid() != parent)
@@ -96,9 +97,9 @@ static int wait_for_output(int in, int64_t silence_ms)
 	}
 }
 
-static void read_all(int in, int64_t silence_ms, struct child_end *ret)
+static void read_all(int in, int64_t silence_ms, struct subprocess_end *ret)
 {
-	while (ret->out.len < CHILD_OUTPUT_MAX) {
+	while (ret->out.len < SUBPROCESS_OUTPUT_MAX) {
 		char *room = buf_reserve(&ret->out, READ_SIZE);
 		ssize_t n;
 
@@ -113,7 +114,7 @@ static void read_all(int in, int64_t silence_ms, struct child_end *ret)
 	}
 }
 
-static void wait_for(pid_t pid, struct child_end *ret)
+static void wait_for(pid_t pid, struct subprocess_end *ret)
 {
 	int status = 0;
 
@@ -125,13 +126,13 @@ static void wait_for(pid_t pid, struct child_end *ret)
 		ret->status = WEXITSTATUS(status);
 }
 
-static int start(child_work *work, void *arg, struct shared *shared, pid_t *ret_pid, int *ret_in,
-	struct err *e)
+static int start(subprocess_work *work, void *arg, struct shared *shared, pid_t *ret_pid,
+	int *ret_in, struct err *e)
 {
 	pid_t parent = getpid();
 	int ends[2], r;
 
-	if (pipe(ends) < 0)
+	if (pipe2(ends, O_CLOEXEC) < 0)
 		return err_set(e, -errno, "no pipe for a child process: %s", strerror(errno));
 	fflush(NULL);
 	*ret_pid = fork();
@@ -149,37 +150,38 @@ static int start(child_work *work, void *arg, struct shared *shared, pid_t *ret_
 	return 0;
 }
 
-int child_run(child_work *work, void *arg, int64_t silence_ms, struct child_end *ret, struct err *e)
+int subprocess_run(subprocess_work *work, void *arg, int64_t silence_ms, struct subprocess_end *ret,
+	struct err *e)
 {
 	struct shared *shared = mmap(
 		NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	pid_t pid = -1;
 	int in = -1, r;
 
-	*ret = (struct child_end){0};
+	*ret = (struct subprocess_end){0};
 	if (shared == MAP_FAILED)
 		return err_set(e, -ENOMEM, "no memory for a child process");
 	r = start(work, arg, shared, &pid, &in, e);
 	if (r == 0) {
 		read_all(in, silence_ms, ret);
 		close(in);
-		if (ret->is_late || ret->out.failed || ret->out.len >= CHILD_OUTPUT_MAX)
+		if (ret->is_late || ret->out.failed || ret->out.len >= SUBPROCESS_OUTPUT_MAX)
 			kill(pid, SIGKILL);
 		wait_for(pid, ret);
 		ret->is_fine = shared->is_fine && !ret->out.failed;
-		shared->note[CHILD_NOTE_SIZE - 1] = '\0';
+		shared->note[SUBPROCESS_NOTE_SIZE - 1] = '\0';
 		memcpy(ret->note, shared->note, sizeof ret->note);
 	}
 	munmap(shared, sizeof *shared);
 	return r;
 }
 
-void child_end_fini(struct child_end *c)
+void subprocess_end_fini(struct subprocess_end *c)
 {
 	buf_fini(&c->out);
 }
 
-const char *child_end_signal(const struct child_end *c)
+const char *subprocess_end_signal(const struct subprocess_end *c)
 {
 	static const struct {
 		int number;
@@ -197,17 +199,18 @@ const char *child_end_signal(const struct child_end *c)
 	return "a signal";
 }
 
-void child_end_text(const struct child_end *c, char *out, size_t size)
+void subprocess_end_text(const struct subprocess_end *c, char *out, size_t size)
 {
 	if (c->is_late)
 		snprintf(out, size, "did not come back in time");
 	else if (c->signal)
-		snprintf(out, size, "died of %s (%s)", child_end_signal(c), strsignal(c->signal));
+		snprintf(out, size, "died of %s (%s)", subprocess_end_signal(c),
+			strsignal(c->signal));
 	else
 		snprintf(out, size, "ended its process with exit status %d", c->status);
 }
 
-int child_write(int out, const struct buf *text)
+int subprocess_write(int out, const struct buf *text)
 {
 	for (size_t done = 0; done < text->len;) {
 		ssize_t n = write(out, text->data + done, text->len - done);
