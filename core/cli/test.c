@@ -145,7 +145,14 @@ static int check_plugins(struct test *t, const char *path)
 		if (is_real_somewhere(t, i))
 			stages[needed.n_stages++] = t->pipeline->stages[i];
 	r = stage_check(&needed, &folders, &faults);
-	return r < 0 ? report(path, &faults, &e, r) : EXIT_SUCCESS;
+	if (r == 0)
+		return EXIT_SUCCESS;
+	report(path, &faults, &e, r);
+	fputs("stageline: --plugins DIR says where plugins are; a stage that every case plays "
+	      "needs "
+	      "none\n",
+		stderr);
+	return EXIT_BAD_CONFIG;
 }
 
 /* --- printing --- */
