@@ -1,5 +1,6 @@
 /* Descriptions out of files that are not loaded: the same as the loader's, whatever the linker did; and files that
  * are damaged in every place. */
+#include <elf.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -210,6 +211,67 @@ static int describe_victim(const struct victim *v, size_t size)
 	return r;
 }
 
+static uint64_t dynamic_value(const struct victim *v, int64_t tag)
+{
+	Elf64_Ehdr head;
+	Elf64_Phdr segment = {0};
+	Elf64_Dyn d = {0};
+
+	memcpy(&head, v->bytes, sizeof head);
+	for (size_t i = 0; segment.p_type != PT_DYNAMIC; i++) {
+		REQUIRE(i < head.e_phnum);
+		memcpy(&segment, v->bytes + head.e_phoff + i * sizeof segment, sizeof segment);
+	}
+	for (uint64_t at = segment.p_offset; d.d_tag != tag; at += sizeof d) {
+		REQUIRE(at < segment.p_offset + segment.p_filesz);
+		memcpy(&d, v->bytes + at, sizeof d);
+	}
+	return d.d_un.d_val;
+}
+
+/* The same object as the other machine's linker would have written it: other numbers, nothing else. */
+static void rewrite_for(struct victim *v, uint16_t machine, const uint32_t types[3])
+{
+	static const uint32_t native[] = {R_X86_64_RELATIVE, R_X86_64_64, R_X86_64_GLOB_DAT};
+	uint64_t from = dynamic_value(v, DT_RELA), size = dynamic_value(v, DT_RELASZ);
+
+	memcpy(v->bytes + offsetof(Elf64_Ehdr, e_machine), &machine, sizeof machine);
+	for (uint64_t at = from; at < from + size; at += sizeof(Elf64_Rela)) {
+		Elf64_Rela rela;
+
+		memcpy(&rela, v->bytes + at, sizeof rela);
+		for (size_t i = 0; i < ARRAY_LEN(native); i++)
+			if (ELF64_R_TYPE(rela.r_info) == native[i]) {
+				rela.r_info = ELF64_R_INFO(ELF64_R_SYM(rela.r_info), types[i]);
+				break;
+			}
+		memcpy(v->bytes + at, &rela, sizeof rela);
+	}
+}
+
+static void a_plugin_for_another_machine_is_described_too(void)
+{
+	static const uint32_t aarch64[] = {R_AARCH64_RELATIVE, R_AARCH64_ABS64, R_AARCH64_GLOB_DAT};
+	struct plugin_description *here, *other;
+	struct err e = {0};
+	struct victim v;
+
+	victim_init(&v, "loud");
+	REQUIRE(describe("loud", &here, &e) == 0);
+	if (strcmp(here->image.machine, "x86-64") ==
+		0) { /* else the native one is another already */
+		rewrite_for(&v, EM_AARCH64, aarch64);
+		REQUIRE(pwrite(v.fd, v.bytes, v.size, 0) == (ssize_t)v.size);
+		REQUIRE(plugin_describe(v.path, &other, &e) == 0);
+		CHECK_TEXT(other->image.machine, "aarch64");
+		CHECK(!other->image.is_native);
+		check_same(&here->stage, &other->stage);
+		plugin_description_free(other);
+	}
+	plugin_description_free(here);
+	victim_fini(&v);
+}
+
 static void a_file_that_was_cut_off_is_refused_or_whole_enough(void)
 {
 	struct victim v;
@@ -278,5 +340,6 @@ UNIT_MAIN("describe", TEST(a_shipped_stage_is_described_as_it_is_loaded),
 	TEST(what_the_loader_refuses_is_refused_with_its_words),
 	TEST(an_older_smaller_plugin_is_described_with_zeros),
 	TEST(what_is_no_shared_object_is_said_to_be_none),
+	TEST(a_plugin_for_another_machine_is_described_too),
 	TEST(a_file_that_was_cut_off_is_refused_or_whole_enough),
 	TEST(a_damaged_file_is_answered_and_nothing_outside_it_is_read))
