@@ -121,7 +121,9 @@ static int32_t ask(struct exec *x, struct sl_task *task, bool is_undo)
 	if (!is_under_way) {
 		call = make_call(x, task, is_undo);
 		if (!call) {
-			x->host->set_message(task, "no memory");
+			x->host->set_message(task,
+				x->host->ticket(task) ? "no memory"
+						      : "this host has no way to wake a stage");
 			return SL_RETRY;
 		}
 		exec_loop_start(x->loop, call);

@@ -167,7 +167,9 @@ static int32_t ask(
 	if (!is_under_way) {
 		call = make_call(h, target, task, is_undo);
 		if (!call) {
-			h->host->set_message(task, "no memory");
+			h->host->set_message(task,
+				h->host->ticket(task) ? "no memory"
+						      : "this host has no way to wake a stage");
 			return SL_RETRY;
 		}
 		http_loop_start(h->loop, call);
