@@ -67,7 +67,7 @@ void log_write(enum log_level level, const char *fmt, ...)
 		m = (int)sizeof line - n - 2;
 	defuse(line + n, m > 0 ? (size_t)m : 0);
 	if (atomic_load_explicit(&other_sink, memory_order_relaxed)) {
-		atomic_load(&other_sink)(level, line + n);
+		atomic_load (&other_sink)(level, line + n);
 		return;
 	}
 	n += m > 0 ? m : 0;

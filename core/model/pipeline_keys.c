@@ -60,8 +60,8 @@ static const struct option_map sandbox_map = {
 
 /* Written in `defaults` for all stages, and in a stage for itself. */
 static const struct sl_option policy_options[] = {
-	{SL_OPTION_INT, 0, "workers", "threads or processes that run the stage's code at once", "4", NULL,
-		SPEC(workers), 1, 1024},
+	{SL_OPTION_INT, 0, "workers", "threads or processes that run the stage's code at once", "4",
+		NULL, SPEC(workers), 1, 1024},
 	{SL_OPTION_INT, 0, "in_flight",
 		"orders the stage holds at once: running, or waiting for an answer", "256", NULL,
 		SPEC(in_flight), 1, 1000000},

@@ -45,15 +45,16 @@ static const char *readable_file(const struct autopsy *a, const struct wire_modu
 	return NULL;
 }
 
-static void name_address(
-	const struct autopsy *a, const struct wire_module *m, uint64_t address, char *out, size_t size)
+static void name_address(const struct autopsy *a, const struct wire_module *m, uint64_t address,
+	char *out, size_t size)
 {
 	const char *file = readable_file(a, m);
 	char name[NAME_BYTES];
 	uint64_t offset;
 
 	if (file && symbol_find(file, address - m->bias, name, sizeof name, &offset) == 0)
-		snprintf(out, size, "%s+0x%llx", name, (unsigned long long)offset);
+		snprintf(out, size, "%.*s+0x%llx", (int)strcspn(name, "."), name,
+			(unsigned long long)offset); /* without .cold and the like */
 	else
 		snprintf(out, size, "0x%llx", (unsigned long long)(address - (m ? m->bias : 0)));
 }
@@ -80,6 +81,8 @@ static size_t collect(const struct autopsy *a, struct line lines[LINES_MAX])
 		const struct wire_module *m = module_of(a, address);
 		struct line line = {.file = file_of(m), .n = 1};
 
+		if (!n && !a->crash.signal && m && strcmp(m->path, HOST) == 0)
+			continue; /* of exit(): our own handler */
 		if (was_in_plugin && m && strcmp(m->path, HOST) == 0)
 			break;
 		was_in_plugin |= is_plugin(a, m);

@@ -6,6 +6,7 @@
 #include <link.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <time.h>
 #include <unistd.h>
@@ -13,6 +14,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "stage/claim.h"
 #include "stage/crash.h"
 #include "stage/sandbox.h"
 #include "stage/stage.h"
@@ -23,6 +25,7 @@ enum { READ_BYTES = 64 * 1024, ROOM_BYTES = 1 << 20, LOOK_EVERY = 64 };
 struct child {
 	struct buf in, out;
 	size_t in_at; /* taken from `in` */
+	struct claim *claim;
 	struct pipeline *pipeline;
 	struct instance *instance;
 	const struct stage_spec *spec;
@@ -94,9 +97,9 @@ static bool next_frame(struct child *c, struct wire_frame *ret)
 
 /* --- starting --- */
 
-static int fail(struct child *c, const struct err *e)
+static int leave(struct child *c, const struct err *e)
 {
-	wire_put_text(&c->out, WIRE_FAILED, err_text(e));
+	wire_put_text(&c->out, WIRE_LEAVE, err_text(e));
 	send_out(&c->out);
 	_exit(EXIT_FAILURE);
 }
@@ -133,17 +136,18 @@ static int on_module(struct dl_phdr_info *info, size_t size, void *arg)
 	return 0;
 }
 
-static void say_ready(struct child *c, const char *lacks)
+static void say_modules(struct child *c)
 {
 	static struct modules modules;
 
+	modules.n = 0;
 	dl_iterate_phdr(on_module, &modules);
-	wire_put_ready(&c->out, lacks, modules.list, modules.n);
+	wire_put_modules(&c->out, modules.list, modules.n);
 	send_out(&c->out);
 }
 
-static int load(struct child *c, const struct wire_start *s, const struct plugin **ret,
-	struct err *e)
+static int load(
+	struct child *c, const struct wire_start *s, const struct plugin **ret, struct err *e)
 {
 	_cleanup_(yaml_faults_fini) struct yaml_faults faults = {0};
 	int r = pipeline_parse(s->pipeline, &c->pipeline, &faults);
@@ -171,6 +175,7 @@ static int start(struct child *c, const struct wire_start *s, struct buf *lacks,
 
 	if (r < 0)
 		return r;
+	say_modules(c); /* create() may crash */
 	c->is_limited = !c->spec->sandbox.is_off && !s->is_sanitized;
 	r = sandbox_enter(&c->spec->sandbox, s->is_sanitized, lacks, e);
 	if (r < 0)
@@ -201,7 +206,7 @@ static void leave_when_worn(struct child *c, enum verdict verdict)
 	if (used <= most / 4 * 3)
 		return;
 	err_set(&e, -ENOMEM, "its memory has grown to %llu of %llu MiB", used >> 20, most >> 20);
-	fail(c, &e);
+	leave(c, &e);
 }
 
 static void work(struct child *c, struct str body)
@@ -212,6 +217,8 @@ static void work(struct child *c, struct str body)
 
 	if (wire_get_task(body, &number, &t) < 0)
 		_exit(EXIT_FAILURE);
+	if (!claim_begin(c->claim))
+		_exit(EXIT_SUCCESS); /* somebody else does it */
 	t->pipeline = c->pipeline;
 	t->stage = (size_t)(c->spec - c->pipeline->stages);
 	crash_set_in_call(true);
@@ -227,6 +234,16 @@ static void work(struct child *c, struct str body)
 	leave_when_worn(c, verdict);
 }
 
+static void map_claim(struct child *c)
+{
+	void *page = mmap(NULL, CLAIM_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, CHILD_CLAIM_FD, 0);
+
+	if (page == MAP_FAILED)
+		_exit(EXIT_FAILURE);
+	close(CHILD_CLAIM_FD);
+	c->claim = page;
+}
+
 int child_run(void)
 {
 	_cleanup_(buf_fini) struct buf lacks = {0};
@@ -240,13 +257,16 @@ int child_run(void)
 	if (!next_frame(&c, &frame) || frame.type != WIRE_START ||
 		wire_get_start(frame.body, &s) < 0 || getppid() != (pid_t)s.parent)
 		return EXIT_FAILURE;
+	map_claim(&c);
 	log_set_level((enum log_level)s.log_level);
 	log_set_sink(on_log);
 	crash_catch(CHILD_FD);
 	if (start(&c, &s, &lacks, &e) < 0)
-		return fail(&c, &e);
+		return leave(&c, &e);
 	make_timer(&c);
-	say_ready(&c, buf_view(&lacks).p);
+	say_modules(&c);
+	wire_put_text(&c.out, WIRE_READY, buf_view(&lacks).p);
+	send_out(&c.out);
 	while (next_frame(&c, &frame)) {
 		if (frame.type != WIRE_TASK)
 			_exit(EXIT_FAILURE);

@@ -59,6 +59,7 @@ int child_link_start(struct pool *p, struct child_link *c, struct err *e)
 	r = process_start(&c->process, in->spec->name, e);
 	if (r < 0)
 		return r;
+	c->pid = c->process.pid;
 	wire_put_start(&c->process.out, &s);
 	c->state = CHILD_STARTING;
 	send(c);
@@ -76,6 +77,13 @@ static void next_call(struct child_link *c)
 	if (!head->started_us)
 		head->started_us = c->head_since_us;
 	set_mark(head, TASK_MARK_RUNNING);
+}
+
+void child_link_untouched(struct task *t)
+{
+	set_mark(t, t->turn ? TASK_MARK_LATER : TASK_MARK_OUT);
+	if (!t->turn)
+		t->started_us = 0;
 }
 
 void child_link_give(struct pool *p, struct child_link *c, struct task *t)
@@ -99,6 +107,22 @@ void child_link_give(struct pool *p, struct child_link *c, struct task *t)
 	task_list_add(&c->pipe, t);
 	if (c->pipe.n == 1)
 		next_call(c);
+}
+
+void child_link_recall(struct pool *p, struct child_link *c)
+{
+	uint64_t n_begun = claim_recall(c->process.claim), n = c->n_answered;
+	struct task_list all = c->pipe, back = {0};
+	struct task *t;
+
+	c->is_recalled = true;
+	c->pipe = (struct task_list){0};
+	for (; (t = task_list_take(&all)); n++) {
+		if (n >= n_begun)
+			child_link_untouched(t);
+		task_list_add(n < n_begun ? &c->pipe : &back, t);
+	}
+	task_list_put_first(&p->ready, &back);
 }
 
 /* --- hearing --- */
@@ -160,15 +184,22 @@ static int hear_answer(struct pool *p, struct child_link *c, struct str body)
 	return 0;
 }
 
-static int hear_ready(struct pool *p, struct child_link *c, struct str body)
+static int hear_modules(struct pool *p, struct child_link *c, struct str body)
 {
 	struct module_map *m = &c->modules;
+
+	(void)p;
+	buf_clear(&m->body);
+	buf_str(&m->body, body);
+	m->n = 0;
+	return m->body.failed ? -EPROTO : wire_get_modules(buf_view(&m->body), m->list, &m->n);
+}
+
+static int hear_ready(struct pool *p, struct child_link *c, struct str body)
+{
 	const char *lacks;
 
-	if (c->state != CHILD_STARTING)
-		return -EPROTO;
-	buf_str(&m->body, body);
-	if (m->body.failed || wire_get_ready(buf_view(&m->body), &lacks, m->list, &m->n) < 0)
+	if (c->state != CHILD_STARTING || wire_get_text(body, &lacks) < 0)
 		return -EPROTO;
 	if (*lacks && !p->has_said_lacks)
 		log_warn("stage=%s sandbox: %s", p->instance->spec->name, lacks);
@@ -179,7 +210,7 @@ static int hear_ready(struct pool *p, struct child_link *c, struct str body)
 	return 0;
 }
 
-static int hear_words(struct pool *p, struct child_link *c, struct str body)
+static int hear_leave(struct pool *p, struct child_link *c, struct str body)
 {
 	const char *text;
 
@@ -199,7 +230,7 @@ static int hear_log(struct pool *p, struct child_link *c, struct str body)
 	(void)p;
 	if (wire_get_log(body, &level, &text) < 0 || level > LOG_DEBUG)
 		return -EPROTO;
-	log_write((enum log_level)level, "process=%d %s", (int)c->process.pid, text);
+	log_write((enum log_level)level, "process=%d %s", (int)c->pid, text);
 	return 0;
 }
 
@@ -219,8 +250,9 @@ static int hear_trace(struct pool *p, struct child_link *c, struct str body)
 static int hear_frame(struct pool *p, struct child_link *c, const struct wire_frame *frame)
 {
 	static int (*const hear[])(struct pool *, struct child_link *, struct str) = {
+		[WIRE_MODULES] = hear_modules,
 		[WIRE_READY] = hear_ready,
-		[WIRE_FAILED] = hear_words,
+		[WIRE_LEAVE] = hear_leave,
 		[WIRE_ANSWER] = hear_answer,
 		[WIRE_LOG] = hear_log,
 		[WIRE_CRASH] = hear_crash,

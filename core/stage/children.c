@@ -24,6 +24,7 @@ enum {
 	UNSENT_MAX = 256 * 1024, /* bytes */
 	BACKOFF_FIRST_MS = 100,
 	BACKOFF_MAX_MS = 30000,
+	RECALL_MS = 5,
 	START_MS = 10000,  /* from START to READY */
 	GOODBYE_MS = 1000, /* to end by itself */
 };
@@ -44,12 +45,6 @@ static size_t count(const struct pool *p, enum child_state state)
 
 /* --- deaths --- */
 
-static void set_mark(struct task *t, enum task_mark mark)
-{
-	if (t->mark)
-		atomic_store_explicit(t->mark, (unsigned char)mark, memory_order_relaxed);
-}
-
 static void convict(struct pool *p, struct task *t, enum verdict verdict, const char *text)
 {
 	task_clear_verdict(t);
@@ -63,23 +58,17 @@ static void convict(struct pool *p, struct task *t, enum verdict verdict, const 
 static void share_out(struct pool *p, struct child_link *c, const char *why)
 {
 	struct task *t = c->is_leaving ? NULL : task_list_take(&c->pipe);
-	_cleanup_(buf_fini) struct buf text = {0};
+	struct task_list back = {0};
+	char text[POOL_TEXT_MAX];
 
-	if (t && c->is_timed_out) {
-		buf_fmt(&text, "no answer within %lld ms; its process was killed",
-			(long long)p->later.timeout_ms);
-		autopsy_trace(&c->autopsy, &text);
-	} else if (t) {
-		buf_fmt(&text, "its process crashed: %s", why);
-	}
+	snprintf(text, sizeof text, "%s%s", c->is_timed_out ? "" : "its process crashed: ", why);
 	if (t)
-		convict(p, t, c->is_timed_out ? VERDICT_TIMEOUT : VERDICT_CRASH, buf_view(&text).p);
-	for (t = c->pipe.first; t; t = t->node.next ? CONTAINER_OF(t->node.next, struct task, node) : NULL) {
-		set_mark(t, t->turn ? TASK_MARK_LATER : TASK_MARK_OUT);
-		if (!t->turn)
-			t->started_us = 0;
+		convict(p, t, c->is_timed_out ? VERDICT_TIMEOUT : VERDICT_CRASH, text);
+	while ((t = task_list_take(&c->pipe))) {
+		child_link_untouched(t);
+		task_list_add(&back, t);
 	}
-	task_list_put_first(&p->ready, &c->pipe);
+	task_list_put_first(&p->ready, &back);
 }
 
 /* The next one starts later and later while none gets anywhere. */
@@ -101,7 +90,7 @@ static void back_off(struct pool *p, const char *why)
 
 static void note_crash(struct pool *p, const struct child_link *c, const char *why)
 {
-	log_error("stage=%s process=%d crashed: %s", name_of(p), (int)c->process.pid, why);
+	log_error("stage=%s process=%d crashed: %s", name_of(p), (int)c->pid, why);
 	pthread_mutex_lock(&p->lock);
 	p->health.crashes++;
 	p->health.last_crash_us = clock_wall_us();
@@ -109,20 +98,35 @@ static void note_crash(struct pool *p, const struct child_link *c, const char *w
 	pthread_mutex_unlock(&p->lock);
 }
 
+static void find_out(const struct pool *p, const struct child_link *c, char *why, size_t size)
+{
+	_cleanup_(buf_fini) struct buf text = {0};
+
+	if (c->last_words[0]) {
+		snprintf(why, size, "%.*s", (int)size - 1, c->last_words);
+	} else if (c->is_timed_out) {
+		buf_fmt(&text, "no answer within %lld ms; its process was killed",
+			(long long)p->later.timeout_ms);
+		autopsy_trace(&c->autopsy, &text);
+		snprintf(why, size, "%s", buf_view(&text).p);
+	} else {
+		autopsy_text(&c->autopsy, why, size);
+	}
+}
+
 static void bury(struct pool *p, struct child_link *c)
 {
 	char why[POOL_TEXT_MAX - 64];
 
-	if (c->last_words[0])
-		snprintf(why, sizeof why, "%.900s", c->last_words);
-	else
-		autopsy_text(&c->autopsy, why, sizeof why);
-	if (atomic_load(&p->is_stopping) && !c->pipe.n) {
-		log_debug("stage=%s process=%d ended", name_of(p), (int)c->process.pid);
+	find_out(p, c, why, sizeof why);
+	p->n_lost++;
+	if (!c->pipe.n && !c->autopsy.has_crash &&
+		(c->is_recalled || atomic_load(&p->is_stopping))) {
+		log_debug("stage=%s process=%d ended", name_of(p), (int)c->pid);
 	} else if (c->is_new) {
 		back_off(p, why);
 	} else if (c->is_leaving) {
-		log_info("stage=%s process=%d makes room: %s", name_of(p), (int)c->process.pid, why);
+		log_info("stage=%s process=%d makes room: %s", name_of(p), (int)c->pid, why);
 	} else {
 		note_crash(p, c, why);
 		if (!c->n_given) /* it does that without being asked anything */
@@ -142,6 +146,12 @@ static void start_one(struct pool *p)
 		c++;
 	if (child_link_start(p, c, &e) < 0)
 		back_off(p, err_text(&e));
+	if (!p->n_lost)
+		return;
+	p->n_lost--;
+	pthread_mutex_lock(&p->lock);
+	p->health.restarts++;
+	pthread_mutex_unlock(&p->lock);
 }
 
 /* As many as there are calls that have to wait, one at a time. */
@@ -160,7 +170,7 @@ static void start_wanted(struct pool *p, int64_t now_ms)
 
 static bool may_take(const struct pool *p, const struct child_link *c, int64_t now_us)
 {
-	if (c->state != CHILD_READY || c->is_leaving)
+	if (c->state != CHILD_READY || c->is_leaving || c->is_recalled)
 		return false;
 	if (!c->pipe.n)
 		return true;
@@ -242,6 +252,21 @@ static void end_overdue(struct pool *p, int64_t now_ms)
 	}
 }
 
+/* Its call takes longer than expected: nobody shall wait behind it who could be elsewhere. */
+static int64_t recall_ms(const struct pool *p, const struct child_link *c)
+{
+	return c->state == CHILD_READY && c->pipe.n > 1 && p->max_children > 1 && !c->is_recalled
+		       ? c->head_since_us / 1000 + RECALL_MS
+		       : INT64_MAX;
+}
+
+static void recall_slow(struct pool *p, int64_t now_ms)
+{
+	for (size_t i = 0; i < p->max_children; i++)
+		if (recall_ms(p, &p->children[i]) <= now_ms)
+			child_link_recall(p, &p->children[i]);
+}
+
 static int64_t next_ms(const struct pool *p)
 {
 	int64_t next = later_next_ms(&p->later);
@@ -251,7 +276,9 @@ static int64_t next_ms(const struct pool *p)
 		next = p->next_start_ms;
 	for (size_t i = 0; i < p->max_children; i++) {
 		int64_t at = deadline_of(p, &p->children[i]);
+		int64_t recall = recall_ms(p, &p->children[i]);
 
+		at = recall < at ? recall : at;
 		if (p->children[i].state != CHILD_NONE && at < next)
 			next = at;
 	}
@@ -292,8 +319,8 @@ static void show(struct pool *p)
 static void wait_for_something(struct pool *p, struct pollfd *fds)
 {
 	int64_t until_ms = next_ms(p), now_ms = clock_mono_ms();
-	int timeout = until_ms == INT64_MAX  ? -1
-		      : until_ms <= now_ms   ? 0
+	int timeout = until_ms == INT64_MAX	  ? -1
+		      : until_ms <= now_ms	  ? 0
 		      : until_ms - now_ms > 60000 ? 60000
 						  : (int)(until_ms - now_ms);
 
@@ -344,6 +371,7 @@ static void round_of(struct pool *p, struct pollfd *fds)
 	now_ms = clock_mono_ms();
 	take_due(p, now_ms);
 	end_overdue(p, now_ms);
+	recall_slow(p, now_ms);
 	deliver(p);
 	if (!atomic_load(&p->is_stopping)) {
 		give_out(p);

@@ -26,7 +26,9 @@ struct child_link {
 	int64_t head_since_us; /* the oldest one's call began, as far as can be told */
 	int64_t kill_ms;       /* SIGKILL then; INT64_MAX: no */
 	int64_t started_ms;
-	bool is_new; /* has not been ready */
+	pid_t pid;
+	bool is_new;	  /* has not been ready */
+	bool is_recalled; /* keeps what it has begun, and ends then */
 	bool is_timed_out;
 	bool is_leaving; /* by its own will: `last_words` */
 	char last_words[POOL_TEXT_MAX];
@@ -49,6 +51,7 @@ struct pool {
 	struct task_list ready, finished;
 	struct later later;
 	size_t n_wanted;       /* children: grows with the demand */
+	size_t n_lost;	       /* that ended and have not been replaced */
 	unsigned n_failures;   /* starts in a row */
 	int64_t next_start_ms; /* not before */
 	int64_t call_us;       /* of a call, on average */
@@ -65,6 +68,10 @@ struct pool {
 int child_link_start(struct pool *p, struct child_link *c, struct err *e);
 /* Gives it a task. */
 void child_link_give(struct pool *p, struct child_link *c, struct task *t);
+/* The task has not been begun after all. */
+void child_link_untouched(struct task *t);
+/* Takes back what it has not begun, into `ready`. */
+void child_link_recall(struct pool *p, struct child_link *c);
 /* Takes what it has said; answered tasks go to `finished` or `later`. */
 void child_link_hear(struct pool *p, struct child_link *c);
 /* Ends it: politely with a look at where it is, then for good. */

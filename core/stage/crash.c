@@ -132,8 +132,8 @@ void crash_catch(int fd)
 	site.statm_fd = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
 	site.page_bytes = sysconf(_SC_PAGESIZE);
 	backtrace(first, 1); /* loads what it needs now */
-	stack.ss_sp = mmap(NULL, STACK_BYTES, PROT_READ | PROT_WRITE,
-		MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	stack.ss_sp =
+		mmap(NULL, STACK_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (stack.ss_sp != MAP_FAILED)
 		sigaltstack(&stack, NULL);
 	for (size_t i = 0; i < ARRAY_LEN(numbers); i++)

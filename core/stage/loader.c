@@ -332,8 +332,7 @@ int plugin_load(const struct plugin_folders *folders, const char *name, const st
 	return r;
 }
 
-int plugin_load_file(
-	const char *path, const char *name, const struct plugin **ret, struct err *e)
+int plugin_load_file(const char *path, const char *name, const struct plugin **ret, struct err *e)
 {
 	char folder[PATH_MAX];
 	struct stat st;

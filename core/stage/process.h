@@ -5,11 +5,13 @@
 
 #include "base/buf.h"
 #include "base/err.h"
+#include "stage/claim.h"
 
 struct process {
 	pid_t pid;  /* 0: none */
 	int pid_fd; /* readable when it has ended */
 	int fd;	    /* -1: its end is closed */
+	struct claim *claim;
 	struct buf in, out;
 	size_t out_at; /* sent of `out` */
 };

@@ -43,15 +43,18 @@ static int set_limits(const struct sandbox_policy *p, bool is_sanitized, struct 
 
 /* --- Landlock: the ABI by which a right can be handled; Debian's headers know the first ones --- */
 
-#define FS_READ	      (LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR | LANDLOCK_ACCESS_FS_EXECUTE)
-#define FS_FIRST      ((1ULL << 13) - 1)
-#define FS_REFER      (1ULL << 13)
-#define FS_TRUNCATE   (1ULL << 14)
-#define FS_IOCTL_DEV  (1ULL << 15)
-#define FS_OF_FILE    (LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_EXECUTE | FS_TRUNCATE)
-#define FS_DEVICES    (LANDLOCK_ACCESS_FS_MAKE_CHAR | LANDLOCK_ACCESS_FS_MAKE_BLOCK | FS_IOCTL_DEV)
-#define NET_ALL	      3ULL /* bind, connect */
-#define SCOPE_ALL     3ULL /* abstract Unix sockets, signals */
+#define FS_READ                                                                                    \
+	(LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR | LANDLOCK_ACCESS_FS_EXECUTE)
+#define FS_FIRST     ((1ULL << 13) - 1)
+#define FS_REFER     (1ULL << 13)
+#define FS_TRUNCATE  (1ULL << 14)
+#define FS_IOCTL_DEV (1ULL << 15)
+#define FS_OF_FILE                                                                                 \
+	(LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_WRITE_FILE |                            \
+		LANDLOCK_ACCESS_FS_EXECUTE | FS_TRUNCATE)
+#define FS_DEVICES (LANDLOCK_ACCESS_FS_MAKE_CHAR | LANDLOCK_ACCESS_FS_MAKE_BLOCK | FS_IOCTL_DEV)
+#define NET_ALL	   3ULL /* bind, connect */
+#define SCOPE_ALL  3ULL /* abstract Unix sockets, signals */
 
 struct ruleset {
 	uint64_t fs, net, scoped;
@@ -92,8 +95,7 @@ static int allow_path(int ruleset, const char *path, uint64_t rights)
 	return r;
 }
 
-static int allow_listed(
-	int ruleset, const struct sl_list *paths, uint64_t rights, struct err *e)
+static int allow_listed(int ruleset, const struct sl_list *paths, uint64_t rights, struct err *e)
 {
 	for (size_t i = 0; i < paths->n; i++) {
 		int r = allow_path(ruleset, paths->items[i], rights);
@@ -123,7 +125,9 @@ static int restrict_files(const struct sandbox_policy *p, struct buf *lacks, str
 {
 	long abi = syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
 	struct ruleset all = rights_of(abi, p->network);
-	size_t size = abi >= 6 ? sizeof all : abi >= 4 ? offsetof(struct ruleset, scoped) : offsetof(struct ruleset, net);
+	size_t size = abi >= 6	 ? sizeof all
+		      : abi >= 4 ? offsetof(struct ruleset, scoped)
+				 : offsetof(struct ruleset, net);
 	int fd, r;
 
 	if (abi < 1) {
@@ -161,14 +165,13 @@ static const int calls_of_all[] = {SCMP_SYS(read), SCMP_SYS(readv), SCMP_SYS(pre
 	SCMP_SYS(mmap), SCMP_SYS(munmap), SCMP_SYS(mremap), SCMP_SYS(mprotect), SCMP_SYS(madvise),
 	SCMP_SYS(brk), SCMP_SYS(mincore), SCMP_SYS(mlock), SCMP_SYS(munlock), SCMP_SYS(membarrier),
 	SCMP_SYS(futex), SCMP_SYS(futex_waitv), SCMP_SYS(set_robust_list),
-	SCMP_SYS(get_robust_list), SCMP_SYS(rseq), SCMP_SYS(set_tid_address),
-	SCMP_SYS(sched_yield), SCMP_SYS(sched_getaffinity), SCMP_SYS(sched_getparam),
-	SCMP_SYS(sched_getscheduler), SCMP_SYS(sched_get_priority_max),
-	SCMP_SYS(sched_get_priority_min), SCMP_SYS(getcpu), SCMP_SYS(rt_sigaction),
-	SCMP_SYS(rt_sigprocmask), SCMP_SYS(rt_sigreturn), SCMP_SYS(rt_sigpending),
-	SCMP_SYS(rt_sigtimedwait), SCMP_SYS(rt_sigsuspend), SCMP_SYS(sigaltstack),
-	SCMP_SYS(signalfd4), SCMP_SYS(restart_syscall), SCMP_SYS(pause), SCMP_SYS(exit),
-	SCMP_SYS(exit_group), SCMP_SYS(clock_gettime), SCMP_SYS(clock_getres),
+	SCMP_SYS(get_robust_list), SCMP_SYS(rseq), SCMP_SYS(set_tid_address), SCMP_SYS(sched_yield),
+	SCMP_SYS(sched_getaffinity), SCMP_SYS(sched_getparam), SCMP_SYS(sched_getscheduler),
+	SCMP_SYS(sched_get_priority_max), SCMP_SYS(sched_get_priority_min), SCMP_SYS(getcpu),
+	SCMP_SYS(rt_sigaction), SCMP_SYS(rt_sigprocmask), SCMP_SYS(rt_sigreturn),
+	SCMP_SYS(rt_sigpending), SCMP_SYS(rt_sigtimedwait), SCMP_SYS(rt_sigsuspend),
+	SCMP_SYS(sigaltstack), SCMP_SYS(signalfd4), SCMP_SYS(restart_syscall), SCMP_SYS(pause),
+	SCMP_SYS(exit), SCMP_SYS(exit_group), SCMP_SYS(clock_gettime), SCMP_SYS(clock_getres),
 	SCMP_SYS(clock_nanosleep), SCMP_SYS(nanosleep), SCMP_SYS(gettimeofday), SCMP_SYS(time),
 	SCMP_SYS(times), SCMP_SYS(alarm), SCMP_SYS(setitimer), SCMP_SYS(getitimer),
 	SCMP_SYS(timer_create), SCMP_SYS(timer_settime), SCMP_SYS(timer_gettime),
@@ -189,9 +192,9 @@ static const int calls_of_writing[] = {SCMP_SYS(open), SCMP_SYS(openat), SCMP_SY
 	SCMP_SYS(fdatasync), SCMP_SYS(sync_file_range), SCMP_SYS(msync), SCMP_SYS(flock),
 	SCMP_SYS(rename), SCMP_SYS(renameat), SCMP_SYS(renameat2), SCMP_SYS(unlink),
 	SCMP_SYS(unlinkat), SCMP_SYS(mkdir), SCMP_SYS(mkdirat), SCMP_SYS(rmdir), SCMP_SYS(link),
-	SCMP_SYS(linkat), SCMP_SYS(symlink), SCMP_SYS(symlinkat), SCMP_SYS(chmod),
-	SCMP_SYS(fchmod), SCMP_SYS(fchmodat), SCMP_SYS(utimensat), SCMP_SYS(copy_file_range),
-	SCMP_SYS(chdir), SCMP_SYS(fchdir)};
+	SCMP_SYS(linkat), SCMP_SYS(symlink), SCMP_SYS(symlinkat), SCMP_SYS(chmod), SCMP_SYS(fchmod),
+	SCMP_SYS(fchmodat), SCMP_SYS(utimensat), SCMP_SYS(copy_file_range), SCMP_SYS(chdir),
+	SCMP_SYS(fchdir)};
 
 struct rules {
 	scmp_filter_ctx filter;
@@ -233,7 +236,8 @@ static void allow_reading(struct rules *r, int call, unsigned flags_at)
 
 static void allow_network(struct rules *r)
 {
-	static const unsigned families[] = {2 /* AF_INET */, 10 /* AF_INET6 */, 16 /* AF_NETLINK: getaddrinfo */};
+	static const unsigned families[] = {
+		2 /* AF_INET */, 10 /* AF_INET6 */, 16 /* AF_NETLINK: getaddrinfo */};
 
 	for (size_t i = 0; i < ARRAY_LEN(families); i++)
 		answer(r, SCMP_SYS(socket), SCMP_ACT_ALLOW, SCMP_A0(SCMP_CMP_EQ, families[i]));
@@ -245,7 +249,8 @@ static void allow_network(struct rules *r)
 static void allow_on_itself(struct rules *r)
 {
 	static const unsigned long ioctls[] = {TCGETS, FIONREAD, FIONBIO, FIOCLEX, FIONCLEX};
-	static const unsigned prctls[] = {PR_SET_NAME, PR_GET_NAME, PR_GET_DUMPABLE, 0x53564d41 /* PR_SET_VMA */};
+	static const unsigned prctls[] = {
+		PR_SET_NAME, PR_GET_NAME, PR_GET_DUMPABLE, 0x53564d41 /* PR_SET_VMA */};
 	scmp_datum_t pid = (scmp_datum_t)getpid();
 
 	answer(r, SCMP_SYS(clone), SCMP_ACT_ALLOW,

@@ -24,8 +24,7 @@ struct plugin {
 int plugin_load(const struct plugin_folders *folders, const char *name, const struct plugin **ret,
 	struct err *e);
 /* The same for a file that was found before. [load] */
-int plugin_load_file(
-	const char *path, const char *name, const struct plugin **ret, struct err *e);
+int plugin_load_file(const char *path, const char *name, const struct plugin **ret, struct err *e);
 /* Names of the plugins in the folders, for suggestions and listings. Calls back per name. */
 void plugin_each_name(
 	const struct plugin_folders *folders, void (*on_name)(void *, const char *name), void *arg);

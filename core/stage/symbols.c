@@ -43,7 +43,7 @@ static const void *part(const struct image *im, uint64_t offset, uint64_t n, siz
 }
 
 /* The symbol table, else the dynamic one. */
-static const ElfW(Shdr) *find_table(const struct image *im, const ElfW(Shdr) *sections, size_t n)
+static const ElfW(Shdr) * find_table(const struct image *im, const ElfW(Shdr) * sections, size_t n)
 {
 	static const uint32_t types[] = {SHT_SYMTAB, SHT_DYNSYM};
 
@@ -55,7 +55,7 @@ static const ElfW(Shdr) *find_table(const struct image *im, const ElfW(Shdr) *se
 	return NULL;
 }
 
-static const char *name_of(const struct image *im, const ElfW(Shdr) *strings, uint32_t at)
+static const char *name_of(const struct image *im, const ElfW(Shdr) * strings, uint32_t at)
 {
 	const char *p;
 
@@ -66,12 +66,12 @@ static const char *name_of(const struct image *im, const ElfW(Shdr) *strings, ui
 	return memchr(p, '\0', strings->sh_size - at) && *p ? p : NULL;
 }
 
-static int find_in(const struct image *im, uint64_t address, char *ret_name, size_t size,
-	uint64_t *ret_offset)
+static int find_in(
+	const struct image *im, uint64_t address, char *ret_name, size_t size, uint64_t *ret_offset)
 {
 	const ElfW(Ehdr) *head = part(im, 0, 1, sizeof *head);
-	const ElfW(Shdr) *sections, *table;
-	const ElfW(Sym) *symbols;
+	const ElfW(Shdr) * sections, *table;
+	const ElfW(Sym) * symbols;
 
 	if (!head || memcmp(head->e_ident, ELFMAG, SELFMAG) != 0 ||
 		head->e_shentsize != sizeof *sections)

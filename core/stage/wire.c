@@ -84,11 +84,10 @@ void wire_put_task(struct buf *out, uint64_t number, const struct task *t)
 	frame_end(out, at, WIRE_TASK);
 }
 
-void wire_put_ready(struct buf *out, const char *lacks, const struct wire_module *modules, size_t n)
+void wire_put_modules(struct buf *out, const struct wire_module *modules, size_t n)
 {
 	size_t at = frame_begin(out);
 
-	put_text(out, lacks);
 	put_u32(out, (uint32_t)n);
 	for (size_t i = 0; i < n; i++) {
 		put_u64(out, modules[i].bias);
@@ -96,7 +95,7 @@ void wire_put_ready(struct buf *out, const char *lacks, const struct wire_module
 		put_u64(out, modules[i].end);
 		put_text(out, modules[i].path);
 	}
-	frame_end(out, at, WIRE_READY);
+	frame_end(out, at, WIRE_MODULES);
 }
 
 void wire_put_text(struct buf *out, enum wire_type type, const char *text)
@@ -267,14 +266,12 @@ int wire_get_task(struct str body, uint64_t *ret_number, struct task **ret)
 	return 0;
 }
 
-int wire_get_ready(
-	struct str body, const char **ret_lacks, struct wire_module *modules, size_t *ret_n)
+int wire_get_modules(struct str body, struct wire_module *modules, size_t *ret_n)
 {
 	struct reader r = {body, false};
-	const char *lacks = get_text(&r);
 	uint32_t n = get_u32(&r);
 
-	if (!lacks || n > WIRE_MODULES_MAX)
+	if (n > WIRE_MODULES_MAX)
 		return -EPROTO;
 	for (uint32_t i = 0; i < n; i++) {
 		modules[i].bias = get_u64(&r);
@@ -284,7 +281,6 @@ int wire_get_ready(
 		if (!modules[i].path)
 			return -EPROTO;
 	}
-	*ret_lacks = lacks;
 	*ret_n = n;
 	return end_of(&r);
 }

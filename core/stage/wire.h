@@ -10,9 +10,10 @@
  *   TASK    number 8 · order_seq 8 · order id 16 · attempt 4 · turn 4 · undo 4 · order, results, signal: 3 texts
  *
  *   to the daemon
- *   READY   once: what the kernel lacks for the sandbox: 1 text; number of mapped objects 4, then of each:
- *           bias 8 · start 8 · end 8 · path: 1 text
- *   FAILED  instead of READY: why: 1 text
+ *   MODULES the mapped objects, when they are others than before: number 4, then of each: bias 8 · start 8 ·
+ *           end 8 · path: 1 text
+ *   READY   once: what the kernel lacks for the sandbox: 1 text
+ *   LEAVE   why it ends itself, having begun no other task: 1 text. Instead of READY: why it cannot start
  *   ANSWER  to the oldest task without one: its number 8 · verdict 4 · delay_ms 8 · message, shortage, result:
  *           3 texts · number of effects 4, then of each: kind 4 · delta 8 · floor 8 · key, json: 2 texts
  *   LOG     level 4 · 1 text
@@ -38,8 +39,9 @@ enum {
 enum wire_type {
 	WIRE_START = 1,
 	WIRE_TASK,
+	WIRE_MODULES,
 	WIRE_READY,
-	WIRE_FAILED,
+	WIRE_LEAVE,
 	WIRE_ANSWER,
 	WIRE_LOG,
 	WIRE_CRASH,
@@ -94,9 +96,8 @@ struct wire_effect {
 /* Each adds one frame; a failure stays in the buffer. */
 void wire_put_start(struct buf *out, const struct wire_start *s);
 void wire_put_task(struct buf *out, uint64_t number, const struct task *t);
-void wire_put_ready(
-	struct buf *out, const char *lacks, const struct wire_module *modules, size_t n);
-void wire_put_text(struct buf *out, enum wire_type type, const char *text); /* FAILED */
+void wire_put_modules(struct buf *out, const struct wire_module *modules, size_t n);
+void wire_put_text(struct buf *out, enum wire_type type, const char *text); /* READY, LEAVE */
 void wire_put_log(struct buf *out, uint32_t level, const char *text);
 void wire_put_answer(struct buf *out, uint64_t number, const struct task *t);
 /* The head of a frame, for who may not allocate. */
@@ -107,8 +108,7 @@ int wire_get_start(struct str body, struct wire_start *ret);
 /* Returns owned; -ENOMEM. The task's pipeline and stage are the caller's to set. */
 int wire_get_task(struct str body, uint64_t *ret_number, struct task **ret);
 /* `modules` holds WIRE_MODULES_MAX. */
-int wire_get_ready(
-	struct str body, const char **ret_lacks, struct wire_module *modules, size_t *ret_n);
+int wire_get_modules(struct str body, struct wire_module *modules, size_t *ret_n);
 int wire_get_text(struct str body, const char **ret);
 int wire_get_log(struct str body, uint32_t *ret_level, const char **ret);
 int wire_get_answer(struct str body, struct wire_answer *ret);

@@ -7,6 +7,8 @@ import { atRate } from './latency.mjs';
 // of the daemon.
 const variants = [
   { name: 'memory bus, threads', defaults: {}, flags: [] },
+  { name: 'isolation: process', defaults: { isolation: 'process' }, flags: [] },
+  { name: 'isolation: process, sandbox: off', defaults: { isolation: 'process', sandbox: 'off' }, flags: [] },
 ];
 
 export async function buses({ quick, show }) {
