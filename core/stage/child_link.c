@@ -116,6 +116,7 @@ void child_link_recall(struct pool *p, struct child_link *c)
 	struct task *t;
 
 	c->is_recalled = true;
+	process_stop_sending(&c->process);
 	c->pipe = (struct task_list){0};
 	for (; (t = task_list_take(&all)); n++) {
 		if (n >= n_begun)

@@ -24,7 +24,7 @@ enum {
 	UNSENT_MAX = 256 * 1024, /* bytes */
 	BACKOFF_FIRST_MS = 100,
 	BACKOFF_MAX_MS = 30000,
-	RECALL_MS = 5,
+	RECALL_MS = 20,
 	START_MS = 10000,  /* from START to READY */
 	GOODBYE_MS = 1000, /* to end by itself */
 };

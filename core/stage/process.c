@@ -156,6 +156,13 @@ int process_send(struct process *p)
 	return 0;
 }
 
+void process_stop_sending(struct process *p)
+{
+	buf_clear(&p->out);
+	p->out_at = 0;
+	shutdown(p->fd, SHUT_WR);
+}
+
 ssize_t process_receive(struct process *p)
 {
 	char *room = buf_reserve(&p->in, RECEIVE_BYTES);

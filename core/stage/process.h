@@ -20,6 +20,8 @@ struct process {
 int process_start(struct process *p, const char *name, struct err *e);
 /* Sends as much of `out` as the socket takes. -EAGAIN: there is more. */
 int process_send(struct process *p);
+/* Forgets what has not been sent; the process sees the end. */
+void process_stop_sending(struct process *p);
 /* Adds what has come to `in`: its length, 0 at the end, -EAGAIN. */
 ssize_t process_receive(struct process *p);
 /* To it and whatever it has started. */
