@@ -47,9 +47,9 @@ static void start(struct bench *b, const char *folder, const char *policy)
 		pipeline_parse(buf_view(&text), &b->pipeline, &faults) < 0 ||
 		plugin_load(&folders, "inventory", &plugin, &e) < 0)
 		fatal(e.code ? err_text(&e) : "the pipeline is wrong");
-	r = (b->pipeline->stages[0].isolation == ISOLATION_PROCESS ? instance_describe
-								   : instance_create)(
-		b->pipeline, 0, plugin, &b->instance, &e);
+	r = (b->pipeline->stages[0].isolation == ISOLATION_PROCESS
+			? instance_describe
+			: instance_create)(b->pipeline, 0, plugin, &b->instance, &e);
 	if (r < 0 || pool_create(b->instance, 2, on_verdicts, b, &b->pool) < 0)
 		fatal(err_text(&e));
 }
