@@ -53,10 +53,11 @@ enum isolation {
 struct sandbox_policy {
 	bool is_off; /* everything */
 	bool network;
-	struct sl_list read, write; /* paths: files, or folders with all below; what is written is read too */
-	int64_t memory;		    /* bytes of one process */
-	int64_t cpu_ms;		    /* of one attempt's turn; 0: no limit but the stage's timeout */
-	int64_t files;		    /* open at once */
+	struct sl_list read,
+		write;	/* paths: files, or folders with all below; what is written is read too */
+	int64_t memory; /* bytes of one process */
+	int64_t cpu_ms; /* of one attempt's turn; 0: no limit but the stage's timeout */
+	int64_t files;	/* open at once */
 };
 
 struct stage_spec {

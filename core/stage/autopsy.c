@@ -10,7 +10,7 @@
 #include "stage/sandbox.h"
 #include "stage/symbols.h"
 
-enum { LINES_MAX = 12, NAME_BYTES = 96 };
+enum { LINES_MAX = 12, NAME_BYTES = 96, NEAR_NULL = 65536 };
 
 #define HOST "" /* how the binary is called among the mapped objects */
 
@@ -148,7 +148,8 @@ static void say_crash(const struct autopsy *a, struct buf *out)
 		buf_fmt(out, "it used more than %s of processor time", cpu);
 	else
 		say_signal(out, (int)c->signal);
-	if (c->signal == SIGSEGV || c->signal == SIGBUS)
+	/* Others differ from crash to crash, and dead letters are counted by cause. */
+	if (c->signal == SIGSEGV && c->address < NEAR_NULL)
 		buf_fmt(out, " at address 0x%llx", (unsigned long long)c->address);
 	autopsy_trace(a, out);
 	if (!a->sandbox->is_off && c->memory > most / 10 * 9)

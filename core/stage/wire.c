@@ -246,7 +246,7 @@ int wire_get_task(struct str body, uint64_t *ret_number, struct task **ret)
 	struct reader r = {body, false};
 	uint64_t number = get_u64(&r);
 	int64_t order_seq = (int64_t)get_u64(&r);
-	const char *id = get_bytes(&r, sizeof((struct id *)NULL)->bytes);
+	const char *id = get_bytes(&r, sizeof(struct id));
 	uint32_t attempt = get_u32(&r), turn = get_u32(&r), undo = get_u32(&r);
 	struct str order = get_str(&r), results = get_str(&r), signal = get_str(&r);
 	struct task *t;

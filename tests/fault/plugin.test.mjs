@@ -18,7 +18,7 @@ const NEIGHBOURS = 20;
 const kinds = {
   segv: /its process crashed: SIGSEGV at address 0x8 in fall_into_segv\+/,
   abort: /its process crashed: SIGABRT in .*give_up_by_abort\+/,
-  overflow: /its process crashed: SIGSEGV at address .* in sink_into_recursion\+.*times/,
+  overflow: /its process crashed: SIGSEGV in sink_into_recursion\+.*times/,
   exit: /its process crashed: it called exit\(\) in .*leave_by_exit\+/,
   leave: /its process crashed: it ended with status 4/,
   loop: /no answer within 200 ms; its process was killed in turn_in_circles\+/,
