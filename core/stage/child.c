@@ -260,7 +260,7 @@ int child_run(void)
 	map_claim(&c);
 	log_set_level((enum log_level)s.log_level);
 	log_set_sink(on_log);
-	crash_catch(CHILD_FD);
+	crash_catch(CHILD_FD, !s.is_sanitized);
 	if (start(&c, &s, &lacks, &e) < 0)
 		return leave(&c, &e);
 	make_timer(&c);

@@ -119,7 +119,7 @@ void crash_set_in_call(bool is_in_call)
 	atomic_store_explicit(&site.is_in_call, is_in_call, memory_order_relaxed);
 }
 
-void crash_catch(int fd)
+void crash_catch(int fd, bool counts_memory)
 {
 	static const int numbers[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT, SIGSYS, SIGTRAP,
 		SIGXCPU, SIGXFSZ, SIGQUIT};
@@ -129,7 +129,7 @@ void crash_catch(int fd)
 	void *first[1];
 
 	site.fd = fd;
-	site.statm_fd = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
+	site.statm_fd = counts_memory ? open("/proc/self/statm", O_RDONLY | O_CLOEXEC) : -1;
 	site.page_bytes = sysconf(_SC_PAGESIZE);
 	backtrace(first, 1); /* loads what it needs now */
 	stack.ss_sp =

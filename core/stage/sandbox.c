@@ -131,7 +131,7 @@ static int restrict_files(const struct sandbox_policy *p, struct buf *lacks, str
 	int fd, r;
 
 	if (abi < 1) {
-		buf_text(lacks, "the kernel has no Landlock: stages may read what the daemon may");
+		buf_text(lacks, "the kernel has no Landlock: stages may read what the daemon may; ");
 		return 0;
 	}
 	fd = (int)syscall(SYS_landlock_create_ruleset, &all, size, 0);
@@ -289,8 +289,7 @@ static int restrict_calls(const struct sandbox_policy *p, struct buf *lacks, str
 		return -ENOMEM;
 	if (prctl(PR_GET_SECCOMP, 0, 0, 0, 0) < 0) {
 		seccomp_release(r.filter);
-		buf_fmt(lacks, "%sthe kernel has no seccomp: stages may make any system call",
-			lacks->len ? "; " : "");
+		buf_text(lacks, "the kernel has no seccomp: stages may make any system call; ");
 		return 0;
 	}
 	seccomp_attr_set(r.filter, SCMP_FLTATR_CTL_OPTIMIZE, 2); /* a tree, not a list */
@@ -310,6 +309,8 @@ int sandbox_enter(const struct sandbox_policy *policy, bool is_sanitized, struct
 		return 0;
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		return err_set(e, -errno, "no_new_privs: %s", strerror(errno));
+	if (is_sanitized)
+		buf_text(ret_lacks, "memory has no limit in a sanitizer's build; ");
 	r = restrict_files(policy, ret_lacks, e);
 	if (r == 0)
 		r = set_limits(policy, is_sanitized, e);

@@ -189,7 +189,9 @@ static struct str get_str(struct reader *r)
 	end = get_bytes(r, 1);
 	if (!end || *end)
 		r->failed = true;
-	return r->failed ? (struct str){0} : (struct str){p, n};
+	if (r->failed)
+		return (struct str){0};
+	return (struct str){p, n};
 }
 
 /* A C string: no zero byte in it. NULL: absent. */
