@@ -41,8 +41,9 @@ async function liveUntilDeath(s, random, accepted, point, n) {
     assert.match(doomed.message, /SIGKILL/, `${point}: the start failed for another reason`);
     return true;
   }
-  const load = startLoad(doomed, random, { max: 2000 });
-  await until('death or the end of the work', () => !doomed.isRunning || load.accepted.size >= 700, { deadline: 60_000 });
+  const enough = point === 'checkpoint' ? 5000 : 700; // its log must grow to some 16 MiB
+  const load = startLoad(doomed, random, { max: 3 * enough });
+  await until('death or the end of the work', () => !doomed.isRunning || load.accepted.size >= enough, { deadline: 60_000 });
   const code = doomed.isRunning ? await doomed.stop() : null;
   await load.stop();
   for (const [id, body] of load.accepted)
