@@ -131,7 +131,8 @@ static int restrict_files(const struct sandbox_policy *p, struct buf *lacks, str
 	int fd, r;
 
 	if (abi < 1) {
-		buf_text(lacks, "the kernel has no Landlock: stages may read what the daemon may; ");
+		buf_text(
+			lacks, "the kernel has no Landlock: stages may read what the daemon may; ");
 		return 0;
 	}
 	fd = (int)syscall(SYS_landlock_create_ruleset, &all, size, 0);
