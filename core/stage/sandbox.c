@@ -14,6 +14,13 @@
 
 #include "base/mem.h"
 
+static void note_lack(struct buf *lacks, const char *what)
+{
+	if (lacks->len)
+		buf_text(lacks, "; ");
+	buf_text(lacks, what);
+}
+
 /* --- limits --- */
 
 /* Address space that is only reserved, by malloc's arenas and threads' stacks. */
@@ -131,8 +138,7 @@ static int restrict_files(const struct sandbox_policy *p, struct buf *lacks, str
 	int fd, r;
 
 	if (abi < 1) {
-		buf_text(
-			lacks, "the kernel has no Landlock: stages may read what the daemon may; ");
+		note_lack(lacks, "the kernel has no Landlock: stages may read what the daemon may");
 		return 0;
 	}
 	fd = (int)syscall(SYS_landlock_create_ruleset, &all, size, 0);
@@ -290,7 +296,7 @@ static int restrict_calls(const struct sandbox_policy *p, struct buf *lacks, str
 		return -ENOMEM;
 	if (prctl(PR_GET_SECCOMP, 0, 0, 0, 0) < 0) {
 		seccomp_release(r.filter);
-		buf_text(lacks, "the kernel has no seccomp: stages may make any system call; ");
+		note_lack(lacks, "the kernel has no seccomp: stages may make any system call");
 		return 0;
 	}
 	seccomp_attr_set(r.filter, SCMP_FLTATR_CTL_OPTIMIZE, 2); /* a tree, not a list */
@@ -311,7 +317,7 @@ int sandbox_enter(const struct sandbox_policy *policy, bool is_sanitized, struct
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		return err_set(e, -errno, "no_new_privs: %s", strerror(errno));
 	if (is_sanitized)
-		buf_text(ret_lacks, "memory has no limit in a sanitizer's build; ");
+		note_lack(ret_lacks, "memory has no limit in a sanitizer's build");
 	r = restrict_files(policy, ret_lacks, e);
 	if (r == 0)
 		r = set_limits(policy, is_sanitized, e);
