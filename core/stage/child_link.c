@@ -123,6 +123,7 @@ void child_link_recall(struct pool *p, struct child_link *c)
 			child_link_untouched(t);
 		task_list_add(n < n_begun ? &c->pipe : &back, t);
 	}
+	task_list_put_first(&p->ready, &c->mine);
 	task_list_put_first(&p->ready, &back);
 }
 
@@ -158,8 +159,9 @@ static int32_t hand_in(void *arg, const struct sl_host *h, struct sl_task *st)
 	return answers[a->verdict];
 }
 
-static void take_answer(struct pool *p, struct task *t)
+static void take_answer(struct pool *p, const struct child_link *c, struct task *t)
 {
+	t->home = (int32_t)c->pid;
 	set_mark(t, TASK_MARK_LATER);
 	if (t->verdict != VERDICT_LATER) {
 		task_list_add(&p->finished, t);
@@ -180,7 +182,7 @@ static int hear_answer(struct pool *p, struct child_link *c, struct str body)
 	c->n_answered++;
 	p->call_us += (clock_mono_us() - c->head_since_us - p->call_us) / AVERAGE_OF;
 	instance_answer(p->instance, t, hand_in, &a);
-	take_answer(p, t);
+	take_answer(p, c, t);
 	next_call(c);
 	return 0;
 }

@@ -57,7 +57,9 @@ static void convict(struct pool *p, struct task *t, enum verdict verdict, const 
 /* The call that was going on is charged; those that waited behind it are not. */
 static void share_out(struct pool *p, struct child_link *c, const char *why)
 {
-	struct task *t = c->is_leaving ? NULL : task_list_take(&c->pipe);
+	/* A process that leaves has begun nothing more; one that never did anything else is not believed. */
+	bool is_free = c->is_leaving && c->n_answered && !c->is_timed_out && !c->autopsy.has_crash;
+	struct task *t = is_free ? NULL : task_list_take(&c->pipe);
 	struct task_list back = {0};
 	char text[POOL_TEXT_MAX];
 
@@ -68,6 +70,7 @@ static void share_out(struct pool *p, struct child_link *c, const char *why)
 		child_link_untouched(t);
 		task_list_add(&back, t);
 	}
+	task_list_put_first(&p->ready, &c->mine);
 	task_list_put_first(&p->ready, &back);
 }
 
@@ -197,6 +200,9 @@ static void give_out(struct pool *p)
 	int64_t now_us = clock_mono_us();
 	struct child_link *c;
 
+	for (c = p->children; c < p->children + p->max_children; c++)
+		while (c->mine.n && may_take(p, c, now_us))
+			child_link_give(p, c, task_list_take(&c->mine));
 	while (p->ready.n && (c = least_busy(p, now_us)))
 		child_link_give(p, c, task_list_take(&p->ready));
 }
@@ -210,6 +216,19 @@ static void send_given(struct pool *p)
 
 /* --- time --- */
 
+/* A further turn goes to the process of the one before, as long as it is there. */
+static struct task_list *line_for(struct pool *p, const struct task *t)
+{
+	for (size_t i = 0; i < p->max_children; i++) {
+		struct child_link *c = &p->children[i];
+
+		if (c->state == CHILD_READY && c->pid == (pid_t)t->home && !c->is_recalled &&
+			!c->is_leaving)
+			return &c->mine;
+	}
+	return &p->ready;
+}
+
 static void take_due(struct pool *p, int64_t now_ms)
 {
 	while (later_next_ms(&p->later) <= now_ms) {
@@ -217,7 +236,7 @@ static void take_due(struct pool *p, int64_t now_ms)
 		char text[64];
 
 		if (later_deadline_ms(&p->later, t) > now_ms) {
-			task_list_add(&p->ready, t);
+			task_list_add(line_for(p, t), t);
 			continue;
 		}
 		snprintf(text, sizeof text, "no answer within %lld ms",
@@ -302,7 +321,7 @@ static void show(struct pool *p)
 
 	for (size_t i = 0; i < p->max_children; i++) {
 		n_running += p->children[i].pipe.n > 0;
-		n_given += p->children[i].pipe.n;
+		n_given += p->children[i].pipe.n + p->children[i].mine.n;
 	}
 	pthread_mutex_lock(&p->lock);
 	p->counts = (struct pool_counts){.threads = p->max_children - count(p, CHILD_NONE),
@@ -431,6 +450,7 @@ static void children_free(struct pool *p)
 	pthread_mutex_destroy(&p->lock);
 	queue_fini(&p->incoming);
 	task_list_free(&p->ready);
+	task_list_free(&p->finished);
 	later_fini(&p->later);
 	free(p->fds);
 	free(p);

@@ -87,6 +87,7 @@ test('a_stage_that_cannot_start_is_unhealthy_and_its_orders_wait_until_it_can', 
     return !live.processes.healthy && live;
   });
   assert.match(unhealthy.processes.trouble, /fall_into_segv/);
+  assert.match((await runStageline(['pipeline', 'show', '--url', t.url])).out, /bad +unhealthy/);
   assert.equal((await look(t, placed.id)).order.stages[0].attempt, 1, 'nobody is charged');
   assert.equal(await t.stop(), 0);
 });

@@ -72,6 +72,7 @@ static struct task *task_of(const struct outcome *o, uint32_t number, const char
 	t->pipeline = o->pipeline;
 	t->attempt = 1;
 	t->order_seq = number;
+	memcpy(t->order_id.bytes + 12, &number, sizeof number);
 	return t;
 }
 
@@ -210,6 +211,17 @@ static void what_answers_later_goes_on_in_a_process_too(void)
 	stop(&o);
 }
 
+static void a_further_turn_goes_to_the_process_of_the_first(void)
+{
+	struct outcome o;
+
+	start(&o, "name: hazard, workers: 4");
+	submit(&o, 1000, "{\"do\":\"home\"}");
+	/* By chance it would be a quarter. All, unless a busy machine has some taken back. */
+	CHECK(take(&o, 1000, VERDICT_DONE, NULL) > 600);
+	stop(&o);
+}
+
 static void a_child_has_its_socket_and_nothing_else(void)
 {
 	char message[1024];
@@ -299,6 +311,7 @@ int main(int argc, char **argv)
 		TEST(every_end_is_one_verdict_that_says_why_and_where),
 		TEST(neighbours_of_a_crash_are_done_in_the_same_attempt),
 		TEST(what_answers_later_goes_on_in_a_process_too),
+		TEST(a_further_turn_goes_to_the_process_of_the_first),
 		TEST(a_child_has_its_socket_and_nothing_else), TEST(answers_cross_as_they_are),
 		TEST(nobody_waits_behind_a_call_that_blocks),
 		TEST(a_stage_that_cannot_start_says_why_and_backs_off),
