@@ -22,7 +22,8 @@ struct child_link {
 	enum child_state state;
 	struct process process;
 	struct task_list pipe; /* given to it, the oldest first: that one it is working on */
-	struct task_list mine; /* to be given to it: it ran their turns before, and may remember them */
+	struct task_list
+		mine; /* to be given to it: it ran their turns before, and may remember them */
 	uint64_t n_given, n_answered;
 	int64_t head_since_us; /* the oldest one's call began, as far as can be told */
 	int64_t kill_ms;       /* SIGKILL then; INT64_MAX: no */
