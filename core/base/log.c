@@ -15,10 +15,21 @@ enum { LINE_MAX_BYTES = 1024 };
 
 static const char *const names[] = {"error", "warn", "info", "debug"};
 static atomic_int max_level = LOG_INFO;
+static void (*_Atomic other_sink)(enum log_level level, const char *text);
 
 void log_set_level(enum log_level level)
 {
 	atomic_store_explicit(&max_level, level, memory_order_relaxed);
+}
+
+enum log_level log_get_level(void)
+{
+	return (enum log_level)atomic_load_explicit(&max_level, memory_order_relaxed);
+}
+
+void log_set_sink(void (*sink)(enum log_level level, const char *text))
+{
+	atomic_store(&other_sink, sink);
 }
 
 int log_parse_level(const char *name, enum log_level *ret)
@@ -55,6 +66,10 @@ void log_write(enum log_level level, const char *fmt, ...)
 	if (m > (int)sizeof line - n - 2)
 		m = (int)sizeof line - n - 2;
 	defuse(line + n, m > 0 ? (size_t)m : 0);
+	if (atomic_load_explicit(&other_sink, memory_order_relaxed)) {
+		atomic_load (&other_sink)(level, line + n);
+		return;
+	}
 	n += m > 0 ? m : 0;
 	line[n++] = '\n';
 	if (write(STDERR_FILENO, line, (size_t)n) < 0)

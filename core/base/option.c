@@ -194,6 +194,7 @@ static void read_key(struct reading *r, const struct option_key *key, const stru
 {
 	const struct yaml_node *value = yaml_get(node, key->name);
 	struct reading inner = *r;
+	bool *is_word = (bool *)((char *)r->dst + key->word_offset);
 
 	if (key->is_required && !value) {
 		yaml_fault_key(r->faults, node, "'%s' is missing: %s", key->name, key->summary);
@@ -201,8 +202,10 @@ static void read_key(struct reading *r, const struct option_key *key, const stru
 	}
 	if (!key->map)
 		return;
+	if (key->word && value)
+		*is_word = value->type == YAML_STRING && str_is(value->text, key->word);
 	inner.dst = (char *)r->dst + key->offset;
-	read_map(&inner, key->map, value, has_defaults);
+	read_map(&inner, key->map, key->word && *is_word ? NULL : value, has_defaults);
 	fail(r, inner.result);
 }
 

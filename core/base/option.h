@@ -50,6 +50,8 @@ struct option_key {
 	size_t offset;			       /* of the map's struct */
 	void (*schema)(struct json_writer *w); /* without `map`: the members of its schema */
 	bool is_required;
+	const char *word;   /* may be written instead of the map; NULL: none */
+	size_t word_offset; /* of the bool that says whether it was, or is by default */
 };
 
 /* As option_read(), for a map with all that is inside. `dst` is as large as the options say. */

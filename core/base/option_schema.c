@@ -64,11 +64,28 @@ void option_schema(const struct sl_option *table, size_t n, struct json_writer *
 
 static void map_schema(const struct option_map *map, bool has_defaults, struct json_writer *w);
 
+static void map_or_word_schema(
+	const struct option_key *key, bool has_defaults, struct json_writer *w)
+{
+	json_key(w, "anyOf");
+	json_open(w, '[');
+	json_open(w, '{');
+	json_key(w, "const");
+	json_text(w, key->word);
+	json_close(w, '}');
+	json_open(w, '{');
+	map_schema(key->map, has_defaults, w);
+	json_close(w, '}');
+	json_close(w, ']');
+}
+
 static void key_schema(const struct option_key *key, bool has_defaults, struct json_writer *w)
 {
 	json_key(w, key->name);
 	json_open(w, '{');
-	if (key->map)
+	if (key->word)
+		map_or_word_schema(key, has_defaults, w);
+	else if (key->map)
 		map_schema(key->map, has_defaults, w);
 	else
 		key->schema(w);

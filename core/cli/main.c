@@ -4,6 +4,7 @@
 
 #include "base/mem.h"
 #include "cli/cli.h"
+#include "stage/child.h"
 #include "stageline/stage.h"
 #include "version.h"
 
@@ -12,6 +13,12 @@ static int version_main(int argc, char **argv)
 	(void)argc, (void)argv;
 	printf("stageline %s (stage ABI %d.%d)\n", STAGELINE_VERSION, SL_ABI_MAJOR, SL_ABI_MINOR);
 	return EXIT_SUCCESS;
+}
+
+static int stage_child_main(int argc, char **argv)
+{
+	(void)argc, (void)argv;
+	return child_run();
 }
 
 static const struct command_entry {
@@ -27,13 +34,15 @@ static const struct command_entry {
 	{"pipeline", "shows the stages, pauses and resumes them", pipeline_main},
 	{"plugin", "makes, shows and tries out plugins, for those who write stages", plugin_main},
 	{"version", "prints the version", version_main},
+	{CHILD_COMMAND, NULL, stage_child_main},
 };
 
 static void print_usage(FILE *out)
 {
 	fputs("usage: stageline COMMAND [OPTIONS]\n\nCommands:\n", out);
 	for (size_t i = 0; i < ARRAY_LEN(commands); i++)
-		fprintf(out, "  %-13s %s\n", commands[i].name, commands[i].summary);
+		if (commands[i].summary) /* else it is for the program itself */
+			fprintf(out, "  %-13s %s\n", commands[i].name, commands[i].summary);
 	fputs("\n`stageline COMMAND --help` tells more.\n", out);
 }
 

@@ -12,9 +12,11 @@ static void add_stage(struct table *t, const cJSON *stage)
 		"waiting", "out", "oldest_ms", "done", "failed", "retried", "held"};
 	const cJSON *live = cJSON_GetObjectItemCaseSensitive(stage, "live");
 	bool is_paused = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(live, "paused"));
+	bool is_unhealthy = cJSON_IsFalse(cJSON_GetObjectItemCaseSensitive(
+		cJSON_GetObjectItemCaseSensitive(live, "processes"), "healthy"));
 
 	table_add_member(t, stage, "name");
-	table_add(t, is_paused ? "paused" : "runs");
+	table_add(t, is_paused ? "paused" : is_unhealthy ? "unhealthy" : "runs");
 	table_add_member(t, live, "breaker");
 	table_add_member(t, stage, "workers");
 	for (size_t i = 0; i < ARRAY_LEN(counts); i++)

@@ -26,6 +26,7 @@ static const struct {
 	{"compensating", COLOUR_YELLOW},
 	{"half_open", COLOUR_YELLOW},
 	{"paused", COLOUR_YELLOW},
+	{"unhealthy", COLOUR_RED},
 };
 
 void table_add(struct table *t, const char *text)

@@ -296,8 +296,10 @@ void engine_stage_stats(struct engine *en, size_t stage, struct engine_stage_sta
 		.breaker = breaker_word((enum breaker_state)atomic_load(&s->breaker)),
 		.is_paused = atomic_load(&s->is_paused),
 	};
-	if (s->pool) /* not any more at the end */
-		pool_counts(s->pool, &ret->pool);
+	if (!s->pool) /* not any more at the end */
+		return;
+	pool_counts(s->pool, &ret->pool);
+	ret->is_isolated = pool_health(s->pool, &ret->health);
 }
 
 bool engine_is_accepting(struct engine *en, struct err *why)

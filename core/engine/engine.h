@@ -67,6 +67,8 @@ struct engine_stage_stats {
 	const char *breaker;			     /* "closed", "open", "half_open" */
 	bool is_paused;
 	struct pool_counts pool;
+	bool is_isolated; /* by processes: */
+	struct pool_health health;
 };
 /* Of the current generation. */
 const struct pipeline *engine_pipeline(struct engine *en);

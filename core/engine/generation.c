@@ -77,7 +77,8 @@ static int stage_start(struct generation *g, size_t i, const struct plugin_folde
 	int r = plugin_load(folders, spec->plugin, &plugin, e);
 	if (r < 0)
 		return err_wrap(e, r, "stage '%s'", spec->name);
-	r = instance_create(g->pipeline, i, plugin, &s->instance, e);
+	r = (spec->isolation == ISOLATION_PROCESS ? instance_describe : instance_create)(
+		g->pipeline, i, plugin, &s->instance, e);
 	if (r < 0)
 		return err_wrap(e, r, "stage '%s'", spec->name);
 	r = pool_create(s->instance, (size_t)spec->workers, on_verdicts, bus, &s->pool);

@@ -6,6 +6,7 @@
 
 #include "base/json.h"
 #include "base/yaml.h"
+#include "stageline/stage.h"
 
 struct condition;
 
@@ -42,13 +43,30 @@ enum on_exhausted {
 	EXHAUSTED_FAIL, /* it fails and is undone, that stage included: its outcome is unknown */
 };
 
+/* Where a stage's code runs. */
+enum isolation {
+	ISOLATION_THREAD,  /* in the daemon */
+	ISOLATION_PROCESS, /* in child processes, which it cannot leave and may take down */
+};
+
+/* What a stage's processes may do and use. */
+struct sandbox_policy {
+	bool is_off; /* everything */
+	bool network;
+	struct sl_list read,
+		write;	/* paths: files, or folders with all below; what is written is read too */
+	int64_t memory; /* bytes of one process */
+	int64_t cpu_ms; /* of one attempt's turn; 0: no limit but the stage's timeout */
+	int64_t files;	/* open at once */
+};
+
 struct stage_spec {
 	const char *name, *plugin;
 	const char *status;	/* the order's status while this is its current stage */
 	const char *event;	/* event_type when done */
 	const char *undo_event; /* event_type when undone; NULL: nothing is to be undone */
 	uint64_t after;		/* set of stages that must be done or skipped before */
-	int64_t workers;	/* threads that run its code at once */
+	int64_t workers;	/* threads or processes that run its code at once */
 	int64_t in_flight;	/* tasks it holds at most: running, and waiting by SL_LATER */
 	int64_t timeout_ms;
 	struct retry_policy retry;
@@ -57,6 +75,8 @@ struct stage_spec {
 	int64_t on_exhausted;	      /* enum on_exhausted; of the run: an undo is always held */
 	const struct condition *when; /* the stage is skipped when it does not hold; may be NULL */
 	bool irreversible;
+	int64_t isolation; /* enum isolation */
+	struct sandbox_policy sandbox;
 	const struct yaml_node *config; /* the plugin's own options; may be NULL */
 	const struct yaml_node *node;	/* the whole entry, for placed errors */
 };

@@ -7,6 +7,7 @@
 #define SPEC(field)    offsetof(struct stage_spec, field)
 #define RETRY(field)   offsetof(struct retry_policy, field)
 #define BREAKER(field) offsetof(struct breaker_policy, field)
+#define SANDBOX(field) offsetof(struct sandbox_policy, field)
 #define HOUR	       3600000
 #define DAY	       (24 * (int64_t)HOUR)
 
@@ -39,15 +40,36 @@ static const struct sl_option breaker_options[] = {
 static const struct option_map breaker_map = {
 	.options = breaker_options, .n_options = ARRAY_LEN(breaker_options)};
 
+static const struct sl_option sandbox_options[] = {
+	{SL_OPTION_BOOL, 0, "network", "whether the stage may use the network", "false", NULL,
+		SANDBOX(network)},
+	{SL_OPTION_LIST, 0, "read", "files and folders that it may read, as absolute paths", "[]",
+		NULL, SANDBOX(read)},
+	{SL_OPTION_LIST, 0, "write", "files and folders that it may read and change", "[]", NULL,
+		SANDBOX(write)},
+	{SL_OPTION_SIZE, 0, "memory", "most memory of one process", "256MiB", NULL, SANDBOX(memory),
+		16 << 20, (int64_t)1 << 40},
+	{SL_OPTION_DURATION, 0, "cpu",
+		"most processor time of one call; 0ms: as long as the timeout lets it", "0ms", NULL,
+		SANDBOX(cpu_ms), 0, DAY},
+	{SL_OPTION_INT, 0, "files", "most files and connections that are open at once", "64", NULL,
+		SANDBOX(files), 16, 1 << 20},
+};
+static const struct option_map sandbox_map = {
+	.options = sandbox_options, .n_options = ARRAY_LEN(sandbox_options)};
+
 /* Written in `defaults` for all stages, and in a stage for itself. */
 static const struct sl_option policy_options[] = {
-	{SL_OPTION_INT, 0, "workers", "threads that run the stage's code at once", "4", NULL,
-		SPEC(workers), 1, 1024},
+	{SL_OPTION_INT, 0, "workers", "threads or processes that run the stage's code at once", "4",
+		NULL, SPEC(workers), 1, 1024},
 	{SL_OPTION_INT, 0, "in_flight",
 		"orders the stage holds at once: running, or waiting for an answer", "256", NULL,
 		SPEC(in_flight), 1, 1000000},
 	{SL_OPTION_DURATION, 0, "timeout", "longest time of one attempt", "10s", NULL,
 		SPEC(timeout_ms), 1, 30 * DAY},
+	{SL_OPTION_CHOICE, 0, "isolation",
+		"where the stage's code runs: in threads of the daemon, or in processes of its own",
+		"thread", "thread|process", SPEC(isolation)},
 	{SL_OPTION_CHOICE, 0, "on_exhausted",
 		"when the attempts are used up: hold for an operator, or fail and undo", "hold",
 		"hold|fail", SPEC(on_exhausted)},
@@ -61,6 +83,12 @@ static const struct option_key policy_keys[] = {
 		.summary = "holds orders back while the stage is in trouble; absent: none",
 		.map = &breaker_map,
 		.offset = SPEC(breaker)},
+	{.name = "sandbox",
+		.summary = "what the stage's processes may do and use, with `isolation: process`",
+		.map = &sandbox_map,
+		.offset = SPEC(sandbox),
+		.word = "off",
+		.word_offset = SPEC(sandbox.is_off)},
 };
 static const struct option_map policy_map = {.options = policy_options,
 	.n_options = ARRAY_LEN(policy_options),

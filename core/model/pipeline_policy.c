@@ -62,10 +62,32 @@ static void read_rate(struct stage_spec *s, struct yaml_faults *faults)
 		RATE_MAX);
 }
 
+static void check_paths(const struct stage_spec *s, const char *key, const struct sl_list *paths,
+	struct yaml_faults *faults)
+{
+	const struct yaml_node *at = yaml_get(yaml_get(s->node, "sandbox"), key);
+
+	for (size_t i = 0; at && i < paths->n; i++)
+		if (paths->items[i][0] != '/')
+			yaml_fault(faults, at, "'%s: %.60s' must be an absolute path", key,
+				paths->items[i]);
+}
+
+static void check_sandbox(
+	const struct stage_spec *s, const struct stage_spec *inherited, struct yaml_faults *faults)
+{
+	check_paths(s, "read", &s->sandbox.read, faults);
+	check_paths(s, "write", &s->sandbox.write, faults);
+	if (inherited && yaml_get(s->node, "sandbox") && s->isolation != ISOLATION_PROCESS)
+		yaml_fault_key(faults, yaml_get(s->node, "sandbox"),
+			"threads of the daemon have no sandbox: it needs 'isolation: process'");
+}
+
 void policies_complete(
 	struct stage_spec *s, const struct stage_spec *inherited, struct yaml_faults *faults)
 {
 	check_retry(s, faults);
+	check_sandbox(s, inherited, faults);
 	if (!inherited)
 		return;
 	drop_unwanted_breaker(s, inherited);

@@ -51,6 +51,7 @@ struct task {
 	_Atomic unsigned char *mark;
 	bool was_out;	    /* engine: this verdict ended an attempt that was out */
 	uint32_t turn;	    /* SL_LATER answers so far */
+	int32_t home;	    /* pool of processes: the one that ran the turns before; 0: none */
 	int64_t due_ms;	    /* monotonic: when a LATER task goes on */
 	int64_t started_us; /* monotonic: first call of this attempt */
 	uint64_t ticket;    /* pool: names it to whoever wakes it; 0: none */

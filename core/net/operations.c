@@ -158,6 +158,65 @@ static void write_policy(struct json_writer *w, const struct stage_spec *s)
 	json_bool(w, s->irreversible);
 }
 
+static void write_list(struct json_writer *w, const char *name, const struct sl_list *list)
+{
+	json_key(w, name);
+	json_open(w, '[');
+	for (size_t i = 0; i < list->n; i++)
+		json_text(w, list->items[i]);
+	json_close(w, ']');
+}
+
+static void write_isolation(struct json_writer *w, const struct stage_spec *s)
+{
+	const struct sandbox_policy *sandbox = &s->sandbox;
+	bool is_process = s->isolation == ISOLATION_PROCESS;
+
+	json_key(w, "isolation");
+	json_text(w, is_process ? "process" : "thread");
+	if (!is_process)
+		return;
+	json_key(w, "sandbox");
+	if (sandbox->is_off) {
+		json_text(w, "off");
+		return;
+	}
+	json_open(w, '{');
+	json_key(w, "network");
+	json_bool(w, sandbox->network);
+	write_list(w, "read", &sandbox->read);
+	write_list(w, "write", &sandbox->write);
+	write_numbers(w,
+		(struct number[]){{"memory_bytes", sandbox->memory}, {"cpu_ms", sandbox->cpu_ms},
+			{"files", sandbox->files}},
+		3);
+	json_close(w, '}');
+}
+
+/* The stage's processes. Unhealthy: none can be started, its orders wait. */
+static void write_health(struct json_writer *w, const struct pool_health *h)
+{
+	json_key(w, "processes");
+	json_open(w, '{');
+	json_key(w, "healthy");
+	json_bool(w, !h->trouble[0]);
+	json_key(w, "trouble");
+	json_text(w, h->trouble[0] ? h->trouble : NULL);
+	write_numbers(w,
+		(struct number[]){{"ready", (int64_t)h->children},
+			{"starting", (int64_t)h->starting}, {"crashes", (int64_t)h->crashes},
+			{"restarts", (int64_t)h->restarts}},
+		4);
+	json_key(w, "last_crash");
+	json_text(w, h->last_crash[0] ? h->last_crash : NULL);
+	json_key(w, "last_crash_at");
+	if (h->last_crash_us)
+		json_time(w, h->last_crash_us);
+	else
+		json_null(w);
+	json_close(w, '}');
+}
+
 static void write_live(struct json_writer *w, const struct engine_stage_stats *s)
 {
 	json_key(w, "live");
@@ -174,6 +233,8 @@ static void write_live(struct json_writer *w, const struct engine_stage_stats *s
 			{"running", (int64_t)s->pool.running}, {"queued", (int64_t)s->pool.waiting},
 			{"later", (int64_t)s->pool.later}},
 		12);
+	if (s->is_isolated)
+		write_health(w, &s->health);
 	json_close(w, '}');
 }
 
@@ -199,6 +260,7 @@ static void write_stage(struct app *app, struct json_writer *w, const struct pip
 			json_text(w, p->stages[k].name);
 	json_close(w, ']');
 	write_policy(w, s);
+	write_isolation(w, s);
 	write_live(w, &stats);
 	json_close(w, '}');
 }

@@ -1,6 +1,8 @@
 /* What a pipeline file can get wrong about its plugins, said at the place where it stands. */
 #include "stage/stage.h"
 
+#include <unistd.h>
+
 #include "base/mem.h"
 #include "base/option.h"
 
@@ -73,6 +75,18 @@ static void check_undo(
 			stage->undo ? "'undo_event: …' or " : "");
 }
 
+/* A path that is not there would keep every process of the stage from starting. */
+static void check_paths(const struct stage_spec *spec, const char *key, const struct sl_list *paths,
+	struct yaml_faults *faults)
+{
+	const struct yaml_node *at = yaml_get(yaml_get(spec->node, "sandbox"), key);
+
+	for (size_t i = 0; at && i < paths->n; i++)
+		if (paths->items[i][0] == '/' && access(paths->items[i], F_OK) < 0)
+			yaml_fault(faults, at, "'%s: %.200s': %s", key, paths->items[i],
+				strerror(errno));
+}
+
 int stage_check(
 	const struct pipeline *p, const struct plugin_folders *folders, struct yaml_faults *faults)
 {
@@ -91,6 +105,8 @@ int stage_check(
 		if (check_config(spec, plugin->stage, faults) == -ENOMEM)
 			return -ENOMEM;
 		check_undo(spec, plugin->stage, faults);
+		check_paths(spec, "read", &spec->sandbox.read, faults);
+		check_paths(spec, "write", &spec->sandbox.write, faults);
 	}
 	return faults->n > n_before ? -EINVAL : 0;
 }

@@ -11,8 +11,11 @@ enum { STAGE_REASON_MAX = 256 };
 
 struct instance {
 	const struct plugin *plugin;
+	const struct pipeline *pipeline;
+	size_t stage;
 	const struct stage_spec *spec;
 	struct sl_host host;
+	bool is_alive; /* create() was called: `self` */
 	void *self;
 	void *config;
 	struct arena arena; /* strings and lists of the config */

@@ -67,19 +67,34 @@ static void settle_times(struct task *t)
 	t->duration_ms = (now_us - t->started_us) / 1000;
 }
 
+static void call_begin(struct task *t)
+{
+	if (!t->started_us)
+		t->started_us = clock_mono_us();
+	task_clear_verdict(t);
+}
+
 void instance_run(struct instance *in, struct task *t)
 {
 	const struct sl_stage *stage = in->plugin->stage;
 	struct sl_task st = {.task = t, .instance = in};
 
-	if (!t->started_us)
-		t->started_us = clock_mono_us();
-	task_clear_verdict(t);
+	call_begin(t);
 	task_idempotency_key(t, st.key, sizeof st.key);
 	if (t->undo && !stage->undo)
 		refuse_answer(in, t, "no way to undo");
 	else
 		take_answer(in, &st, (t->undo ? stage->undo : stage->run)(in->self, &st));
+	settle_times(t);
+}
+
+void instance_answer(struct instance *in, struct task *t,
+	int32_t (*answer)(void *arg, const struct sl_host *host, struct sl_task *st), void *arg)
+{
+	struct sl_task st = {.task = t, .instance = in};
+
+	call_begin(t);
+	take_answer(in, &st, answer(arg, &in->host, &st));
 	settle_times(t);
 }
 
@@ -124,8 +139,8 @@ static void instance_free(struct instance *in)
 	free(in);
 }
 
-int instance_create(const struct pipeline *p, size_t stage, const struct plugin *plugin,
-	struct instance **ret, struct err *e)
+static int make_instance(const struct pipeline *p, size_t stage, const struct plugin *plugin,
+	bool is_alive, struct instance **ret, struct err *e)
 {
 	struct instance *in = calloc(1, sizeof *in);
 	int r = -ENOMEM;
@@ -134,6 +149,9 @@ int instance_create(const struct pipeline *p, size_t stage, const struct plugin 
 		return r;
 	pthread_mutex_init(&in->lock, NULL);
 	in->plugin = plugin;
+	in->pipeline = p;
+	in->stage = stage;
+	in->is_alive = is_alive;
 	in->spec = &p->stages[stage];
 	in->host = host_table(in);
 	in->catalog = str_dup(p->catalog.n ? p->catalog : STR("[]"));
@@ -141,7 +159,7 @@ int instance_create(const struct pipeline *p, size_t stage, const struct plugin 
 		goto fail;
 	in->catalog_len = strlen(in->catalog);
 	r = fill_config(in, e);
-	if (r == 0)
+	if (r == 0 && is_alive)
 		r = call_create(in, e);
 	if (r < 0)
 		goto fail;
@@ -152,11 +170,23 @@ fail:
 	return err_wrap(e, r, "stage '%s'", p->stages[stage].name);
 }
 
+int instance_create(const struct pipeline *p, size_t stage, const struct plugin *plugin,
+	struct instance **ret, struct err *e)
+{
+	return make_instance(p, stage, plugin, true, ret, e);
+}
+
+int instance_describe(const struct pipeline *p, size_t stage, const struct plugin *plugin,
+	struct instance **ret, struct err *e)
+{
+	return make_instance(p, stage, plugin, false, ret, e);
+}
+
 void instance_destroy(struct instance *in)
 {
 	if (!in)
 		return;
-	if (in->plugin->stage->destroy)
+	if (in->is_alive && in->plugin->stage->destroy)
 		in->plugin->stage->destroy(in->self);
 	instance_free(in);
 }

@@ -241,6 +241,26 @@ int plugin_load(const struct plugin_folders *folders, const char *name, const st
 	return r;
 }
 
+int plugin_load_file(const char *path, const char *name, const struct plugin **ret, struct err *e)
+{
+	char folder[PATH_MAX];
+	struct stat st;
+	char *slash;
+	int r;
+
+	if (path[0] != '/' || snprintf(folder, sizeof folder, "%s", path) >= PATH_MAX)
+		return err_set(e, -EINVAL, "'%s' is not a plugin's path", path);
+	slash = strrchr(folder, '/');
+	slash[slash == folder] = '\0';
+	r = check_file(folder, path, &st, e);
+	if (r < 0)
+		return err_wrap(e, r, "plugin '%s' is refused", name);
+	pthread_mutex_lock(&loaded_lock);
+	r = load_once(path, name, &st, ret, e);
+	pthread_mutex_unlock(&loaded_lock);
+	return r;
+}
+
 static bool is_in_earlier_folder(const struct plugin_folders *folders, size_t n, const char *file)
 {
 	for (size_t i = 0; i < n; i++) {

@@ -5,7 +5,7 @@
  * takes one task at a time and delivers its verdict at once: any call may block, and neither a task nor
  * a verdict waits behind somebody else's call. A thread cannot be stopped: one whose call does not come
  * back in time is counted as lost and another takes its place, until the call returns after all. */
-#include "stage/stage.h"
+#include "stage/pool.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -37,6 +37,7 @@ struct thread {
 };
 
 struct pool {
+	const struct pool_kind *kind;
 	struct instance *instance;
 	void (*on_verdicts)(void *arg, struct task *first);
 	void *arg;
@@ -441,7 +442,7 @@ static int pool_wake(void *arg, uint64_t ticket)
 	return r;
 }
 
-int pool_create(struct instance *in, size_t workers,
+static int threads_create(struct instance *in, size_t workers,
 	void (*on_verdicts)(void *arg, struct task *first), void *arg, struct pool **ret)
 {
 	size_t n = workers && instance_is_concurrent(in) ? workers : 1;
@@ -452,6 +453,7 @@ int pool_create(struct instance *in, size_t workers,
 
 	if (!p)
 		return -ENOMEM;
+	p->kind = &pool_of_threads;
 	p->instance = in;
 	p->on_verdicts = on_verdicts;
 	p->arg = arg;
@@ -474,7 +476,7 @@ int pool_create(struct instance *in, size_t workers,
 	return 0;
 }
 
-void pool_submit(struct pool *p, struct task *first)
+static void threads_submit(struct pool *p, struct task *first)
 {
 	pthread_mutex_lock(&p->lock);
 	for (struct task *t = first, *next; t; t = next) {
@@ -495,7 +497,8 @@ static struct call *call_find(struct pool *p, int64_t order_seq, uint32_t attemp
 	return c;
 }
 
-int64_t pool_ask(struct pool *p, int64_t order_seq, uint32_t attempt, bool undo, int64_t now_ms)
+static int64_t threads_ask(
+	struct pool *p, int64_t order_seq, uint32_t attempt, bool undo, int64_t now_ms)
 {
 	int64_t again_ms = 0;
 	struct call *c;
@@ -518,10 +521,8 @@ int64_t pool_ask(struct pool *p, int64_t order_seq, uint32_t attempt, bool undo,
 	return again_ms;
 }
 
-void pool_destroy(struct pool *p)
+static void threads_destroy(struct pool *p)
 {
-	if (!p)
-		return;
 	instance_set_waker(p->instance, NULL, NULL);
 	pthread_mutex_lock(&p->lock);
 	atomic_store(&p->is_stopping, true);
@@ -537,7 +538,7 @@ void pool_destroy(struct pool *p)
 	pool_free(p);
 }
 
-void pool_counts(struct pool *p, struct pool_counts *ret)
+static void threads_counts(struct pool *p, struct pool_counts *ret)
 {
 	pthread_mutex_lock(&p->lock);
 	*ret = (struct pool_counts){
@@ -548,3 +549,9 @@ void pool_counts(struct pool *p, struct pool_counts *ret)
 	};
 	pthread_mutex_unlock(&p->lock);
 }
+
+const struct pool_kind pool_of_threads = {.create = threads_create,
+	.submit = threads_submit,
+	.ask = threads_ask,
+	.destroy = threads_destroy,
+	.counts = threads_counts};

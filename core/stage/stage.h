@@ -23,6 +23,8 @@ struct plugin {
  * table that is not sound. [load]  -ENOENT with the folders searched; -EPERM, -EINVAL, -EPROTO. */
 int plugin_load(const struct plugin_folders *folders, const char *name, const struct plugin **ret,
 	struct err *e);
+/* The same for a file that was found before. [load] */
+int plugin_load_file(const char *path, const char *name, const struct plugin **ret, struct err *e);
 /* Names of the plugins in the folders, for suggestions and listings. Calls back per name. */
 void plugin_each_name(
 	const struct plugin_folders *folders, void (*on_name)(void *, const char *name), void *arg);
@@ -41,6 +43,9 @@ void instance_destroy(struct instance *in);
 bool instance_can_undo(const struct instance *in);
 bool instance_is_concurrent(const struct instance *in);
 const struct stage_spec *instance_spec(const struct instance *in);
+/* The same without create(): for a stage whose code runs in processes. None of the plugin's code is called. [load] */
+int instance_describe(const struct pipeline *p, size_t stage, const struct plugin *plugin,
+	struct instance **ret, struct err *e);
 /* Runs one attempt (or its next turn) and fills the task's verdict; with VERDICT_LATER also `turn` and
  * `due_ms`. Effects stand only beside VERDICT_DONE. An answer out of bounds becomes VERDICT_RETRY and is
  * logged once. [worker] */
@@ -49,10 +54,14 @@ void instance_run(struct instance *in, struct task *t);
  * -ENOENT when there is none of it. Any thread, one at a time, under a lock of the instance: after a call of this
  * the former one is not called any more. NULL: nobody. */
 void instance_set_waker(struct instance *in, int (*on_wake)(void *arg, uint64_t ticket), void *arg);
+/* The same with an answer that was given elsewhere: `answer` hands it in through the host table, as a plugin
+ * does, and is doubted like one. [worker] */
+void instance_answer(struct instance *in, struct task *t,
+	int32_t (*answer)(void *arg, const struct sl_host *host, struct sl_task *st), void *arg);
 
 struct pool;
 
-/* Threads for one instance: at most `workers` (one when it is not concurrent), the first at once, the others
+/* Threads for one instance, or with `isolation: process` processes (children.c): at most `workers` (one when it is not concurrent), the first at once, the others
  * as they are needed. A task that waits by SL_LATER holds none; when the stage's timeout passes meanwhile it
  * is answered VERDICT_TIMEOUT. `on_verdicts` gets finished tasks as soon as there are some [worker] and takes them. */
 int pool_create(struct instance *in, size_t workers,
@@ -73,3 +82,17 @@ struct pool_counts {
 	size_t later;	/* for their time */
 };
 void pool_counts(struct pool *p, struct pool_counts *ret);
+
+enum { POOL_TEXT_MAX = 1024 };
+
+/* How a stage's processes fare. */
+struct pool_health {
+	size_t children, starting;
+	uint64_t crashes;		/* since start; ends that nobody asked for */
+	uint64_t restarts;		/* since start; whatever the reason */
+	char last_crash[POOL_TEXT_MAX]; /* "": none */
+	int64_t last_crash_us;		/* wall clock */
+	char trouble[POOL_TEXT_MAX];	/* why none can be started; "": healthy */
+};
+/* False for threads. */
+bool pool_health(struct pool *p, struct pool_health *ret);

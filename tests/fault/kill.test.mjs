@@ -20,22 +20,29 @@ async function instant(random, accepted) {
   await until('the instant', () => accepted.size >= enough || performance.now() > latest, { step: 1 });
 }
 
-test(`1_kill_9_at_${kills}_random_instants_loses_and_doubles_nothing`, { timeout: 60_000 + kills * 10_000 }, async () => {
-  const random = seeded('kill -9');
-  const s = await startStageline({ pipeline: fastPipeline({ latency: '1ms..30ms', stock: plenty, defaults: patient }) });
+async function killUnderLoad(times, name, more) {
+  const random = seeded(name);
+  const s = await startStageline({ pipeline: fastPipeline({ latency: '1ms..30ms', stock: plenty, defaults: { ...patient, ...more } }) });
   const load = startLoad(s, random);
-  for (let i = 0; i < kills; i++) {
+  for (let i = 0; i < times; i++) {
     await instant(random, load.accepted);
     await s.kill();
     await s.restart();
   }
   await load.stop();
   const { orders, completed } = await checkOrders(s, load.accepted, plenty, { deadline: 120_000 });
-  assert.ok(load.accepted.size > kills, 'there was load');
+  assert.ok(load.accepted.size > times, 'there was load');
   assert.equal(await s.stop(), 0);
-  result(1, 'kill -9 under load', { kills, 'orders accepted': load.accepted.size, 'in the journal': orders, completed,
+  result(1, name, { kills: times, 'orders accepted': load.accepted.size, 'in the journal': orders, completed,
     events: checkFile(s), seed: random.seed });
-});
+}
+
+test(`1_kill_9_at_${kills}_random_instants_loses_and_doubles_nothing`, { timeout: 60_000 + kills * 10_000 },
+  () => killUnderLoad(kills, 'kill -9 under load', {}));
+
+const killsOfProcesses = size(5, 200);
+test(`1_kill_9_at_${killsOfProcesses}_random_instants_with_stages_in_processes`, { timeout: 60_000 + killsOfProcesses * 10_000 },
+  () => killUnderLoad(killsOfProcesses, 'kill -9 under load, isolation: process', { isolation: 'process' }));
 
 test('1_ready_with_100000_events_within_2_s_of_a_kill', { timeout: 300_000 }, async () => {
   const random = seeded('100,000 events');

@@ -64,8 +64,9 @@ export async function runStageline(args, { env = {}, deadline = 20_000 } = {}) {
   return { ...end, out: process_.out(), err: process_.err() };
 }
 
-function launch(args, env) {
-  const child = spawn(binary, args, { cwd: root, env: { ...process.env, ...env }, stdio: ['ignore', 'pipe', 'pipe'] });
+function launch(args, env, user) {
+  const child = spawn(binary, args, { cwd: root, env: { ...process.env, ...env }, stdio: ['ignore', 'pipe', 'pipe'],
+    ...(user ? { uid: user, gid: user } : {}) });
   const text = { out: '', err: '' };
 
   children.add(child);
@@ -88,6 +89,7 @@ export function serveArgs({ config, pipeline, dataDir, listen, www, plugins, fla
     '--www', www ?? join(root, 'www'), '--plugins', plugins ?? join(build, 'plugins'), ...flags];
 }
 
+// `user`: the number of another user to run as; only root can.
 export async function startStageline(options = {}) {
   const port = options.port ?? await freePort();
   const dataDir = options.dataDir ?? join(temporaryFolder(), 'data');
@@ -97,7 +99,7 @@ export async function startStageline(options = {}) {
 
   async function start() {
     earlier += run ? run.out() + run.err() : '';
-    run = launch(serveArgs({ ...options, dataDir, listen: `127.0.0.1:${port}` }), options.env ?? {});
+    run = launch(serveArgs({ ...options, dataDir, listen: `127.0.0.1:${port}` }), options.env ?? {}, options.user);
     let end = null;
     run.ended.then((e) => { end = e; });
     await until('the server to be ready', async () => {

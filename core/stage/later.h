@@ -1,0 +1,31 @@
+/* Tasks in lists, and tasks that wait for their time: what children.c keeps of them. Not locked. */
+#pragma once
+
+#include "model/task.h"
+
+struct task_list {
+	struct task *first, *last;
+	size_t n;
+};
+
+void task_list_add(struct task_list *l, struct task *t);
+/* Moves all of `from` to the front of `l`. */
+void task_list_put_first(struct task_list *l, struct task_list *from);
+/* NULL: it is empty. */
+struct task *task_list_take(struct task_list *l);
+void task_list_free(struct task_list *l);
+
+/* A heap of tasks by the time they go on, or by their deadline when that is sooner. */
+struct later {
+	struct task **heap;
+	size_t n, cap;
+	int64_t timeout_ms; /* of an attempt; 0: none */
+};
+
+/* When the attempt has had its time (monotonic). */
+int64_t later_deadline_ms(const struct later *l, const struct task *t);
+int later_push(struct later *l, struct task *t); /* -ENOMEM */
+/* When the first one is to be taken; INT64_MAX: there is none. */
+int64_t later_next_ms(const struct later *l);
+struct task *later_take(struct later *l);
+void later_fini(struct later *l);
