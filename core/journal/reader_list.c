@@ -368,13 +368,42 @@ int reader_counts(struct reader *r, int (*on_count)(void *arg, struct str status
 	return n;
 }
 
+static int list_seqs(sqlite3_stmt *s, int bad, int64_t *seqs, struct err *e)
+{
+	int r, n = 0;
+
+	while ((r = sql_row(s, bad, e)) > 0)
+		seqs[n++] = sqlite3_column_int64(s, 0);
+	return r < 0 ? r : n;
+}
+
 int reader_unfinished(struct reader *r, int64_t after, int64_t *seqs, size_t limit, struct err *e)
 {
 	sqlite3_stmt *s = r->stmts[READER_UNFINISHED];
-	int bad = sql_bind_int(s, 1, after) | sql_bind_int(s, 2, (int64_t)limit);
-	int r_row, n = 0;
 
-	while ((r_row = sql_row(s, bad, e)) > 0)
-		seqs[n++] = sqlite3_column_int64(s, 0);
-	return r_row < 0 ? r_row : n;
+	return list_seqs(
+		s, sql_bind_int(s, 1, after) | sql_bind_int(s, 2, (int64_t)limit), seqs, e);
+}
+
+int reader_of_generation(struct reader *r, struct str digest, int64_t after, int64_t *seqs,
+	size_t limit, struct err *e)
+{
+	sqlite3_stmt *s = r->stmts[READER_OF_GENERATION];
+	int bad = sql_bind_int(s, 1, after) | sql_bind_int(s, 2, (int64_t)limit) |
+		  sql_bind_str(s, 3, digest);
+
+	return list_seqs(s, bad, seqs, e);
+}
+
+int reader_open_generations(struct reader *r,
+	int (*on_generation)(void *arg, struct str digest, int64_t n), void *arg, struct err *e)
+{
+	sqlite3_stmt *s = r->stmts[READER_OPEN_GENERATIONS];
+	int n, result = 0;
+
+	while (result == 0 && (n = sql_row(s, 0, e)) > 0)
+		result = on_generation(arg, sql_str(s, 0), sqlite3_column_int64(s, 1));
+	if (result < 0)
+		sqlite3_reset(s);
+	return result < 0 ? result : n;
 }

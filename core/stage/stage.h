@@ -35,9 +35,9 @@ void plugin_each_name(
 	const struct plugin_folders *folders, void (*on_name)(void *, const char *name), void *arg);
 
 /* Checks the stages of a pipeline against their plugins: plugins exist and load, their `config` fits their
- * options, an effectful stage has undo or is irreversible. Faults are placed in the pipeline's file. */
+ * options, an effectful stage has undo or is irreversible. Faults are placed in the pipeline's file. Sets the builds. */
 int stage_check(
-	const struct pipeline *p, const struct plugin_folders *folders, struct yaml_faults *faults);
+	struct pipeline *p, const struct plugin_folders *folders, struct yaml_faults *faults);
 
 struct instance;
 
