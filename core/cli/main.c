@@ -20,10 +20,11 @@ static const struct command_entry {
 } commands[] = {
 	{"serve", "runs the pipeline and serves HTTP", serve_main},
 	{"check", "says everything that is wrong with a pipeline file", check_main},
+	{"reload", "has the running daemon load its pipeline file anew", reload_main},
 	{"orders", "finds, shows and cancels orders", orders_main},
 	{"dead-letters", "shows orders on hold, and repairs them", dead_letters_main},
 	{"state", "shows and adjusts stock and ledgers", state_main},
-	{"pipeline", "shows the stages, pauses and resumes them", pipeline_main},
+	{"pipeline", "shows stages and generations, pauses, resumes, migrates", pipeline_main},
 	{"version", "prints the version", version_main},
 };
 

@@ -41,8 +41,8 @@ struct command {
 	bool is_unchanged; /* the file is the current generation already */
 	char *errors; /* what is wrong with the file: JSON array of {file, line, column, detail} */
 	struct generation *generation; /* the engine's own business: becomes current; borrowed */
-	/* 0, or negative errno with the reason in `err`. -ENOENT: no such order or stage. -EALREADY, -EINVAL: the
-	 * order does not stand so. -EEXIST: the key was used for something else. -ERANGE: below the floor.
+	/* 0, or negative errno with the reason in `err`. -ENOENT: no such order or stage. -EALREADY, -EINVAL, -EAGAIN: the
+	 * order does not stand so (now). -EEXIST: the key was used for something else. -ERANGE: below the floor.
 	 * -ENOSPC, -EIO, -ENOMEM: nothing can be journaled now. -ESHUTDOWN: the daemon is stopping.
 	 * -EPROTO, -E2BIG: it cannot be journaled; the order may be damaged. */
 	int result;

@@ -215,6 +215,8 @@ void route_pipeline(void *arg, struct http_request *req)
 	json_text(&w, p->name);
 	json_key(&w, "generation");
 	json_text(&w, p->digest);
+	json_key(&w, "last_reload");
+	reload_write_report(app, &w);
 	json_key(&w, "stages");
 	json_open(&w, '[');
 	for (size_t i = 0; i < p->n_stages; i++)
