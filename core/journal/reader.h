@@ -32,7 +32,9 @@ struct order_filter {
 	struct str
 		status; /* absent: all; "open": all that are not terminal; or the word of the API */
 	struct str query; /* absent: all; an id, the start of an e-mail address, a product id */
-	int64_t before;	  /* seq; 0: from the newest */
+	struct str
+		generation; /* absent: all; else only those on it, with a status that is not terminal */
+	int64_t before;	    /* seq; 0: from the newest */
 	size_t limit;
 };
 

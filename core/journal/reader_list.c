@@ -75,6 +75,8 @@ static int bind_parameter(sqlite3_stmt *s, int i, const struct search *q)
 {
 	const char *name = sqlite3_bind_parameter_name(s, i);
 
+	if (strcmp(name, ":generation") == 0)
+		return sql_bind_str(s, i, q->filter->generation);
 	if (strcmp(name, ":status") == 0)
 		return sql_bind_str(s, i, q->filter->status);
 	if (strcmp(name, ":id") == 0)
@@ -163,9 +165,9 @@ static int find_by(struct search *q, enum query_kind query, struct err *e)
 		return r;
 	seq = path == PATH_PRODUCT ? "p.seq" : "o.seq";
 	sqlite3_snprintf(sizeof text, text,
-		"SELECT %s FROM %s WHERE %s < :before%s%s ORDER BY %s DESC LIMIT :limit", seq,
+		"SELECT %s FROM %s WHERE %s < :before%s%s%s ORDER BY %s DESC LIMIT :limit", seq,
 		path_tables[path], seq, status_conditions[q->status], query_condition(query, path),
-		seq);
+		q->filter->generation.p ? " AND o.generation = :generation" : "", seq);
 	r = sql_prepare(q->r->db, text, &s, e);
 	if (r < 0)
 		return r;

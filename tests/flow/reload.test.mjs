@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { copyFileSync, mkdirSync, readFileSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import test from 'node:test';
 import { join } from 'node:path';
+import WebSocket from 'ws';
 import { checkFile } from '../lib/oracle.mjs';
 import { hostFile } from '../lib/pipeline.mjs';
 import { finished, getJson, look, order, place, state } from '../lib/orders.mjs';
@@ -98,7 +99,7 @@ test('a_file_with_faults_changes_nothing_and_every_fault_is_told_everywhere', { 
   const { generation } = await pipeline(s);
   assert.equal((await pipeline(s)).last_reload, null);
   writeFileSync(s.pipeline, 'pipeline: orders\nstages:\n  - {name: one, plugin: scripetd}\n  - {name: two, plugin: scripted, wrokers: 2}\n');
-  const said = await runStageline(['check', s.pipeline, '--plugins', plugins]);
+  const said = await runStageline(['check', s.pipeline, '--plugins', join(build, 'plugins'), '--plugins', plugins]);
   const lines = said.err.trim().split('\n');
   assert.deepEqual([said.code, lines.length], [78, 3], said.err);
 
@@ -341,7 +342,7 @@ test('what_does_not_fit_is_refused_with_its_reason_and_stays', { timeout: 60_000
   const running = await placeScripted(s, { one: '-' });
   await stageIs(s, begun, 'two', 'waiting');
   await stageIs(s, first, 'one', 'waiting');
-  await stageIs(s, running, 'one', 'running');
+  await until('it to run', async () => (await stageOf(s, 'one')).live.out === 1);
   write(s, { one: {}, three: {} });
   await loaded(s);
   const { code, err } = await cli(s, 'pipeline', 'migrate', from, '--reason', 'test');
@@ -391,7 +392,7 @@ test('a_watcher_sees_the_move', { timeout: 60_000 }, async () => {
   await stageIs(s, id, 'two', 'waiting');
   const socket = new WebSocket(`${s.url.replace('http', 'ws')}/ws/orders/${id}`);
   const messages = [];
-  socket.addEventListener('message', (m) => messages.push(JSON.parse(m.data)));
+  socket.on('message', (data) => messages.push(JSON.parse(data)));
   await until('the welcome', () => messages.length);
   write(s, { zero: {}, one: {}, two: {}, three: {} });
   const to = await loaded(s);
