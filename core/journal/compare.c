@@ -144,7 +144,7 @@ static const struct table {
 	const char *name, *key;
 } tables[] = {
 	{"orders", "seq"},
-	{"order_products", "product, seq"},
+	{"product_blocks", "product, block"},
 	{"state", "key"},
 	{"idempotency", "key"},
 	{"generations", "digest"},

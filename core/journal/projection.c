@@ -14,7 +14,7 @@ static const char *const texts[PROJECTION_STATEMENTS] = {
 	[PUT_BODY] = "UPDATE orders SET email = ?2, total_minor = ?3, body_seq = ?4 WHERE seq = ?1",
 	[PUT_ORDER] = "UPDATE orders SET status = ?2, is_open = ?3, updated_us = ?4,"
 		      " completed_us = ?5, error = ?6, stage = ?7 WHERE seq = ?1",
-	[PUT_PRODUCT] = "INSERT INTO order_products VALUES(?1, ?2) ON CONFLICT DO NOTHING",
+	[PUT_PRODUCT] = "INSERT INTO product_blocks VALUES(?1, ?2) ON CONFLICT DO NOTHING",
 	/* The first order with a key keeps it. */
 	[PUT_KEY] = "INSERT INTO idempotency VALUES(?1, ?2) ON CONFLICT DO NOTHING",
 	[PUT_GENERATION] = "INSERT INTO generations VALUES(?1, ?2, ?3)"
@@ -39,19 +39,38 @@ void projection_fini(struct projection *p)
 	state_fini(&p->state);
 }
 
+/* Whether the row is there; if not, it will be. Block 0 is never known: it marks an empty slot. */
+static bool is_known(struct projection *p, struct str product, int64_t block)
+{
+	uint32_t hash = 2166136261u; /* FNV-1a */
+	struct product_block *k;
+
+	if (product.n > PRODUCT_KEPT_MAX || !block)
+		return false;
+	for (size_t i = 0; i < product.n; i++)
+		hash = (hash ^ (unsigned char)product.p[i]) * 16777619u;
+	k = &p->known[(hash ^ hash >> 16) % PRODUCTS_KEPT];
+	if (k->block == block && str_eq(product, (struct str){k->product, k->n}))
+		return true;
+	k->block = block;
+	k->n = (uint8_t)product.n;
+	memcpy(k->product, product.p, product.n);
+	return false;
+}
+
 static int put_products(
 	struct projection *p, int64_t order_seq, const struct order_facts *facts, struct err *e)
 {
 	sqlite3_stmt *s = p->stmts[PUT_PRODUCT];
+	int64_t block = order_seq / PRODUCT_BLOCK;
+	int r = 0;
 
-	for (size_t i = 0; i < facts->n_products; i++) {
-		int r = sql_run(s,
-			sql_bind_str(s, 1, facts->products[i]) | sql_bind_int(s, 2, order_seq), e);
-
-		if (r < 0)
-			return r;
-	}
-	return 0;
+	for (size_t i = 0; i < facts->n_products && r == 0; i++)
+		if (!is_known(p, facts->products[i], block))
+			r = sql_run(s,
+				sql_bind_str(s, 1, facts->products[i]) | sql_bind_int(s, 2, block),
+				e);
+	return r;
 }
 
 static int bind_total(sqlite3_stmt *s, int column, const struct order_facts *facts)
@@ -175,4 +194,5 @@ int projection_flush(struct projection *p, struct err *e)
 void projection_drop(struct projection *p)
 {
 	state_clear(&p->state);
+	memset(p->known, 0, sizeof p->known);
 }

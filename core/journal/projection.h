@@ -18,9 +18,19 @@ enum projection_statement {
 	PROJECTION_STATEMENTS
 };
 
+/* Orders whose seq / PRODUCT_BLOCK is the same share one row per product. */
+enum { PRODUCT_BLOCK = 64, PRODUCTS_KEPT = 256, PRODUCT_KEPT_MAX = 48 };
+
+struct product_block {
+	int64_t block; /* 0: none */
+	uint8_t n;
+	char product[PRODUCT_KEPT_MAX];
+};
+
 struct projection {
 	sqlite3_stmt *stmts[PROJECTION_STATEMENTS];
 	struct state state;
+	struct product_block known[PRODUCTS_KEPT]; /* rows that are there; by hash of the product */
 };
 
 /* `db` has the tables and outlives the projection. */

@@ -9,7 +9,7 @@ int reader_held(struct reader *r, const struct held_filter *f,
 	int bad, n = 0,
 		 got = sql_prepare(r->db,
 			 "SELECT seq, id FROM orders INDEXED BY orders_status WHERE status = "
-			 "'on_hold' AND seq < ?1"
+			 "'on_hold' AND status <> 'completed' AND seq < ?1"
 			 " AND (?2 IS NULL OR stage = ?2) AND (?3 IS NULL OR error = ?3)"
 			 " ORDER BY seq DESC LIMIT ?4",
 			 &s, e);

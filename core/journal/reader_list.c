@@ -19,7 +19,7 @@ enum {
 
 /* What narrows the list, and the index that is walked. */
 enum query_kind { QUERY_ALL, QUERY_ID, QUERY_EMAIL, QUERY_PRODUCT };
-enum status_kind { STATUS_ALL, STATUS_SETTLED, STATUS_OPEN, STATUS_MOVING };
+enum status_kind { STATUS_ALL, STATUS_SETTLED, STATUS_COMPLETED, STATUS_OPEN, STATUS_MOVING };
 enum path { PATH_SEQ, PATH_STATUS, PATH_OPEN, PATH_ID, PATH_EMAIL, PATH_PRODUCT };
 
 struct search {
@@ -41,22 +41,32 @@ static const char *const path_tables[] = {
 	[PATH_OPEN] = "orders o INDEXED BY orders_open",
 	[PATH_ID] = "orders o",
 	[PATH_EMAIL] = "orders o INDEXED BY orders_email",
-	[PATH_PRODUCT] = "order_products p CROSS JOIN orders o ON o.seq = p.seq",
+	[PATH_PRODUCT] = "product_blocks p CROSS JOIN orders o"
+			 " ON o.seq BETWEEN p.block * 64 AND p.block * 64 + 63",
 };
 
 static const enum path status_paths[] = {
 	[STATUS_ALL] = PATH_SEQ,
 	[STATUS_SETTLED] = PATH_STATUS,
+	[STATUS_COMPLETED] = PATH_SEQ,
 	[STATUS_OPEN] = PATH_OPEN,
 	[STATUS_MOVING] = PATH_OPEN,
 };
 
 static const char *const status_conditions[] = {
 	[STATUS_ALL] = "",
-	[STATUS_SETTLED] = " AND o.status = :status",
+	[STATUS_SETTLED] = " AND o.status = :status AND o.status <> 'completed'",
+	[STATUS_COMPLETED] = " AND o.status = 'completed'",
 	[STATUS_OPEN] = " AND o.is_open = 1",
 	[STATUS_MOVING] = " AND o.is_open = 1 AND o.status IS NULL",
 };
+
+/* Whether the body of the order names the product; its block says only that one of 64 may. */
+#define HAS_PRODUCT                                                                                \
+	" AND EXISTS(SELECT 1 FROM events b, json_each(b.payload, '$.order.items') i"              \
+	" WHERE b.seq = o.body_seq AND json_extract(i.value, '$.product_id') = :low)"
+
+_Static_assert(PRODUCT_BLOCK == 64, "as the statements here and the schema say");
 
 static const char *query_condition(enum query_kind query, enum path path)
 {
@@ -64,11 +74,11 @@ static const char *query_condition(enum query_kind query, enum path path)
 		[QUERY_ALL] = "",
 		[QUERY_ID] = " AND o.id = :id",
 		[QUERY_EMAIL] = " AND o.email >= :low AND o.email < :end",
-		[QUERY_PRODUCT] = " AND EXISTS(SELECT 1 FROM order_products p"
-				  " WHERE p.product = :low AND p.seq = o.seq)",
+		[QUERY_PRODUCT] = " AND EXISTS(SELECT 1 FROM product_blocks p"
+				  " WHERE p.product = :low AND p.block = o.seq / 64)" HAS_PRODUCT,
 	};
 
-	return path == PATH_PRODUCT ? " AND p.product = :low" : conditions[query];
+	return path == PATH_PRODUCT ? " AND p.product = :low" HAS_PRODUCT : conditions[query];
 }
 
 static int bind_parameter(sqlite3_stmt *s, int i, const struct search *q)
@@ -131,7 +141,9 @@ static int choose_path(const struct search *q, enum query_kind query, enum path 
 			*ret = PATH_EMAIL;
 		return few < 0 ? few : 0;
 	}
-	few = q->status == STATUS_ALL ? 0 : is_few(q, status_conditions[q->status], e);
+	few = q->status == STATUS_ALL || q->status == STATUS_COMPLETED
+		      ? 0
+		      : is_few(q, status_conditions[q->status], e);
 	if (few == 0)
 		*ret = PATH_PRODUCT;
 	return few < 0 ? few : 0;
@@ -156,18 +168,19 @@ static void add_found(struct search *q, int64_t seq)
 static int find_by(struct search *q, enum query_kind query, struct err *e)
 {
 	_cleanup_(sql_finalizep) sqlite3_stmt *s = NULL;
-	const char *seq;
+	const char *order;
 	enum path path;
-	char text[512];
+	char text[640];
 	int bad, r = choose_path(q, query, &path, e);
 
 	if (r < 0)
 		return r;
-	seq = path == PATH_PRODUCT ? "p.seq" : "o.seq";
+	order = path == PATH_PRODUCT ? "p.block DESC, o.seq" : "o.seq";
 	sqlite3_snprintf(sizeof text, text,
-		"SELECT %s FROM %s WHERE %s < :before%s%s%s ORDER BY %s DESC LIMIT :limit", seq,
-		path_tables[path], seq, status_conditions[q->status], query_condition(query, path),
-		q->filter->generation.p ? " AND o.generation = :generation" : "", seq);
+		"SELECT o.seq FROM %s WHERE o.seq < :before%s%s%s%s ORDER BY %s DESC LIMIT :limit",
+		path_tables[path], path == PATH_PRODUCT ? " AND p.block <= :before / 64" : "",
+		status_conditions[q->status], query_condition(query, path),
+		q->filter->generation.p ? " AND o.generation = :generation" : "", order);
 	r = sql_prepare(q->r->db, text, &s, e);
 	if (r < 0)
 		return r;
@@ -286,12 +299,14 @@ static int show(struct shown *shown, int64_t seq, struct err *e)
 /* A word that no settled order has is the label of a stage, or "compensating". */
 static enum status_kind status_kind_of(struct str status)
 {
-	static const char *const settled[] = {"on_hold", "completed", "failed", "cancelled"};
+	static const char *const settled[] = {"on_hold", "failed", "cancelled"};
 
 	if (!status.n)
 		return STATUS_ALL;
 	if (str_is(status, "open"))
 		return STATUS_OPEN;
+	if (str_is(status, "completed"))
+		return STATUS_COMPLETED;
 	for (size_t i = 0; i < ARRAY_LEN(settled); i++)
 		if (str_is(status, settled[i]))
 			return STATUS_SETTLED;

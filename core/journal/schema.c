@@ -47,7 +47,11 @@ static const char *const migrations[] = {
 
 	/* 2: the row of an order under way says nothing of what moves, which its events tell: it is
 	 * written when the order is placed and when it ends, not at every step. status: NULL while
-	 * it is under way, else on_hold or a terminal word; updated_us, error, stage go with it. */
+	 * it is under way, else on_hold or a terminal word; updated_us, error, stage go with it.
+	 * Completed orders, which nearly all are, have no entry in orders_status.
+	 *
+	 * product_blocks: every product that the body of an order with seq / 64 = block has named;
+	 * which orders of a block those are, their bodies tell. */
 	"DROP INDEX orders_status; DROP INDEX orders_held; DROP INDEX orders_open;"
 	"DROP INDEX orders_email; ALTER TABLE orders RENAME TO orders_1;"
 	"CREATE TABLE orders("
@@ -60,10 +64,15 @@ static const char *const migrations[] = {
 	" iif(is_open = 0 OR status = 'on_hold', updated_us, created_us), completed_us,"
 	" total_minor, iif(is_open = 0 OR status = 'on_hold', error, NULL), stage FROM orders_1;"
 	"DROP TABLE orders_1;"
-	"CREATE INDEX orders_status ON orders(status) WHERE status IS NOT NULL;"
+	"CREATE INDEX orders_status ON orders(status) WHERE status <> 'completed';"
 	"CREATE INDEX orders_held ON orders(stage, error) WHERE status = 'on_hold';"
 	"CREATE INDEX orders_open ON orders(is_open) WHERE is_open = 1;"
-	"CREATE INDEX orders_email ON orders(email) WHERE email IS NOT NULL;",
+	"CREATE INDEX orders_email ON orders(email) WHERE email IS NOT NULL;"
+	"CREATE TABLE product_blocks("
+	" product TEXT NOT NULL, block INTEGER NOT NULL, PRIMARY KEY(product, block)) WITHOUT "
+	"ROWID;"
+	"INSERT INTO product_blocks SELECT DISTINCT product, seq / 64 FROM order_products;"
+	"DROP TABLE order_products;",
 };
 
 enum { VERSION = ARRAY_LEN(migrations) };

@@ -27,7 +27,7 @@ function strangeRows(copy, journal) {
   const missing = (table, what) => `(SELECT count(*) FROM (SELECT * FROM ${table} EXCEPT
     SELECT * FROM j.${table} WHERE ${what} <= (SELECT max(seq) FROM orders)))`;
   return Number(execFileSync('sqlite3', [copy, `ATTACH '${journal}' AS j; SELECT ${missing('events', 'order_seq')}
-    + ${missing('orders', 'seq')} + ${missing('order_products', 'seq')}`], { encoding: 'utf8' }));
+    + ${missing('orders', 'seq')} + ${missing('product_blocks', 'block')}`], { encoding: 'utf8' }));
 }
 
 // The first orders of that journal, written again by one thread.
