@@ -1,6 +1,7 @@
 /* Moving an order to the current generation. */
 #include "model/migrate.h"
 
+#include "base/crash_point.h"
 #include "engine/internal.h"
 
 static int refuse(struct command *c, int r, const char *why)
@@ -22,6 +23,7 @@ static int move(struct engine *en, struct batch *b, struct live_order *lo, struc
 	r = batch_append(en, b, list, e);
 	if (r < 0)
 		return r;
+	CRASH_POINT("migrate");
 	r = migrate(&lo->order, list->first, to);
 	if (r < 0)
 		return err_set(e, r, "cannot move an order: %s", strerror(-r));

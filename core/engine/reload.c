@@ -93,6 +93,7 @@ static void link_generation(struct engine *en, struct generation *g)
 
 void reload_adopted(struct engine *en, struct generation *g)
 {
+	CRASH_POINT("adopt");
 	pthread_mutex_lock(&en->generations_lock);
 	link_generation(en, g);
 	g->is_wanted = false;

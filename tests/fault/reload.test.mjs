@@ -5,11 +5,12 @@ import { copyFileSync, mkdirSync, readFileSync, renameSync, writeFileSync } from
 import { Agent, request } from 'node:http';
 import { join } from 'node:path';
 import test from 'node:test';
-import { result, size } from '../lib/faults.mjs';
+import { ENOSPC, faultControl, result, size } from '../lib/faults.mjs';
 import { checkFile, checkOrders } from '../lib/oracle.mjs';
 import { getJson, order } from '../lib/orders.mjs';
 import { fastPipelineText, pipelineFile, plenty } from '../lib/pipeline.mjs';
 import { seeded } from '../lib/random.mjs';
+import { send } from '../lib/scripted.mjs';
 import { build, startStageline, temporaryFolder } from '../lib/stageline.mjs';
 import { until } from '../lib/until.mjs';
 
@@ -79,13 +80,25 @@ const isOneLeft = (s) => until('earlier generations to be over', async () => (
 test(`17_${reloads}_reloads_under_load_with_invalid_files_and_replaced_plugins_lose_nothing`, { timeout: 120_000 + reloads * 5_000 }, async () => {
   const random = seeded('reload');
   const files = plugins();
-  const variant = (n) => fastPipelineText({ latency: `${1 + n}ms..${20 + n}ms`, stock: plenty, stages: { payment: { workers: 2 + n } } });
+  const variant = (n) => fastPipelineText({ latency: `${1 + n}ms..${20 + n}ms`, stock: plenty,
+    defaults: { retry: { attempts: 1000, backoff: '10ms', max: '50ms' } }, stages: { payment: { workers: 2 + n, rate: '100/s', config: { failure_rate: 0.2 } } } });
   const file = pipelineFile(variant(0));
   const s = await startStageline({ pipeline: file, plugins: files.folder });
   const agent = new Agent({ keepAlive: true, maxSockets: 1 });
   const load = startClients(s, random);
-  const count = { taken: 0, unchanged: 0, refused: 0 };
+  const count = { taken: 0, unchanged: 0, refused: 0, moved: 0, 'not moved': 0 };
   let isCut = false;
+
+  // Orders that are under way are moved to the current generation, where they stand still for a moment.
+  async function move() {
+    const { generations } = await getJson(s, '/pipeline/generations');
+    for (const g of generations.filter((one) => !one.current)) {
+      const { status, body } = await post(s, agent, '/pipeline/migrate', { from: g.generation, reason: 'test' });
+      assert.ok(status === 200 || status === 404, JSON.stringify(body));
+      count.moved += body.done ?? 0;
+      count['not moved'] += body.refused ?? 0;
+    }
+  }
 
   async function once() {
     const kind = random.below(4);
@@ -103,6 +116,8 @@ test(`17_${reloads}_reloads_under_load_with_invalid_files_and_replaced_plugins_l
     if (wrong)
       assert.equal((await getJson(s, '/pipeline')).generation, generation);
     count[wrong ? 'refused' : body.unchanged ? 'unchanged' : 'taken']++;
+    if (random.below(2))
+      await move();
     const enough = load.accepted.size + random.below(20);
     const latest = performance.now() + random.below(100);
     await until('the instant', () => load.accepted.size >= enough || performance.now() > latest, { step: 1 });
@@ -113,12 +128,35 @@ test(`17_${reloads}_reloads_under_load_with_invalid_files_and_replaced_plugins_l
   await load.stop();
   assert.equal(load.sockets.size, CLIENTS, 'no connection was cut and made anew');
   agent.destroy();
-  assert.ok(load.accepted.size > reloads && count.taken && count.refused, JSON.stringify(count));
+  assert.ok(load.accepted.size > reloads && count.taken && count.refused && count.moved, JSON.stringify(count));
   const { orders, completed } = await checkOrders(s, load.accepted, plenty, { deadline: 120_000 });
   await isOneLeft(s);
   assert.equal(await s.stop(), 0);
   result(17, 'reload under load', { reloads, ...count, 'orders accepted': load.accepted.size, 'in the journal': orders, completed,
     events: checkFile(s), seed: random.seed });
+});
+
+test('17_a_reload_that_cannot_be_journaled_changes_nothing', { timeout: 60_000 }, async () => {
+  const faults = faultControl();
+  const variant = (n) => fastPipelineText({ stock: plenty, stages: { payment: { workers: 2 + n } } });
+  const file = pipelineFile(variant(0));
+  const s = await startStageline({ pipeline: file, env: faults.env });
+  const { generation } = await getJson(s, '/pipeline');
+  const before = threads(s);
+  for (let i = 0; i < 5; i++) {
+    writeFileSync(file, variant(1 + i));
+    faults.failDisk('write', 1, { sticky: true, errno: ENOSPC });
+    assert.equal((await send(s, '/pipeline/reload', {})).status, 503);
+    const { generation: now, last_reload: last } = await getJson(s, '/pipeline');
+    assert.deepEqual([now, last.ok], [generation, false]);
+    faults.healDisk();
+    await until('orders to be accepted', async () => (await send(s, '/orders', order())).status === 200);
+  }
+  await until('what was made for it to be gone', () => threads(s) <= before);
+  assert.equal((await send(s, '/pipeline/reload', {})).status, 200);
+  await until('the orders to end', async () => (await getJson(s, '/stats')).in_flight === 0);
+  assert.equal(await s.stop(), 0);
+  checkFile(s);
 });
 
 // Generations come and go: four pipelines with four builds in turn, each with orders of its own.
