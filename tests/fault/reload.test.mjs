@@ -16,6 +16,7 @@ import { until } from '../lib/until.mjs';
 
 const reloads = size(20, 1000);
 const CLIENTS = 12;
+const UNDER_WAY_MAX = 400; // orders; clients then pause
 const baskets = [{ 'PROD-001': 1 }, { 'PROD-002': 3, 'PROD-003': 1 }, { 'PROD-004': 1 }];
 
 // One POST on a connection that is kept; rejects when it is cut.
@@ -35,10 +36,13 @@ function startClients(s, random) {
   const accepted = new Map();
   const sockets = new Set();
   let over = false;
+  let isFull = false;
   const all = Array.from({ length: CLIENTS }, async () => {
     const agent = new Agent({ keepAlive: true, maxSockets: 1 });
     agent.on('free', (socket) => sockets.add(socket));
     while (!over) {
+      if (isFull)
+        await until('room', () => !isFull || over, { deadline: 60_000, step: 5 });
       const body = order(random.pick(baskets));
       const answer = await post(s, agent, '/orders', body);
       assert.equal(answer.status, 200, JSON.stringify(answer.body));
@@ -48,7 +52,14 @@ function startClients(s, random) {
   });
   const done = Promise.all(all);
   done.catch(() => {}); // whoever awaits it hears of it
-  return { accepted, sockets, done, stop() { over = true; return done; } };
+  return {
+    accepted, sockets, done,
+    look: async () => { isFull = (await getJson(s, '/stats')).in_flight > UNDER_WAY_MAX; },
+    stop() {
+      over = true;
+      return done;
+    },
+  };
 }
 
 function plugins() {
@@ -118,6 +129,7 @@ test(`17_${reloads}_reloads_under_load_with_invalid_files_and_replaced_plugins_l
     count[wrong ? 'refused' : body.unchanged ? 'unchanged' : 'taken']++;
     if (random.below(2))
       await move();
+    await load.look();
     const enough = load.accepted.size + random.below(20);
     const latest = performance.now() + random.below(100);
     await until('the instant', () => load.accepted.size >= enough || performance.now() > latest, { step: 1 });
