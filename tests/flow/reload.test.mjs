@@ -9,7 +9,7 @@ import { hostFile } from '../lib/pipeline.mjs';
 import { finished, getJson, look, order, place, state } from '../lib/orders.mjs';
 import { ofType, onHold, placeScripted, plugins, scriptedPipeline, send, stageIs, stageOf, startScripted, types,
   when } from '../lib/scripted.mjs';
-import { build, runStageline, startStageline, temporaryFolder } from '../lib/stageline.mjs';
+import { build, root, runStageline, startStageline, temporaryFolder } from '../lib/stageline.mjs';
 import { until } from '../lib/until.mjs';
 
 const reload = (s) => send(s, '/pipeline/reload', {});
@@ -209,6 +209,25 @@ test('after_a_restart_an_earlier_generation_runs_the_plugins_that_lie_in_the_fol
   assert.match(s.logs(), new RegExp(`generation=${generation} stage=two plugin=versioned goes on with build`));
   assert.equal((await send(s, `/orders/${id}/signals/one`, {})).status, 200);
   assert.equal(versionOf(await finished(s, id)), 'two');
+  await stopAndCheck(s);
+});
+
+test('orders_of_a_journal_from_before_builds_were_named_go_on', { timeout: 60_000 }, async () => {
+  const dataDir = join(temporaryFolder(), 'data');
+  mkdirSync(dataDir);
+  copyFileSync(join(root, 'tests/unit/journals/schema-1.sqlite'), join(dataDir, 'journal.sqlite'));
+  const s = await startStageline({ dataDir });
+  const { generation } = await pipeline(s);
+  const list = await earlier(s);
+  assert.deepEqual(list.map((g) => [g.orders, g.holding.map((h) => [h.stage, h.status])]).sort(),
+    [[1, [['payment', 'held']]], [2, [['inventory', 'queued']]]]);
+  assert.deepEqual(list.map((g) => g.generation).sort(), ['4645030418171102', '98811f1b36497207']); // of the text alone
+  const held = list.find((g) => g.orders === 1);
+  const [id] = held.holding[0].sample;
+  assert.equal((await send(s, '/pipeline/migrate', { from: held.generation, reason: 'test' })).body.done, 1);
+  assert.equal((await send(s, '/dead-letters/retry', { ids: [id], reason: 'test' })).body.done, 1);
+  const whole = await when(s, id, 'beyond what held it', (w) => ofType(w, 'payment_processed').length);
+  assert.equal(whole.order.generation, generation);
   await stopAndCheck(s);
 });
 
