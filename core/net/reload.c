@@ -29,6 +29,21 @@ static void log_faults(const struct command *c)
 		log_error("%s", err_text(&c->err));
 }
 
+/* Not the file's fault, but a reason all the same. */
+static char *reason_as_errors(const struct command *c)
+{
+	struct buf text = {0};
+	struct json_writer w = {&text, false};
+
+	json_open(&w, '[');
+	json_open(&w, '{');
+	json_key(&w, "detail");
+	json_text(&w, err_text(&c->err));
+	json_close(&w, '}');
+	json_close(&w, ']');
+	return buf_steal(&text, NULL);
+}
+
 /* What GET /pipeline tells of it from now on. */
 static void keep_report(struct app *app, struct command *c)
 {
@@ -39,6 +54,8 @@ static void keep_report(struct app *app, struct command *c)
 		.is_ok = c->result == 0,
 		.is_unchanged = c->is_unchanged,
 		.errors = steal_ptr(c->errors)};
+	if (c->result < 0 && !report->errors)
+		report->errors = reason_as_errors(c);
 	memcpy(report->generation, engine_pipeline(app->engine)->digest, sizeof report->generation);
 }
 

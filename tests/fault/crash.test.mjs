@@ -51,6 +51,9 @@ async function reloadAndMove(s) {
   await resume(s);
 }
 
+// A request that failed is fine when the daemon died of it.
+const died = (s, error) => until('its death', () => !s.isRunning, { deadline: 5_000 }).catch(() => { throw error; });
+
 // Starts, works and stops until it dies on the way, at the n-th passing of the point.
 async function liveUntilDeath(s, random, accepted, point, n) {
   const doomed = await startStageline({ pipeline: edited, port: s.port, dataDir: s.dataDir,
@@ -59,9 +62,10 @@ async function liveUntilDeath(s, random, accepted, point, n) {
     assert.match(doomed.message, /SIGKILL/, `${point}: the start failed for another reason`);
     return true;
   }
-  const load = startLoad(doomed, random, { max: 2000 });
-  await reloadAndMove(doomed).catch(() => assert.ok(!doomed.isRunning || doomed.death !== undefined));
-  await until('death or the end of the work', () => !doomed.isRunning || load.accepted.size >= 700, { deadline: 60_000 });
+  const enough = point === 'checkpoint' ? 5000 : 700; // its log must grow to some 16 MiB
+  const load = startLoad(doomed, random, { max: 3 * enough });
+  await reloadAndMove(doomed).catch((error) => died(doomed, error));
+  await until('death or the end of the work', () => !doomed.isRunning || load.accepted.size >= enough, { deadline: 60_000 });
   const code = doomed.isRunning ? await doomed.stop() : null;
   await load.stop();
   for (const [id, body] of load.accepted)

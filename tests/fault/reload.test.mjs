@@ -161,6 +161,7 @@ test('17_a_reload_that_cannot_be_journaled_changes_nothing', { timeout: 60_000 }
     assert.equal((await send(s, '/pipeline/reload', {})).status, 503);
     const { generation: now, last_reload: last } = await getJson(s, '/pipeline');
     assert.deepEqual([now, last.ok], [generation, false]);
+    assert.match(last.errors[0].detail, /full/);
     faults.healDisk();
     await until('orders to be accepted', async () => (await send(s, '/orders', order())).status === 200);
   }
