@@ -186,8 +186,8 @@ static void answer(struct engine *en, struct command *c)
 }
 
 /* The file says no: what is wrong, all of it, with its places. */
-static void refuse_file(struct engine *en, struct command *c, int r,
-	const struct yaml_faults *faults, struct err *e)
+static void refuse_file(
+	struct engine *en, struct command *c, int r, struct yaml_faults *faults, struct err *e)
 {
 	_cleanup_(buf_fini) struct buf text = {0};
 	struct json_writer w = {&text, false};
@@ -195,7 +195,7 @@ static void refuse_file(struct engine *en, struct command *c, int r,
 	if (!e->code)
 		err_set(e, r, "%s", strerror(-r));
 	if (!faults->n)
-		yaml_fault((struct yaml_faults *)faults, NULL, "%s", err_text(e));
+		yaml_fault(faults, NULL, "%s", err_text(e));
 	yaml_faults_json(faults, en->options.pipeline_path, &w);
 	c->errors = buf_steal(&text, NULL);
 	c->result = c->errors && r != -ENOMEM ? -EINVAL : -ENOMEM;
