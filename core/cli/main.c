@@ -20,11 +20,13 @@ static const struct command_entry {
 } commands[] = {
 	{"serve", "runs the pipeline and serves HTTP", serve_main},
 	{"check", "says everything that is wrong with a pipeline file", check_main},
+	{"test", "plays the cases of a pipeline on a clock of their own", test_main},
 	{"reload", "has the running daemon load its pipeline file anew", reload_main},
 	{"orders", "finds, shows and cancels orders", orders_main},
 	{"dead-letters", "shows orders on hold, and repairs them", dead_letters_main},
 	{"state", "shows and adjusts stock and ledgers", state_main},
 	{"pipeline", "shows stages and generations, pauses, resumes, migrates", pipeline_main},
+	{"plugin", "makes, shows and tries out plugins, for those who write stages", plugin_main},
 	{"version", "prints the version", version_main},
 };
 

@@ -7,6 +7,7 @@
 #include "cli/job.h"
 #include "cli/remote.h"
 #include "cli/table.h"
+#include "cli/terminal.h"
 
 static void add_stage(struct table *t, const cJSON *stage)
 {
@@ -21,6 +22,21 @@ static void add_stage(struct table *t, const cJSON *stage)
 	table_add_member(t, stage, "workers");
 	for (size_t i = 0; i < ARRAY_LEN(counts); i++)
 		table_add_member(t, live, counts[i]);
+}
+
+/* What runs is not what the file says. */
+static void print_refused_reload(const cJSON *answer)
+{
+	const cJSON *last = cJSON_GetObjectItemCaseSensitive(answer, "last_reload");
+	const cJSON *faults = cJSON_GetObjectItemCaseSensitive(last, "errors");
+	const char *why = json_member(cJSON_GetArrayItem(faults, 0), "detail").p;
+
+	if (!cJSON_IsFalse(cJSON_GetObjectItemCaseSensitive(last, "ok")))
+		return;
+	fprintf(stderr, "The last reload was refused, %d fault%s: ", cJSON_GetArraySize(faults),
+		cJSON_GetArraySize(faults) == 1 ? "" : "s");
+	terminal_put(stderr, why ? why : "", SIZE_MAX);
+	fputc('\n', stderr);
 }
 
 static void print_pipeline(const struct remote *r, const cJSON *answer)
@@ -39,6 +55,7 @@ static void print_pipeline(const struct remote *r, const cJSON *answer)
 		add_stage(&t, stage);
 	}
 	table_print(&t);
+	print_refused_reload(answer);
 }
 
 static int run_show(struct remote *r)

@@ -161,9 +161,7 @@ static void release_orders(struct engine *en, struct batch *b)
 		if (order_is_terminal(lo->order))
 			live_remove(&en->live, lo);
 		else if (dispatch_line_up(en, lo) < 0)
-			log_error(
-				"order_seq=%lld no memory to queue it: it waits for the next start",
-				(long long)lo->seq);
+			en->must_line_up = true;
 	}
 }
 

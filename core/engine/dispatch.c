@@ -246,10 +246,23 @@ static bool suspects_are_done(struct engine *en, int64_t *again_ms)
 	return !en->trying.order_seq;
 }
 
+/* Those that a lack of memory kept out of the lines. None of them may be dropped from memory before. */
+static void line_up_again(struct engine *en)
+{
+	en->must_line_up = false;
+	for (struct live_order *lo = en->live.oldest; lo; lo = lo->newer)
+		if (!lo->is_dirty && !order_is_terminal(lo->order) && dispatch_line_up(en, lo) < 0)
+			en->must_line_up = true;
+}
+
 int64_t dispatch_run(struct engine *en)
 {
 	int64_t again_ms = INT64_MAX;
 
+	if (en->must_line_up)
+		line_up_again(en);
+	if (en->must_line_up)
+		again_ms = clock_mono_ms() + AGAIN_MS;
 	if (!suspects_are_done(en, &again_ms))
 		return again_ms;
 	for (struct generation *g = en->generations; g; g = g->next)
@@ -259,7 +272,8 @@ int64_t dispatch_run(struct engine *en)
 	for (struct generation *g = en->generations; g; g = g->next)
 		for (size_t i = 0; i < g->pipeline->n_stages; i++)
 			publish_leaving(en, &g->stages[i]);
-	live_trim(&en->live);
+	if (!en->must_line_up)
+		live_trim(&en->live);
 	return again_ms < attempts_sync_at(&en->attempts) ? again_ms
 							  : attempts_sync_at(&en->attempts);
 }
