@@ -10,6 +10,7 @@
 
 #include "base/arena.h"
 #include "base/err.h"
+#include "base/json.h"
 
 enum { YAML_FILE_MAX = 1 << 20, YAML_NODES_MAX = 50000, YAML_DEPTH_MAX = 32, YAML_FAULTS_MAX = 50 };
 
@@ -76,6 +77,8 @@ void yaml_fault_key(struct yaml_faults *f, const struct yaml_node *at, const cha
 	__attribute__((format(printf, 3, 4)));
 /* `file:line:col: error: text`, one line each, sorted by place, and how many were left out. */
 void yaml_faults_print(const struct yaml_faults *f, const char *file, FILE *out);
+/* The same as a JSON array of {file, line, column, detail}; line and column are absent for the file as a whole. */
+void yaml_faults_json(const struct yaml_faults *f, const char *file, struct json_writer *w);
 /* The first fault as "line:col: text", for logs and API. */
 void yaml_faults_first(const struct yaml_faults *f, struct err *e);
 void yaml_faults_fini(struct yaml_faults *f);

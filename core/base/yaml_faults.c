@@ -107,6 +107,38 @@ void yaml_faults_print(const struct yaml_faults *f, const char *file, FILE *out)
 		fprintf(out, "%s: error: %zu more, not shown\n", file, f->n - n);
 }
 
+static void fault_json(
+	const char *file, int line, int column, const char *text, struct json_writer *w)
+{
+	json_open(w, '{');
+	json_key(w, "file");
+	json_text(w, file);
+	if (line) {
+		json_key(w, "line");
+		json_int(w, line);
+		json_key(w, "column");
+		json_int(w, column);
+	}
+	json_key(w, "detail");
+	json_text(w, text);
+	json_close(w, '}');
+}
+
+void yaml_faults_json(const struct yaml_faults *f, const char *file, struct json_writer *w)
+{
+	const struct yaml_fault *order[YAML_FAULTS_MAX];
+	size_t n = sort_by_place(f, order);
+	char rest[64];
+
+	json_open(w, '[');
+	for (size_t i = 0; i < n; i++)
+		fault_json(file, order[i]->line, order[i]->column, order[i]->text, w);
+	snprintf(rest, sizeof rest, "%zu more, not shown", f->n - n);
+	if (f->n > n)
+		fault_json(file, 0, 0, rest, w);
+	json_close(w, ']');
+}
+
 void yaml_faults_first(const struct yaml_faults *f, struct err *e)
 {
 	const struct yaml_fault *order[YAML_FAULTS_MAX];

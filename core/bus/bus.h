@@ -14,9 +14,12 @@ int bus_create(void (*on_verdicts)(void *arg, struct task *first), void *arg, st
 /* Everybody who uses it has stopped. Frees tasks that nobody took. */
 void bus_destroy(struct bus *b);
 
-/* Workers of one stage: `on_tasks` gets tasks [sequencer] and takes them; at most `max_out` are out. */
+/* Workers of one stage: `on_tasks` gets tasks [sequencer] and takes them; at most `max_out` are out. One thread at a
+ * time subscribes and unsubscribes; the others go on meanwhile. */
 int bus_subscribe(struct bus *b, const struct pipeline *p, size_t stage, size_t max_out,
 	void (*on_tasks)(void *arg, struct task *first), void *arg);
+/* The workers of that generation have ended; nothing of it is published or answered any more. */
+void bus_unsubscribe(struct bus *b, const struct pipeline *p);
 
 /* How many more tasks the stage takes now. [sequencer] */
 size_t bus_room(struct bus *b, const struct pipeline *p, size_t stage);

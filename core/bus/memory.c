@@ -6,7 +6,7 @@
 
 struct channel {
 	struct channel *next;
-	const struct pipeline *pipeline;
+	_Atomic(const struct pipeline *) pipeline; /* NULL: free to be used again */
 	size_t stage, max_out;
 	atomic_size_t n_out;
 	void (*on_tasks)(void *arg, struct task *first);
@@ -48,7 +48,18 @@ static struct channel *channel_find(struct bus *b, const struct pipeline *p, siz
 {
 	struct channel *c = atomic_load_explicit(&b->channels, memory_order_acquire);
 
-	while (c && (c->pipeline != p || c->stage != stage))
+	while (c && (atomic_load_explicit(&c->pipeline, memory_order_acquire) != p ||
+			    c->stage != stage))
+		c = c->next;
+	return c;
+}
+
+/* Channels are never freed, since any thread may be walking past one. */
+static struct channel *channel_free(struct bus *b)
+{
+	struct channel *c = atomic_load(&b->channels);
+
+	while (c && atomic_load(&c->pipeline))
 		c = c->next;
 	return c;
 }
@@ -56,18 +67,28 @@ static struct channel *channel_find(struct bus *b, const struct pipeline *p, siz
 int bus_subscribe(struct bus *b, const struct pipeline *p, size_t stage, size_t max_out,
 	void (*on_tasks)(void *arg, struct task *first), void *arg)
 {
-	struct channel *c = calloc(1, sizeof *c);
+	struct channel *used = channel_free(b), *c = used ? used : calloc(1, sizeof *c);
 
 	if (!c)
 		return -ENOMEM;
-	*c = (struct channel){.next = atomic_load(&b->channels),
-		.pipeline = p,
-		.stage = stage,
-		.max_out = max_out,
-		.on_tasks = on_tasks,
-		.arg = arg};
+	c->stage = stage;
+	c->max_out = max_out;
+	c->on_tasks = on_tasks;
+	c->arg = arg;
+	atomic_store(&c->n_out, 0);
+	atomic_store_explicit(&c->pipeline, p, memory_order_release);
+	if (used)
+		return 0;
+	c->next = atomic_load(&b->channels);
 	atomic_store_explicit(&b->channels, c, memory_order_release);
 	return 0;
+}
+
+void bus_unsubscribe(struct bus *b, const struct pipeline *p)
+{
+	for (struct channel *c = atomic_load(&b->channels); c; c = c->next)
+		if (atomic_load(&c->pipeline) == p)
+			atomic_store(&c->pipeline, NULL);
 }
 
 size_t bus_room(struct bus *b, const struct pipeline *p, size_t stage)

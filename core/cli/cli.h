@@ -9,6 +9,7 @@ int dead_letters_main(int argc, char **argv);
 int orders_main(int argc, char **argv);
 int pipeline_main(int argc, char **argv);
 int plugin_main(int argc, char **argv);
+int reload_main(int argc, char **argv);
 int serve_main(int argc, char **argv);
 int state_main(int argc, char **argv);
 int test_main(int argc, char **argv);

@@ -1,15 +1,13 @@
 /* `stageline dead-letters`: orders on hold, why, and what to do with them. */
 #include <stdio.h>
-#include <time.h>
 
 #include "base/mem.h"
 #include "cli/cli.h"
+#include "cli/job.h"
 #include "cli/order_text.h"
-#include "cli/progress.h"
 #include "cli/table.h"
-#include "cli/terminal.h"
 
-enum { POLL_MS = 200, FILE_MAX = 16 << 20 };
+enum { FILE_MAX = 16 << 20 };
 
 static const cJSON *member_of(const cJSON *object, const char *name)
 {
@@ -101,89 +99,7 @@ static int run_show(struct remote *r)
 	return remote_ask(r, path, NULL, order_print);
 }
 
-/* --- jobs: bulk work that goes on in the daemon --- */
-
-/* A filter may match more than one job takes. */
-static void print_capped(const cJSON *answer)
-{
-	if (cJSON_IsTrue(member_of(answer, "capped")))
-		fprintf(stderr,
-			"More match: these are the newest %lld, the most that one call takes; give "
-			"it again for the rest\n",
-			(long long)number_of(answer, "matched"));
-}
-
-static void print_job(const cJSON *job)
-{
-	const char *action = json_member(job, "action").p;
-	const cJSON *refusal;
-
-	fprintf(stderr, "%s: %lld of %lld done, %lld refused\n", action ? action : "job",
-		(long long)number_of(job, "done"), (long long)number_of(job, "matched"),
-		(long long)number_of(job, "refused"));
-	print_capped(job);
-	cJSON_ArrayForEach (refusal, member_of(job, "refusals")) {
-		const char *id = json_member(refusal, "id").p;
-		const char *detail = json_member(refusal, "detail").p;
-
-		fprintf(stderr, "  %s: ", id ? id : "");
-		terminal_put(stderr, detail ? detail : "", SIZE_MAX);
-		fputc('\n', stderr);
-	}
-}
-
-static void show_progress(struct progress *p, const cJSON *job)
-{
-	int64_t matched = number_of(job, "matched");
-
-	progress_show(p, (size_t)(matched - number_of(job, "left")), (size_t)matched);
-}
-
-/* Asks again and again until the job is finished. `answer` is the newest answer. */
-static int follow(struct remote *r, struct client_answer *answer)
-{
-	static const struct timespec pause = {.tv_nsec = POLL_MS * 1000000};
-	struct progress progress = {.label = r->action->name, .last_tenth = -1};
-	bool is_watched = cJSON_IsFalse(member_of(answer->json, "finished"));
-	int status = EXIT_SUCCESS;
-
-	while (status == EXIT_SUCCESS && cJSON_IsFalse(member_of(answer->json, "finished"))) {
-		char path[64];
-
-		show_progress(&progress, answer->json);
-		snprintf(path, sizeof path, "/dead-letters/jobs/%lld",
-			(long long)number_of(answer->json, "job"));
-		nanosleep(&pause, NULL);
-		client_answer_fini(answer);
-		status = remote_request(r, path, NULL, answer);
-	}
-	if (is_watched && status == EXIT_SUCCESS)
-		show_progress(&progress, answer->json);
-	progress_end(&progress);
-	return status;
-}
-
-/* Takes the content of `answer`. */
-static int end_job(struct remote *r, struct client_answer *answer)
-{
-	int status;
-
-	if (cJSON_IsFalse(member_of(answer->json, "finished")))
-		fprintf(stderr,
-			"Job %lld goes on in the daemon, watched or not; `stageline dead-letters "
-			"job %lld` looks again\n",
-			(long long)number_of(answer->json, "job"),
-			(long long)number_of(answer->json, "job"));
-	status = follow(r, answer);
-	if (status == EXIT_SUCCESS) {
-		if (r->flags[FLAG_JSON])
-			remote_print_json(answer);
-		print_job(answer->json);
-		status = number_of(answer->json, "refused") ? EXIT_FAILURE : EXIT_SUCCESS;
-	}
-	client_answer_fini(answer);
-	return status;
-}
+/* --- jobs --- */
 
 static int run_job(struct remote *r)
 {
@@ -193,7 +109,7 @@ static int run_job(struct remote *r)
 	buf_text(&path, "/dead-letters/jobs");
 	remote_path(&path, r->arguments[0]);
 	if (remote_request(r, path.failed ? NULL : path.data, NULL, &answer) == EXIT_SUCCESS)
-		return end_job(r, &answer);
+		return job_end(r, &answer);
 	client_answer_fini(&answer);
 	return EXIT_FAILURE;
 }
@@ -276,7 +192,7 @@ static void print_dry(const struct remote *r, const cJSON *answer)
 		fprintf(stderr, "… and %lld more\n", (long long)(matched - (int64_t)t.n_cells));
 	fprintf(stderr, "%s would be done to %lld; nothing was changed\n", r->action->name,
 		(long long)matched);
-	print_capped(answer);
+	job_print_capped(answer);
 }
 
 static int run_bulk(struct remote *r)
@@ -295,7 +211,7 @@ static int run_bulk(struct remote *r)
 	if (r->flags[FLAG_DRY_RUN])
 		return remote_ask(r, path, &body, print_dry);
 	if (remote_request(r, path, &body, &answer) == EXIT_SUCCESS)
-		return end_job(r, &answer);
+		return job_end(r, &answer);
 	client_answer_fini(&answer);
 	return EXIT_FAILURE;
 }

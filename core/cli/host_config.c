@@ -42,7 +42,7 @@ static const struct sl_option limit_options[] = {
 static const struct option_map limits_map = {
 	.options = limit_options, .n_options = ARRAY_LEN(limit_options)};
 
-enum { LISTEN, DATA, PIPELINE, WWW, PLUGINS, LOG_LEVEL };
+enum { LISTEN, DATA, PIPELINE, WATCH, WWW, PLUGINS, LOG_LEVEL };
 
 static const struct sl_option host_options[] = {
 	[LISTEN] = {SL_OPTION_STRING, 0, "listen", "address and port", "127.0.0.1:8000", NULL,
@@ -52,6 +52,9 @@ static const struct sl_option host_options[] = {
 	[PIPELINE] = {SL_OPTION_STRING, 0, "pipeline",
 		"the pipeline file; default: the installed orders.yaml", NULL, NULL,
 		HOST(pipeline)},
+	[WATCH] = {SL_OPTION_BOOL, 0, "watch",
+		"a changed pipeline file or plugin is loaded by itself", "false", NULL,
+		HOST(watch)},
 	[WWW] = {SL_OPTION_STRING, 0, "www", "folder of the client; default: the installed one",
 		NULL, NULL, HOST(www)},
 	[PLUGINS] = {SL_OPTION_LIST, 0, "plugins",
@@ -78,6 +81,10 @@ bool host_flags_take(struct host_flags *flags, int option, const char *argument)
 	} slots[] = {{'c', &flags->config}, {'p', &flags->pipeline}, {'d', &flags->data},
 		{'l', &flags->listen}, {'w', &flags->www}};
 
+	if (option == 'W') {
+		flags->watch = true;
+		return true;
+	}
 	if (option == 'P' && flags->n_plugins < HOST_PLUGINS_MAX) {
 		flags->plugins[flags->n_plugins++] = argument;
 		return true;
@@ -274,6 +281,7 @@ static int apply_flags(struct host_config *c, const struct host_flags *flags, st
 		if (r == -EINVAL)
 			return err_wrap(e, r, "--listen");
 	}
+	c->watch |= flags->watch;
 	if (r == 0 && flags->n_plugins)
 		r = copy_folders(c, flags->plugins, flags->n_plugins);
 	return r;

@@ -17,13 +17,14 @@ struct host_flags {
 	const char *config, *pipeline, *data, *listen, *www;
 	const char *plugins[HOST_PLUGINS_MAX];
 	size_t n_plugins;
+	bool watch;
 };
 
 /* The long options that fill a struct host_flags; put them into the command's own. */
 #define HOST_FLAGS_OPTIONS                                                                         \
 	{"config", required_argument, NULL, 'c'}, {"pipeline", required_argument, NULL, 'p'},      \
 		{"data", required_argument, NULL, 'd'}, {"listen", required_argument, NULL, 'l'},  \
-		{"www", required_argument, NULL, 'w'},                                             \
+		{"watch", no_argument, NULL, 'W'}, {"www", required_argument, NULL, 'w'},          \
 	{                                                                                          \
 		"plugins", required_argument, NULL, 'P'                                            \
 	}
@@ -52,6 +53,7 @@ struct host_config {
 	uint16_t port;	    /* of `listen`; 0: any free one */
 	const char *data, *pipeline, *www;
 	struct sl_list plugins;
+	bool watch;	   /* load the pipeline anew when its file or a plugin changes */
 	int64_t log_level; /* 0 error, 1 warning, 2 info, 3 debug */
 	struct host_limits limits;
 	struct arena arena;

@@ -1,10 +1,13 @@
-/* `stageline pipeline`: what the stages are doing; pausing and resuming one. */
+/* `stageline pipeline`: what the stages are doing, pausing and resuming one; which orders are on earlier
+ * generations, and moving them. */
 #include <stdio.h>
 
 #include "base/mem.h"
 #include "cli/cli.h"
+#include "cli/job.h"
 #include "cli/remote.h"
 #include "cli/table.h"
+#include "cli/terminal.h"
 
 static void add_stage(struct table *t, const cJSON *stage)
 {
@@ -23,6 +26,21 @@ static void add_stage(struct table *t, const cJSON *stage)
 		table_add_member(t, live, counts[i]);
 }
 
+/* What runs is not what the file says. */
+static void print_refused_reload(const cJSON *answer)
+{
+	const cJSON *last = cJSON_GetObjectItemCaseSensitive(answer, "last_reload");
+	const cJSON *faults = cJSON_GetObjectItemCaseSensitive(last, "errors");
+	const char *why = json_member(cJSON_GetArrayItem(faults, 0), "detail").p;
+
+	if (!cJSON_IsFalse(cJSON_GetObjectItemCaseSensitive(last, "ok")))
+		return;
+	fprintf(stderr, "The last reload was refused, %d fault%s: ", cJSON_GetArraySize(faults),
+		cJSON_GetArraySize(faults) == 1 ? "" : "s");
+	terminal_put(stderr, why ? why : "", SIZE_MAX);
+	fputc('\n', stderr);
+}
+
 static void print_pipeline(const struct remote *r, const cJSON *answer)
 {
 	static const struct table_column columns[] = {{"STAGE", .is_cut = true},
@@ -39,6 +57,7 @@ static void print_pipeline(const struct remote *r, const cJSON *answer)
 		add_stage(&t, stage);
 	}
 	table_print(&t);
+	print_refused_reload(answer);
 }
 
 static int run_show(struct remote *r)
@@ -60,19 +79,123 @@ static int run_change(struct remote *r)
 	return remote_ask(r, path.failed ? NULL : path.data, &body, print_pipeline);
 }
 
+/* --- generations --- */
+
+static int64_t number_of(const cJSON *object, const char *name)
+{
+	int64_t value = 0;
+
+	return json_to_int(cJSON_GetObjectItemCaseSensitive(object, name), &value) ? value : 0;
+}
+
+static void add_generation(struct table *t, const cJSON *generation)
+{
+	const cJSON *holding = cJSON_GetObjectItemCaseSensitive(generation, "holding"), *h;
+	bool is_current = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(generation, "current"));
+
+	table_add_member(t, generation, "generation");
+	table_add(t, is_current ? "current" : "earlier");
+	table_add_member(t, generation, "orders");
+	for (int i = 0; i < 4; i++)
+		table_add(t, "");
+	cJSON_ArrayForEach (h, holding) {
+		const cJSON *sample = cJSON_GetObjectItemCaseSensitive(h, "sample");
+
+		table_add(t, "");
+		table_add_member(t, h, "status");
+		table_add_member(t, h, "orders");
+		table_add_member(t, h, "stage");
+		table_add_member(t, h, "plugin");
+		table_add_member(t, h, "why");
+		table_add(t, cJSON_GetStringValue(cJSON_GetArrayItem(sample, 0)));
+	}
+}
+
+static void print_generations(const struct remote *r, const cJSON *answer)
+{
+	static const struct table_column columns[] = {{"GENERATION"}, {"STATUS", .is_status = true},
+		{"ORDERS", .is_number = true}, {"STAGE", .is_cut = true},
+		{"PLUGIN", .is_cut = true, .is_extra = true}, {"WHY", .is_cut = true},
+		{"ONE OF THEM", .is_extra = true}};
+	_cleanup_(table_fini) struct table t = {columns, ARRAY_LEN(columns)};
+	const cJSON *generation;
+
+	(void)r;
+	cJSON_ArrayForEach (generation, cJSON_GetObjectItemCaseSensitive(answer, "generations")) {
+		add_generation(&t, generation);
+	}
+	table_print(&t);
+}
+
+static int run_generations(struct remote *r)
+{
+	return remote_ask(r, "/pipeline/generations", NULL, print_generations);
+}
+
+static void print_dry_migration(const struct remote *r, const cJSON *answer)
+{
+	static const struct table_column columns[] = {{"ID"}, {"REFUSED BECAUSE", .is_cut = true}};
+	_cleanup_(table_fini) struct table t = {columns, ARRAY_LEN(columns)};
+	int64_t matched = number_of(answer, "matched"), refused = number_of(answer, "refused");
+	const cJSON *refusal;
+
+	(void)r;
+	cJSON_ArrayForEach (refusal, cJSON_GetObjectItemCaseSensitive(answer, "refusals")) {
+		table_add_member(&t, refusal, "id");
+		table_add_member(&t, refusal, "detail");
+	}
+	if (refused)
+		table_print(&t);
+	fprintf(stderr, "migrate: %lld of %lld could be moved; nothing was changed\n",
+		(long long)(matched - refused), (long long)matched);
+	job_print_capped(answer);
+}
+
+static int run_migrate(struct remote *r)
+{
+	_cleanup_(buf_fini) struct buf body = {0};
+	struct json_writer w = {&body, false};
+	struct client_answer answer;
+	int64_t rate;
+
+	remote_open_body(r, &w);
+	json_key(&w, "from");
+	json_text(&w, r->arguments[0]);
+	if (r->flags[FLAG_RATE]) {
+		if (!remote_int(r, FLAG_RATE, &rate))
+			return EXIT_USAGE;
+		json_key(&w, "rate");
+		json_int(&w, rate);
+	}
+	json_key(&w, "dry_run");
+	json_bool(&w, r->flags[FLAG_DRY_RUN] != NULL);
+	json_close(&w, '}');
+	if (r->flags[FLAG_DRY_RUN])
+		return remote_ask(r, "/pipeline/migrate", &body, print_dry_migration);
+	if (remote_request(r, "/pipeline/migrate", &body, &answer) == EXIT_SUCCESS)
+		return job_end(r, &answer);
+	client_answer_fini(&answer);
+	return EXIT_FAILURE;
+}
+
 static const struct remote_action actions[] = {
 	{"show", "", "Shows the stages with their live counts", .run = run_show},
 	{"pause", "STAGE", "Starts no more attempts of a stage; its orders wait", 1, 1,
 		.takes = TAKES(FLAG_REASON), .needs_reason = true, .run = run_change},
 	{"resume", "STAGE", "Lets a paused stage go on", 1, 1, .takes = TAKES(FLAG_REASON),
 		.needs_reason = true, .run = run_change},
+	{"generations", "", "Shows which orders are on which generation, and why",
+		.run = run_generations},
+	{"migrate", "GENERATION", "Moves its orders to the current generation", 1, 1,
+		.takes = TAKES(FLAG_REASON) | TAKES(FLAG_DRY_RUN) | TAKES(FLAG_RATE),
+		.needs_reason = true, .run = run_migrate},
 	{0},
 };
 
 int pipeline_main(int argc, char **argv)
 {
-	static const struct remote_command command = {
-		"pipeline", "Shows the stages, pauses and resumes them", actions};
+	static const struct remote_command command = {"pipeline",
+		"Shows the stages and generations, pauses, resumes and migrates", actions};
 
 	return remote_main(&command, argc, argv);
 }

@@ -16,6 +16,7 @@
 #include "cli/host_config.h"
 #include "engine/load.h"
 #include "net/app.h"
+#include "net/changes.h"
 #include "version.h"
 
 struct server {
@@ -24,6 +25,8 @@ struct server {
 	struct event_base *base;
 	struct app *app;
 	struct engine *engine;
+	struct plugin_folders folders;
+	struct changes *changes; /* NULL: nobody asked for it */
 	char *journal_path, *attempts_path;
 	bool has_failed;
 };
@@ -31,9 +34,11 @@ struct server {
 static const char usage[] =
 	"usage: stageline serve [--config FILE] [--pipeline FILE] [--data DIR] [--listen "
 	"HOST:PORT]\n"
-	"                       [--www DIR] [--plugins DIR ...]\n"
+	"                       [--www DIR] [--plugins DIR ...] [--watch]\n"
 	"\n"
-	"Runs the pipeline and serves HTTP until SIGTERM or SIGINT.\n"
+	"Runs the pipeline and serves HTTP until SIGTERM or SIGINT. SIGHUP loads the pipeline file "
+	"anew, as\n"
+	"`stageline reload` does.\n"
 	"\n"
 	"  --config FILE       settings of the host (stageline.yaml)\n"
 	"  --pipeline FILE     the pipeline (orders.yaml)\n"
@@ -41,6 +46,7 @@ static const char usage[] =
 	"  --listen HOST:PORT  address to listen on (default 127.0.0.1:8000)\n"
 	"  --www DIR           the client's files\n"
 	"  --plugins DIR       folder of stage plugins; may be given several times\n"
+	"  --watch             loads the pipeline anew when its file or a plugin changes\n"
 	"\n"
 	"Exit status: 0 stopped by a signal, 1 failed, 2 wrong usage, 78 something is wrong with a "
 	"file.\n";
@@ -151,12 +157,30 @@ static struct app_options app_options_of(struct server *s)
 	};
 }
 
+static void on_change(void *arg)
+{
+	struct server *s = arg;
+
+	log_info("reload: files have changed");
+	app_reload(s->app);
+}
+
+static int watch(struct server *s, struct err *e)
+{
+	if (!s->config->watch)
+		return 0;
+	s->folders = host_config_folders(s->config);
+	return changes_watch(
+		s->base, s->config->pipeline, &s->folders, on_change, s, &s->changes, e);
+}
+
 /* Takes `p`. */
 static int start(struct server *s, struct pipeline *p, uint16_t *ret_port, struct err *e)
 {
 	struct app_options app_options = app_options_of(s);
 	struct engine_options options = {.journal_path = s->journal_path,
 		.attempts_path = s->attempts_path,
+		.pipeline_path = s->config->pipeline,
 		.folders = host_config_folders(s->config),
 		.orders_in_memory = (size_t)s->config->limits.orders_in_memory,
 		.on_answers = app_on_answers,
@@ -174,6 +198,8 @@ static int start(struct server *s, struct pipeline *p, uint16_t *ret_port, struc
 	r = engine_start(&options, &s->set, p, &s->engine, e);
 	if (r == 0)
 		r = app_start(s->app, s->engine, &app_options, e);
+	if (r == 0)
+		r = watch(s, e);
 	if (r == 0)
 		r = http_listen(s->app->http, s->config->host, s->config->port, ret_port, e);
 	return r;
@@ -229,13 +255,31 @@ static void on_signal(evutil_socket_t number, short events, void *arg)
 	event_base_loopbreak(s->base);
 }
 
+static void on_hangup(evutil_socket_t number, short events, void *arg)
+{
+	struct server *s = arg;
+
+	(void)number, (void)events;
+	log_info("reload signal=SIGHUP");
+	app_reload(s->app);
+}
+
+static bool has_signals(struct event *const events[], size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (!events[i] || event_add(events[i], NULL) < 0)
+			return false;
+	return true;
+}
+
 static void run(struct server *s, uint16_t port)
 {
-	struct event *term = evsignal_new(s->base, SIGTERM, on_signal, s);
-	struct event *interrupt = evsignal_new(s->base, SIGINT, on_signal, s);
+	struct event *const signals[] = {evsignal_new(s->base, SIGTERM, on_signal, s),
+		evsignal_new(s->base, SIGINT, on_signal, s),
+		evsignal_new(s->base, SIGHUP, on_hangup, s)};
 	struct timeval last_words = {.tv_usec = 300000};
 
-	if (term && interrupt && event_add(term, NULL) == 0 && event_add(interrupt, NULL) == 0) {
+	if (has_signals(signals, ARRAY_LEN(signals))) {
 		log_info("ready url=http://%s:%u pipeline=%s generation=%s", s->config->host, port,
 			engine_pipeline(s->engine)->name, engine_pipeline(s->engine)->digest);
 		event_base_dispatch(s->base);
@@ -243,20 +287,21 @@ static void run(struct server *s, uint16_t port)
 		log_error("no memory for signals");
 		s->has_failed = true;
 	}
+	changes_free(steal_ptr(s->changes));
 	stop(s);
 	/* Answers and close frames that are on their way still go out. */
 	event_base_loopexit(s->base, &last_words);
 	event_base_dispatch(s->base);
-	if (term)
-		event_free(term);
-	if (interrupt)
-		event_free(interrupt);
+	for (size_t i = 0; i < ARRAY_LEN(signals); i++)
+		if (signals[i])
+			event_free(signals[i]);
 }
 
 static void server_fini(struct server *s)
 {
 	if (s->engine)
 		engine_stop(s->engine);
+	changes_free(s->changes);
 	app_free(s->app);
 	engine_free(s->engine);
 	if (s->base)
@@ -317,6 +362,7 @@ int serve_main(int argc, char **argv)
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGTERM, on_signal_outside);
 	signal(SIGINT, on_signal_outside);
+	signal(SIGHUP, SIG_IGN); /* until there is something to load anew */
 	mallopt(M_ARENA_MAX, 2); /* threads share arenas: a small daemon stays small */
 	return serve(&flags);
 }

@@ -130,6 +130,25 @@ static void count_classes(struct engine *en, struct live_order *lo)
 	lo->committed_class = now;
 }
 
+/* Orders that are not finished, by generation. A generation that has none is released. */
+static void count_generation(struct engine *en, struct live_order *lo)
+{
+	struct generation *g = engine_generation(en, lo->order->pipeline), *from;
+
+	if (lo->committed_class == CLASS_NONE && g)
+		atomic_fetch_add_explicit(&g->n_open, 1, memory_order_relaxed);
+	if (lo->moved_from && lo->committed_class != CLASS_NONE) {
+		from = engine_generation(en, lo->moved_from);
+		if (from)
+			atomic_fetch_sub_explicit(&from->n_open, 1, memory_order_relaxed);
+		if (g)
+			atomic_fetch_add_explicit(&g->n_open, 1, memory_order_relaxed);
+	}
+	lo->moved_from = NULL;
+	if (order_is_terminal(lo->order) && g)
+		atomic_fetch_sub_explicit(&g->n_open, 1, memory_order_relaxed);
+}
+
 static void release_orders(struct engine *en, struct batch *b)
 {
 	while (b->dirty) {
@@ -137,6 +156,7 @@ static void release_orders(struct engine *en, struct batch *b)
 
 		b->dirty = lo->dirty_next;
 		lo->is_dirty = false;
+		count_generation(en, lo);
 		count_classes(en, lo);
 		if (order_is_terminal(lo->order))
 			live_remove(&en->live, lo);
@@ -147,8 +167,10 @@ static void release_orders(struct engine *en, struct batch *b)
 
 void batch_answer(struct engine *en, struct batch *b)
 {
-	if (b->commands)
-		en->options.on_answers(en->options.arg, steal_ptr(b->commands));
+	if (!b->commands)
+		return;
+	reload_on_answers(en, b->commands);
+	en->options.on_answers(en->options.arg, steal_ptr(b->commands));
 }
 
 void batch_drop_tasks(struct engine *en, struct batch *b)
@@ -166,6 +188,8 @@ void batch_release(struct engine *en, struct batch *b)
 {
 	CRASH_POINT("release");
 	release_orders(en, b);
+	if (b->adopted)
+		reload_adopted(en, b->adopted);
 	if (b->has_pauses)
 		engine_read_pauses(en);
 	batch_answer(en, b);
@@ -220,6 +244,11 @@ static void forget_changes(struct engine *en, struct batch *b)
 		if (reader_order(en->reader, lo->seq, INT64_MAX, &o, NULL, NULL) < 0) {
 			out_forget(en, lo->order);
 			live_remove(&en->live, lo); /* read when it is needed again */
+			continue;
+		}
+		if (lo->moved_from) { /* nothing of it is out, and what waits is in line where it was */
+			order_free(o);
+			live_remove(&en->live, lo);
 			continue;
 		}
 		o->out = lo->order->out;

@@ -21,5 +21,6 @@ void command_free(struct command *c)
 	free(c->key);
 	free(c->stage);
 	free(c->reason);
+	free(c->errors);
 	free(c);
 }

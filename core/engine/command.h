@@ -8,12 +8,16 @@ enum command_kind {
 	COMMAND_PLACE,	/* body, key → id, created_us */
 	COMMAND_CANCEL, /* id, reason */
 	COMMAND_RELEASE, /* id, action, reason, stage (absent: every held one), body (edited; may be NULL) */
-	COMMAND_SIGNAL, /* id, stage, body, key (may be NULL) */
-	COMMAND_PAUSE,	/* stage, reason */
-	COMMAND_RESUME, /* stage, reason */
-	COMMAND_ADJUST, /* effect (its strings owned by the command as `key` and `body`), reason */
+	COMMAND_SIGNAL,	 /* id, stage, body, key (may be NULL) */
+	COMMAND_PAUSE,	 /* stage, reason */
+	COMMAND_RESUME,	 /* stage, reason */
+	COMMAND_ADJUST,	 /* effect (its strings owned by the command as `key` and `body`), reason */
+	COMMAND_MIGRATE, /* id, digest (that it is on; "": any), reason: to the current generation */
+	COMMAND_RELOAD,	 /* → digest, is_unchanged, errors */
 	COMMAND_KINDS
 };
+
+struct generation;
 
 struct command {
 	struct queue_node node;
@@ -29,12 +33,16 @@ struct command {
 	char *stage, *reason;
 	const char *action; /* "retry", "skip", "discard"; static */
 	struct effect effect;
+	char digest[PIPELINE_DIGEST_SIZE]; /* of a generation */
 
 	/* the answer; `id` is part of the question for all but COMMAND_PLACE */
 	struct id id;
 	int64_t created_us;
-	/* 0, or negative errno with the reason in `err`. -ENOENT: no such order or stage. -EALREADY, -EINVAL: the
-	 * order does not stand so. -EEXIST: the key was used for something else. -ERANGE: below the floor.
+	bool is_unchanged; /* the file is the current generation already */
+	char *errors; /* what is wrong with the file: JSON array of {file, line, column, detail} */
+	struct generation *generation; /* the engine's own business: becomes current; borrowed */
+	/* 0, or negative errno with the reason in `err`. -ENOENT: no such order or stage. -EALREADY, -EINVAL, -EAGAIN: the
+	 * order does not stand so (now). -EEXIST: the key was used for something else. -ERANGE: below the floor.
 	 * -ENOSPC, -EIO, -ENOMEM: nothing can be journaled now. -ESHUTDOWN: the daemon is stopping.
 	 * -EPROTO, -E2BIG: it cannot be journaled; the order may be damaged. */
 	int result;

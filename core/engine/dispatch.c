@@ -23,7 +23,8 @@ static int line_up_waiting(struct engine *en, struct live_order *lo, size_t i)
 								   .at_ms = now_ms,
 								   .attempt = s->attempt,
 								   .stage = (uint16_t)i,
-								   .undo = s->undo});
+								   .undo = s->undo,
+								   .moves = lo->order->n_moves});
 }
 
 static int line_up_timer(struct engine *en, struct live_order *lo, size_t i, enum timer_kind kind)
@@ -41,7 +42,8 @@ static int line_up_timer(struct engine *en, struct live_order *lo, size_t i, enu
 				     .attempt = s->attempt,
 				     .stage = (uint16_t)i,
 				     .kind = (uint8_t)kind,
-				     .undo = s->undo});
+				     .undo = s->undo,
+				     .moves = lo->order->n_moves});
 }
 
 int dispatch_line_up(struct engine *en, struct live_order *lo)
@@ -77,7 +79,8 @@ int dispatch_due(struct engine *en, const struct timer *t)
 		return 0;
 	if (r < 0)
 		return r;
-	if (lo->order->stages[t->stage].status != STAGE_RETRYING ||
+	if (lo->order->n_moves != t->moves ||
+		lo->order->stages[t->stage].status != STAGE_RETRYING ||
 		lo->order->stages[t->stage].attempt != t->attempt ||
 		lo->order->stages[t->stage].undo != t->undo)
 		return 0;
@@ -90,7 +93,7 @@ static bool still_stands(const struct order *o, const struct line_entry *entry)
 {
 	const struct stage_state *s = &o->stages[entry->stage];
 
-	return !order_is_terminal(o) &&
+	return !order_is_terminal(o) && o->n_moves == entry->moves &&
 	       (s->status == STAGE_QUEUED || s->status == STAGE_RETRYING) &&
 	       s->attempt == entry->attempt && s->undo == entry->undo &&
 	       !(o->out & (uint64_t)1 << entry->stage);

@@ -2,6 +2,8 @@
  * ending in an order in which nothing that was done is lost. */
 #include "engine/engine.h"
 
+#include <stdio.h>
+
 #include "base/crash_point.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -17,63 +19,11 @@ static void on_verdicts(void *arg, struct task *first)
 
 /* --- the current generation --- */
 
-static int append_initial_state(struct engine *en, struct batch *b, struct err *e)
-{
-	const struct pipeline *p = en->current->pipeline;
-	struct event_list list;
-	struct event *ev;
-
-	if (!p->state || !p->state->n_children)
-		return 0;
-	event_list_init(&list, &b->feed->arena);
-	ev = event_list_add(&list, EVENT_STATE_ADJUSTED);
-	if (!ev || !(ev->effects = arena_alloc(
-			     &b->feed->arena, p->state->n_children * sizeof *ev->effects)))
-		return err_set(e, -ENOMEM, "no memory for the initial state");
-	ev->time_us = clock_wall_us();
-	ev->message = STR("Initial values from the pipeline file");
-	for (const struct yaml_node *n = p->state->first; n; n = n->next) {
-		_cleanup_(buf_fini) struct buf json = {0};
-		struct effect *f = &ev->effects[ev->n_effects];
-
-		if (journal_has_state(en->journal, n->key))
-			continue;
-		pipeline_state_json(n, &json);
-		*f = (struct effect){.kind = EFFECT_PUT, .key = n->key};
-		if (json.failed || !arena_copy(&b->feed->arena, buf_view(&json), &f->json))
-			return err_set(e, -ENOMEM, "no memory for the initial state");
-		ev->n_effects++;
-	}
-	return ev->n_effects ? batch_append(en, b, &list, e) : 0;
-}
-
-static int append_loaded(struct engine *en, struct batch *b, struct err *e)
-{
-	const struct pipeline *p = en->current->pipeline;
-	struct event_list list;
-	struct event *ev;
-
-	event_list_init(&list, &b->feed->arena);
-	ev = event_list_add(&list, EVENT_PIPELINE_LOADED);
-	if (!ev)
-		return err_set(e, -ENOMEM, "no memory for the pipeline");
-	ev->time_us = clock_wall_us();
-	ev->message = STR("A pipeline became current");
-	ev->generation = str_of(p->digest);
-	ev->text = (struct str){p->document->source, p->document->source_len};
-	return batch_append(en, b, &list, e);
-}
-
-static int append_generation(
+static int append_current(
 	struct engine *en, struct batch *b, const int64_t *none, int n, struct err *e)
 {
-	int r = append_loaded(en, b, e);
-
 	(void)none, (void)n;
-	if (r == 0)
-		r = append_initial_state(en, b, e);
-	CRASH_POINT("make-current");
-	return r;
+	return reload_append(en, b, en->current->pipeline, e);
 }
 
 /* Journals the generation and its initial state, unless it is the current one already. */
@@ -83,7 +33,7 @@ static int make_current(struct engine *en, struct err *e)
 
 	if (journal_is_current(en->journal, str_of(en->current->pipeline->digest)))
 		return 0;
-	r = batch_do(en, append_generation, NULL, 0, e);
+	r = batch_do(en, append_current, NULL, 0, e);
 	return r < 0 ? err_wrap(e, r, "the pipeline cannot be made current") : 0;
 }
 
@@ -109,6 +59,8 @@ static int load(struct engine *en, struct err *e)
 	if (r == 0)
 		r = reader_counts(en->reader, on_count, en, e);
 	if (r == 0)
+		r = reload_open_generations(en, e);
+	if (r == 0)
 		r = recover(en, e);
 	atomic_store(&en->last_seq, journal_last_seq(en->journal));
 	return r;
@@ -125,9 +77,11 @@ static struct engine *engine_new(const struct engine_options *options, struct pi
 	en->options = *options;
 	en->set = set;
 	pthread_mutex_init(&en->trouble_lock, NULL);
+	pthread_mutex_init(&en->generations_lock, NULL);
 	sem_init(&en->stopped, 0, 0);
 	id_random(&en->random, sizeof en->random);
-	if (queue_init(&en->commands, false) < 0 || queue_init(&en->verdicts, false) < 0) {
+	if (queue_init(&en->commands, false) < 0 || queue_init(&en->verdicts, false) < 0 ||
+		reload_init(&en->reload) < 0) {
 		free(en);
 		return NULL;
 	}
@@ -151,15 +105,19 @@ static int engine_open(struct engine *en, const struct pipeline *p, struct err *
 	if (r < 0)
 		return r;
 	en->generations = en->current;
+	atomic_store(&en->pipeline, p);
 	return load(en, e);
 }
 
-static int start_thread(struct engine *en, struct err *e)
+static int start_threads(struct engine *en, struct err *e)
 {
 	int r = -pthread_create(&en->thread, NULL, sequencer_run, en);
 
 	en->has_thread = r == 0;
-	return r < 0 ? err_set(e, r, "cannot start the sequencer's thread") : 0;
+	if (r < 0)
+		return err_set(e, r, "cannot start the sequencer's thread");
+	r = reload_start(en);
+	return r < 0 ? err_set(e, r, "cannot start the loader's thread") : 0;
 }
 
 int engine_start(const struct engine_options *options, struct pipeline_set *set,
@@ -173,7 +131,7 @@ int engine_start(const struct engine_options *options, struct pipeline_set *set,
 		return err_set(e, -ENOMEM, "no memory to start");
 	r = engine_open(en, p, e);
 	if (r == 0 && !options->workers)
-		r = start_thread(en, e);
+		r = start_threads(en, e);
 	if (r < 0) {
 		engine_stop(en);
 		engine_free(en);
@@ -185,11 +143,14 @@ int engine_start(const struct engine_options *options, struct pipeline_set *set,
 
 void engine_submit(struct engine *en, struct command *c)
 {
-	queue_push(&en->commands, &c->node);
+	bool is_loaders = c->kind == COMMAND_RELOAD && en->reload.has_thread;
+
+	queue_push(is_loaders ? &en->reload.jobs : &en->commands, &c->node);
 }
 
 void engine_stop(struct engine *en)
 {
+	reload_stop(en);
 	atomic_store(&en->is_stopping, true);
 	if (en->has_thread) {
 		queue_poke(&en->commands);
@@ -245,6 +206,8 @@ void engine_free(struct engine *en)
 	journal_close(en->journal);
 	queue_fini(&en->commands);
 	queue_fini(&en->verdicts);
+	reload_fini(&en->reload);
+	pthread_mutex_destroy(&en->generations_lock);
 	pthread_mutex_destroy(&en->trouble_lock);
 	sem_destroy(&en->stopped);
 	free(en);
@@ -276,12 +239,11 @@ void engine_stats(struct engine *en, struct engine_stats *ret)
 
 const struct pipeline *engine_pipeline(struct engine *en)
 {
-	return en->current->pipeline;
+	return atomic_load(&en->pipeline);
 }
 
-void engine_stage_stats(struct engine *en, size_t stage, struct engine_stage_stats *ret)
+static void fill_stage_stats(struct stage_runtime *s, struct engine_stage_stats *ret)
 {
-	struct stage_runtime *s = &en->current->stages[stage];
 	int64_t since_ms = load_count(&s->oldest_since_ms);
 
 	*ret = (struct engine_stage_stats){
@@ -296,10 +258,38 @@ void engine_stage_stats(struct engine *en, size_t stage, struct engine_stage_sta
 		.breaker = breaker_word((enum breaker_state)atomic_load(&s->breaker)),
 		.is_paused = atomic_load(&s->is_paused),
 	};
+	if (s->trouble)
+		snprintf(ret->trouble, sizeof ret->trouble, "%s", s->trouble);
 	if (!s->pool) /* not any more at the end */
 		return;
 	pool_counts(s->pool, &ret->pool);
 	ret->is_isolated = pool_health(s->pool, &ret->health);
+}
+
+void engine_stage_stats(
+	struct engine *en, const struct pipeline *p, size_t stage, struct engine_stage_stats *ret)
+{
+	struct generation *g;
+
+	*ret = (struct engine_stage_stats){.breaker = breaker_word(BREAKER_CLOSED)};
+	pthread_mutex_lock(&en->generations_lock);
+	g = engine_generation(en, p);
+	if (g)
+		fill_stage_stats(&g->stages[stage], ret);
+	pthread_mutex_unlock(&en->generations_lock);
+}
+
+size_t engine_generations(struct engine *en, struct engine_generation_stats *ret, size_t max)
+{
+	size_t n = 0;
+
+	pthread_mutex_lock(&en->generations_lock);
+	for (struct generation *g = en->generations; g && n < max; g = g->next)
+		ret[n++] = (struct engine_generation_stats){.pipeline = g->pipeline,
+			.is_current = g == en->current,
+			.orders = load_count(&g->n_open)};
+	pthread_mutex_unlock(&en->generations_lock);
+	return n;
 }
 
 bool engine_is_accepting(struct engine *en, struct err *why)

@@ -18,12 +18,13 @@ struct worker_source {
 
 struct engine_options {
 	const char *journal_path;
+	const char *pipeline_path; /* what COMMAND_RELOAD reads; NULL where none comes */
 	const char *attempts_path; /* which attempts are out, for the next start after a crash */
 	struct plugin_folders folders; /* borrowed for the engine's life */
 	size_t orders_in_memory; /* more unfinished orders than this are read again when needed */
 	/* NULL: plugins and pools. Else the engine has no thread either: engine_step() is it. Borrowed. */
 	const struct worker_source *workers;
-	/* [sequencer] Commands that are answered; the callee owns them again. */
+	/* [sequencer] or, for COMMAND_RELOAD, the loader. Commands that are answered; the callee owns them again. */
 	void (*on_answers)(void *arg, struct command *first);
 	/* [sequencer] What was committed. Takes the batch. */
 	void (*on_commit)(void *arg, struct feed_batch *batch);
@@ -66,13 +67,24 @@ struct engine_stage_stats {
 	int64_t done, failed, retried, held, undone; /* since start */
 	const char *breaker;			     /* "closed", "open", "half_open" */
 	bool is_paused;
+	char trouble[256]; /* why its orders wait though nothing holds them; "": they need not */
 	struct pool_counts pool;
 	bool is_isolated; /* by processes: */
 	struct pool_health health;
 };
-/* Of the current generation. */
+/* The current generation. */
 const struct pipeline *engine_pipeline(struct engine *en);
-void engine_stage_stats(struct engine *en, size_t stage, struct engine_stage_stats *ret);
+/* Of a stage of a generation; zero when no unfinished order is on that one. */
+void engine_stage_stats(
+	struct engine *en, const struct pipeline *p, size_t stage, struct engine_stage_stats *ret);
+
+struct engine_generation_stats {
+	const struct pipeline *pipeline;
+	bool is_current;
+	int64_t orders; /* that are not finished */
+};
+/* The current generation and those that unfinished orders are on, newest first. Returns how many. */
+size_t engine_generations(struct engine *en, struct engine_generation_stats *ret, size_t max);
 
 /* False while nothing can be accepted, with the reason (a static or engine-owned text). */
 bool engine_is_accepting(struct engine *en, struct err *why);

@@ -74,9 +74,13 @@ static int stage_start(struct generation *g, size_t i, const struct plugin_folde
 	const struct stage_spec *spec = &g->pipeline->stages[i];
 	struct stage_runtime *s = &g->stages[i];
 	const struct plugin *plugin;
-	int r = plugin_load(folders, spec->plugin, &plugin, e);
+	int r = plugin_load_build(folders, spec->plugin, spec->build, &plugin, e);
 	if (r < 0)
 		return err_wrap(e, r, "stage '%s'", spec->name);
+	if (spec->build && strcmp(spec->build, plugin->build) != 0)
+		log_info("generation=%s stage=%s plugin=%s goes on with build %s: %s, with which "
+			 "it began, was replaced before this start",
+			g->pipeline->digest, spec->name, spec->plugin, plugin->build, spec->build);
 	r = (spec->isolation == ISOLATION_PROCESS ? instance_describe : instance_create)(
 		g->pipeline, i, plugin, &s->instance, e);
 	if (r < 0)
@@ -117,9 +121,11 @@ int generation_create(const struct pipeline *p, const struct engine_options *opt
 			continue;
 		if (is_strict) {
 			generation_stop(g);
+			bus_unsubscribe(bus, p);
 			generation_free(g);
 			return err_set(e, r, "%s", err_text(&why));
 		}
+		g->stages[i].trouble = str_dup(str_of(err_text(&why)));
 		log_error("generation=%s its orders wait at this stage: %s", p->digest,
 			err_text(&why));
 	}
@@ -131,6 +137,19 @@ void generation_pause(struct generation *g, size_t stage, bool is_paused)
 {
 	g->stages[stage].gate.is_paused = is_paused;
 	atomic_store_explicit(&g->stages[stage].is_paused, is_paused, memory_order_relaxed);
+}
+
+bool generation_is_idle(const struct generation *g)
+{
+	for (size_t i = 0; i < g->pipeline->n_stages; i++) {
+		struct pool_counts counts = {0};
+
+		if (g->stages[i].pool)
+			pool_counts(g->stages[i].pool, &counts);
+		if (counts.running || counts.waiting || counts.later)
+			return false;
+	}
+	return true;
 }
 
 void generation_stop(struct generation *g)
@@ -152,6 +171,7 @@ void generation_free(struct generation *g)
 		gate_fini(&s->gate);
 		line_fini(&s->waiting);
 		line_fini(&s->out);
+		free(s->trouble);
 	}
 	free(g);
 }

@@ -16,6 +16,7 @@ struct line_entry {
 	uint32_t attempt;
 	uint16_t stage;
 	bool undo;
+	uint8_t moves; /* of the order then: the stage is counted in that generation */
 };
 
 /* A queue of entries, oldest first. */
@@ -34,6 +35,7 @@ void line_fini(struct line *l);
 struct stage_runtime {
 	struct instance *instance; /* NULL: its plugin could not be loaded, tasks wait */
 	struct pool *pool;
+	char *trouble;	      /* why there is none; NULL: there is */
 	struct gate gate;     /* [sequencer] */
 	struct line waiting;  /* [sequencer] */
 	struct task *leaving; /* [sequencer] taken from there, not published yet */
@@ -48,6 +50,8 @@ struct stage_runtime {
 struct generation {
 	struct generation *next;
 	const struct pipeline *pipeline;
+	atomic_llong n_open; /* [sequencer] writes: unfinished orders */
+	bool is_wanted;	     /* is becoming the current one; under the engine's generations_lock */
 	struct stage_runtime stages[];
 };
 
@@ -58,6 +62,8 @@ int generation_create(const struct pipeline *p, const struct engine_options *opt
 	struct bus *bus, bool is_strict, struct generation **ret, struct err *e);
 /* Whether attempts of the stage go out. [sequencer] */
 void generation_pause(struct generation *g, size_t stage, bool is_paused);
+/* Whether no code of its stages runs, or will without a new task. */
+bool generation_is_idle(const struct generation *g);
 /* Ends the pools: running attempts end first. */
 void generation_stop(struct generation *g);
 void generation_free(struct generation *g);

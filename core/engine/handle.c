@@ -85,6 +85,8 @@ static int (*const on_command[COMMAND_KINDS])(
 	[COMMAND_PAUSE] = people_pause,
 	[COMMAND_RESUME] = people_resume,
 	[COMMAND_ADJUST] = people_adjust,
+	[COMMAND_MIGRATE] = people_migrate,
+	[COMMAND_RELOAD] = reload_adopt,
 };
 
 int handle_command(struct engine *en, struct batch *b, struct command *c, struct err *e)
@@ -130,7 +132,8 @@ int handle_verdict(struct engine *en, struct batch *b, struct task *t, struct er
 		return r;
 	out_back(en, lo->order, t);
 	event_list_init(&list, &b->feed->arena);
-	r = decide_verdict(&env, lo->order, t, &list);
+	r = t->pipeline == lo->order->pipeline ? decide_verdict(&env, lo->order, t, &list)
+					       : -EALREADY;
 	if (r == -EALREADY) {
 		log_debug("stage=%s attempt=%u a late verdict was dropped",
 			t->pipeline->stages[t->stage].name, t->attempt);
@@ -161,7 +164,7 @@ int handle_timer(struct engine *en, struct batch *b, const struct timer *t, stru
 	r = quarantine_get(en, t->order_seq, &lo, e);
 	if (r < 0)
 		return r == -ENOENT ? 0 : r;
-	if (lo->order->stages[t->stage].attempt != t->attempt)
+	if (lo->order->n_moves != t->moves || lo->order->stages[t->stage].attempt != t->attempt)
 		return 0;
 	event_list_init(&list, &b->feed->arena);
 	r = decide_expired(&env, lo->order, t->stage, &list);

@@ -14,6 +14,20 @@
 
 enum { BATCH_MAX = 512 }; /* commands and verdicts of one commit */
 
+/* The loader: a thread on which pipelines are loaded and generations that are over are taken down, since both run
+ * the plugins' own code. */
+struct reload {
+	pthread_t thread;
+	atomic_bool has_thread;
+	struct queue jobs;	    /* COMMAND_RELOAD */
+	struct generation *retired; /* to be taken down; under the engine's generations_lock */
+	atomic_bool is_ending;
+	atomic_bool is_waiting; /* a command of the loader's is with the sequencer */
+	bool is_adopted;	/* [sequencer] until `answered` is posted: how that went */
+	sem_t answered;
+	int64_t again_ms; /* [sequencer] when to look again for what can be taken down; 0: no need */
+};
+
 /* What has arrived and is not in a batch yet. [sequencer] */
 struct backlog {
 	struct queue_node *commands, *verdicts;
@@ -29,10 +43,14 @@ struct engine {
 	struct quarantine quarantine; /* orders that nobody works on; not in `live` */
 	struct timers timers;
 	struct attempts attempts;
-	struct line suspects;		/* attempts to be tried alone, before anything else */
-	struct line_entry trying;	/* the suspect that is out; order_seq 0: none */
-	struct generation *generations; /* newest first; grows only, [sequencer] */
+	struct line suspects;	  /* attempts to be tried alone, before anything else */
+	struct line_entry trying; /* the suspect that is out; order_seq 0: none */
+	/* [sequencer] changes them, with the lock held; who is another thread holds it to look. */
+	pthread_mutex_t generations_lock;
+	struct generation *generations; /* newest first */
 	struct generation *current;
+	_Atomic(const struct pipeline *) pipeline; /* the current one, for any thread */
+	struct reload reload;
 
 	struct queue commands, verdicts; /* a push of verdicts pokes `commands` */
 	struct backlog backlog;
@@ -66,10 +84,11 @@ struct batch {
 	struct feed_batch *feed;
 	struct live_order *dirty;
 	bool is_begun;
-	bool has_pauses;	  /* a stage was paused or resumed */
-	struct command *commands; /* handled or to be handled; answered after the commit */
-	struct task *tasks;	  /* likewise; freed after the commit */
-	struct timer *timers;	  /* taken for this batch */
+	bool has_pauses;	    /* a stage was paused or resumed */
+	struct generation *adopted; /* becomes current; NULL: none does */
+	struct command *commands;   /* handled or to be handled; answered after the commit */
+	struct task *tasks;	    /* likewise; freed after the commit */
+	struct timer *timers;	    /* taken for this batch */
 	size_t n_timers;
 };
 
@@ -119,12 +138,38 @@ void *sequencer_run(void *engine);
 int recover(struct engine *en, struct err *e);
 
 /* people.c: the commands after the placing */
+/* The command's order in memory; without one the command is answered and *ret is NULL. */
+int people_find_order(struct engine *en, struct command *c, struct live_order **ret, struct err *e);
+/* `why` NULL: because it is not open. A terminal order came into memory for its refusal only. */
+int people_refuse_order(
+	struct engine *en, struct live_order *lo, struct command *c, int r, const char *why);
 int people_cancel(struct engine *en, struct batch *b, struct command *c, struct err *e);
 int people_release(struct engine *en, struct batch *b, struct command *c, struct err *e);
 int people_signal(struct engine *en, struct batch *b, struct command *c, struct err *e);
 int people_pause(struct engine *en, struct batch *b, struct command *c, struct err *e);
 int people_resume(struct engine *en, struct batch *b, struct command *c, struct err *e);
 int people_adjust(struct engine *en, struct batch *b, struct command *c, struct err *e);
+
+/* migrate.c */
+int people_migrate(struct engine *en, struct batch *b, struct command *c, struct err *e);
+
+/* reload.c */
+int reload_init(struct reload *rl);
+void reload_fini(struct reload *rl);
+int reload_start(struct engine *en); /* the thread */
+void reload_stop(
+	struct engine *en); /* before the sequencer ends; nothing becomes current any more */
+/* Journals that the pipeline became current, and the keys of the state that are new with it. */
+int reload_append(struct engine *en, struct batch *b, const struct pipeline *p, struct err *e);
+int reload_adopt(struct engine *en, struct batch *b, struct command *c, struct err *e);
+/* It is journaled: new orders take it. */
+void reload_adopted(struct engine *en, struct generation *g);
+/* Before commands are answered: tells the loader when one of them is its own. */
+void reload_on_answers(struct engine *en, const struct command *first);
+/* Hands generations that are over to the loader. Returns when to look again (monotonic). */
+int64_t reload_retire(struct engine *en);
+/* Makes the generations that unfinished orders are on, and counts these. At start. */
+int reload_open_generations(struct engine *en, struct err *e);
 
 /* handle.c: one command, verdict or timer */
 int handle_command(struct engine *en, struct batch *b, struct command *c, struct err *e);
@@ -140,7 +185,7 @@ int64_t dispatch_run(struct engine *en);
 int dispatch_due(struct engine *en, const struct timer *t);
 
 /* out.c: what is out with workers */
-/* The generation at run time, made when it is not there yet; NULL without memory. */
+/* The generation at run time; NULL when no unfinished order is on it. */
 struct generation *engine_generation(struct engine *en, const struct pipeline *p);
 struct stage_runtime *engine_runtime(struct engine *en, const struct order *o, size_t stage);
 /* Pauses and resumes the stages of all generations as the state says. */

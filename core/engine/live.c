@@ -112,6 +112,27 @@ int live_add(struct live *l, struct order *o, struct live_order **ret)
 	return 0;
 }
 
+int live_fit(struct live *l, struct live_order **lo, size_t n_stages)
+{
+	struct live_order *old = *lo, *wide, **slot = slot_of(l, old->seq);
+	size_t n = old->order->pipeline->n_stages;
+
+	if (n_stages <= n)
+		return 0;
+	wide = calloc(1, sizeof *wide + n_stages * sizeof wide->lined_up[0]);
+	if (!wide)
+		return -ENOMEM;
+	memcpy(wide, old, sizeof *old + n * sizeof old->lined_up[0]);
+	while (*slot != old)
+		slot = &(*slot)->hash_next;
+	*slot = wide;
+	*(wide->newer ? &wide->newer->older : &l->newest) = wide;
+	*(wide->older ? &wide->older->newer : &l->oldest) = wide;
+	free(old);
+	*lo = wide;
+	return 0;
+}
+
 static void mark_lined_up(struct live_order *lo)
 {
 	for (size_t i = 0; i < lo->order->pipeline->n_stages; i++)

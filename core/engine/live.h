@@ -25,8 +25,9 @@ struct live_order {
 	struct live_order *dirty_next;
 	struct order *order;
 	int64_t seq;
-	enum order_class committed_class; /* as the last commit left it */
-	bool is_dirty;			  /* changed in the open batch */
+	enum order_class committed_class;  /* as the last commit left it */
+	const struct pipeline *moved_from; /* where the last commit left it; NULL: where it is */
+	bool is_dirty;			   /* changed in the open batch */
 	uint32_t lined_up[]; /* per stage: attempt and status that were lined up last */
 };
 
@@ -54,6 +55,8 @@ struct live_order *live_find(struct live *l, int64_t seq);
 int live_get(struct live *l, int64_t seq, struct live_order **ret, struct err *e);
 /* Puts in an order that is not there; takes it. -ENOMEM: not taken. */
 int live_add(struct live *l, struct order *o, struct live_order **ret);
+/* Makes room for an order of so many stages; *lo is another one afterwards. Not for a dirty one. -ENOMEM. */
+int live_fit(struct live *l, struct live_order **lo, size_t n_stages);
 void live_remove(struct live *l, struct live_order *lo);
 /* Drops the orders least recently used down to the limit; never one that is dirty or out with a worker. */
 void live_trim(struct live *l);

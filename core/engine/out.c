@@ -30,19 +30,9 @@ void engine_read_pauses(struct engine *en)
 struct generation *engine_generation(struct engine *en, const struct pipeline *p)
 {
 	struct generation *g = en->generations;
-	struct err e = {0};
 
 	while (g && g->pipeline != p)
 		g = g->next;
-	if (g)
-		return g;
-	if (generation_create(p, &en->options, en->bus, false, &g, &e) < 0) {
-		log_error("generation=%s %s", p->digest, err_text(&e));
-		return NULL;
-	}
-	g->next = en->generations;
-	en->generations = g;
-	engine_read_pauses(en);
 	return g;
 }
 
@@ -78,7 +68,8 @@ bool out_has(struct engine *en, const struct line_entry *entry)
 {
 	struct live_order *lo = live_find(&en->live, entry->order_seq);
 
-	return lo && (lo->order->out & (uint64_t)1 << entry->stage) &&
+	return lo && lo->order->n_moves == entry->moves &&
+	       (lo->order->out & (uint64_t)1 << entry->stage) &&
 	       is_current(lo->order, entry->stage, entry->attempt, entry->undo);
 }
 
@@ -92,7 +83,8 @@ void out_back(struct engine *en, struct order *o, struct task *t)
 	struct generation *g = engine_generation(en, o->pipeline);
 	uint64_t bit = (uint64_t)1 << t->stage;
 
-	if (!(o->out & bit) || !is_current(o, t->stage, t->attempt, t->undo))
+	if (t->pipeline != o->pipeline || !(o->out & bit) ||
+		!is_current(o, t->stage, t->attempt, t->undo))
 		return;
 	o->out &= ~bit;
 	t->was_out = true;

@@ -9,8 +9,7 @@ static int refuse(struct command *c, int r, const char *why)
 	return 0;
 }
 
-/* The command's order in memory; without one the command is answered and *ret is NULL. */
-static int find_order(struct engine *en, struct command *c, struct live_order **ret, struct err *e)
+int people_find_order(struct engine *en, struct command *c, struct live_order **ret, struct err *e)
 {
 	int64_t seq;
 	int r = journal_find_order(en->journal, &c->id, &seq);
@@ -39,8 +38,7 @@ static const char *why_not_open(const struct order *o)
 	return o->phase == ORDER_RUNNING ? "the order does not stand so" : words[o->phase];
 }
 
-/* A terminal order came into memory for its refusal only. */
-static int refuse_order(
+int people_refuse_order(
 	struct engine *en, struct live_order *lo, struct command *c, int r, const char *why)
 {
 	refuse(c, r, why ? why : why_not_open(lo->order));
@@ -54,14 +52,14 @@ int people_cancel(struct engine *en, struct batch *b, struct command *c, struct 
 	struct decide_env env = engine_env(en);
 	struct event_list list;
 	struct live_order *lo;
-	int r = find_order(en, c, &lo, e);
+	int r = people_find_order(en, c, &lo, e);
 
 	if (r < 0 || !lo)
 		return r;
 	event_list_init(&list, &b->feed->arena);
 	r = decide_cancel(&env, lo->order, str_of(c->reason), &list);
 	if (r == -EINVAL || r == -EALREADY)
-		return refuse_order(en, lo, c, -EALREADY, NULL);
+		return people_refuse_order(en, lo, c, -EALREADY, NULL);
 	return r < 0 ? r : order_advance(en, b, lo, &list, e);
 }
 
@@ -88,12 +86,12 @@ int people_release(struct engine *en, struct batch *b, struct command *c, struct
 {
 	size_t n_released = 0;
 	struct live_order *lo;
-	int r = find_order(en, c, &lo, e);
+	int r = people_find_order(en, c, &lo, e);
 
 	if (r < 0 || !lo)
 		return r;
 	if (c->stage && pipeline_find(lo->order->pipeline, str_of(c->stage)) < 0)
-		return refuse_order(en, lo, c, -ENOENT, "the order has no such stage");
+		return people_refuse_order(en, lo, c, -ENOENT, "the order has no such stage");
 	for (size_t i = 0; r == 0 && i < lo->order->pipeline->n_stages; i++) {
 		if (lo->order->stages[i].status != STAGE_HELD)
 			continue;
@@ -103,7 +101,7 @@ int people_release(struct engine *en, struct batch *b, struct command *c, struct
 		n_released++;
 	}
 	if (r == 0 && !n_released)
-		return refuse_order(en, lo, c, -EALREADY,
+		return people_refuse_order(en, lo, c, -EALREADY,
 			order_is_terminal(lo->order) ? NULL
 						     : "nothing of the order is on hold there");
 	return r;
@@ -117,25 +115,25 @@ int people_signal(struct engine *en, struct batch *b, struct command *c, struct 
 	const struct stage_state *s;
 	struct event_list list;
 	struct live_order *lo;
-	int r = find_order(en, c, &lo, e), i;
+	int r = people_find_order(en, c, &lo, e), i;
 
 	if (r < 0 || !lo)
 		return r;
 	i = pipeline_find(lo->order->pipeline, str_of(c->stage));
 	if (i < 0)
-		return refuse_order(en, lo, c, -ENOENT, "the order has no such stage");
+		return people_refuse_order(en, lo, c, -ENOENT, "the order has no such stage");
 	s = &lo->order->stages[i];
 	if (c->key && s->signal_key && strcmp(c->key, s->signal_key) == 0) {
 		bool is_same = s->signal && strcmp(s->signal, c->body) == 0;
 
 		return is_same ? 0
-			       : refuse_order(en, lo, c, -EEXIST,
+			       : people_refuse_order(en, lo, c, -EEXIST,
 					 "this Idempotency-Key was used for another answer");
 	}
 	event_list_init(&list, &b->feed->arena);
 	r = decide_signal(&env, lo->order, (size_t)i, str_of(c->body), str_of(c->key), &list);
 	if (r == -EALREADY)
-		return refuse_order(en, lo, c, -EALREADY,
+		return people_refuse_order(en, lo, c, -EALREADY,
 			order_is_terminal(lo->order) ? NULL
 						     : "the stage does not wait for an answer");
 	return r < 0 ? r : order_advance(en, b, lo, &list, e);

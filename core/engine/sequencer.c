@@ -130,6 +130,7 @@ static void wait_for_work(struct engine *en, int64_t until_ms)
 static void turn(struct engine *en)
 {
 	struct backlog *backlog = &en->backlog;
+	int64_t retire_ms;
 	struct batch b;
 
 	if (en->try_again_ms && clock_mono_ms() < en->try_again_ms) {
@@ -138,8 +139,11 @@ static void turn(struct engine *en)
 	}
 	b = batch_take(en, backlog);
 	batch_run(en, &b);
-	if (!atomic_load(&en->is_stopping))
-		en->again_ms = dispatch_run(en);
+	if (atomic_load(&en->is_stopping))
+		return;
+	en->again_ms = dispatch_run(en);
+	retire_ms = en->generations->next ? reload_retire(en) : INT64_MAX;
+	en->again_ms = retire_ms < en->again_ms ? retire_ms : en->again_ms;
 }
 
 int64_t engine_step(struct engine *en)

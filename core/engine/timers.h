@@ -16,8 +16,9 @@ struct timer {
 	int64_t order_seq;
 	uint32_t attempt;
 	uint16_t stage;
-	uint8_t kind;
-	bool undo;
+	uint8_t kind : 4; /* enum timer_kind */
+	uint8_t undo : 1;
+	uint8_t moves; /* of the order then: the stage is counted in that generation */
 };
 
 struct timers {

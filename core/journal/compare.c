@@ -10,6 +10,7 @@
 #include "journal/schema.h"
 #include "journal/verify.h"
 #include "model/apply.h"
+#include "model/migrate.h"
 
 enum { FLUSH_EVENTS = 1000 }; /* between flushes of the state and of the arena */
 
@@ -31,12 +32,12 @@ static int by_seq(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-static struct order *find_open(struct rebuild *b, int64_t order_seq)
+/* Where the tree keeps the order. */
+static struct order **find_open(struct rebuild *b, int64_t order_seq)
 {
 	struct order key = {.seq = order_seq};
-	struct order **found = tfind(&key, &b->open, by_seq);
 
-	return found ? *found : NULL;
+	return tfind(&key, &b->open, by_seq);
 }
 
 static void free_order(void *o)
@@ -63,18 +64,19 @@ static int create_order(struct rebuild *b, const struct event *ev)
 	return 0;
 }
 
-static int fold(struct rebuild *b, const struct event *ev)
+static int fold_one(struct rebuild *b, const struct event *ev)
 {
-	struct order *o;
+	struct order **slot, *o;
 	int r;
 
 	if (ev->kind == EVENT_ORDER_CREATED)
 		return create_order(b, ev);
-	o = find_open(b, ev->order_seq);
-	r = o ? apply(o, ev) : -EPROTO;
+	slot = find_open(b, ev->order_seq);
+	r = slot ? fold(slot, ev, b->set) : -EPROTO;
 	if (r < 0)
 		return err_set(b->e, r, "event %" PRId64 " (%.*s) does not fit its order", ev->seq,
 			(int)ev->type.n, ev->type.p);
+	o = *slot;
 	if (!order_is_terminal(o))
 		return 0;
 	r = projection_order(&b->projection, o, b->e);
@@ -108,7 +110,7 @@ static int project(struct rebuild *b, sqlite3_stmt *s, struct arena *arena)
 	if (r == 0)
 		r = projection_event(&b->projection, ev, b->e);
 	if (r == 0 && ev->order_seq)
-		r = fold(b, ev);
+		r = fold_one(b, ev);
 	if (r == 0 && ev->seq % FLUSH_EVENTS == 0)
 		r = projection_flush(&b->projection, b->e);
 	if (ev && ev->seq % FLUSH_EVENTS == 0)

@@ -19,6 +19,7 @@ static const char *const texts[PROJECTION_STATEMENTS] = {
 	[PUT_KEY] = "INSERT INTO idempotency VALUES(?1, ?2) ON CONFLICT DO NOTHING",
 	[PUT_GENERATION] = "INSERT INTO generations VALUES(?1, ?2, ?3)"
 			   " ON CONFLICT(digest) DO UPDATE SET seq = ?2",
+	[MOVE_ORDER] = "UPDATE orders SET generation = ?2 WHERE seq = ?1",
 };
 
 int projection_init(struct projection *p, sqlite3 *db, struct err *e)
@@ -142,6 +143,14 @@ static int put_generation(struct projection *p, const struct event *ev, struct e
 	return sql_run(s, bad, e);
 }
 
+static int move_order(struct projection *p, const struct event *ev, struct err *e)
+{
+	sqlite3_stmt *s = p->stmts[MOVE_ORDER];
+
+	return sql_run(
+		s, sql_bind_int(s, 1, ev->order_seq) | sql_bind_str(s, 2, ev->generation), e);
+}
+
 int projection_event(struct projection *p, const struct event *ev, struct err *e)
 {
 	int r = 0;
@@ -152,6 +161,8 @@ int projection_event(struct projection *p, const struct event *ev, struct err *e
 		r = put_key(p, ev, e);
 	if (r == 0 && ev->kind == EVENT_PIPELINE_LOADED)
 		r = put_generation(p, ev, e);
+	if (r == 0 && ev->kind == EVENT_ORDER_MIGRATED)
+		r = move_order(p, ev, e);
 	for (size_t i = 0; r == 0 && i < ev->n_effects; i++)
 		r = state_apply(&p->state, &ev->effects[i], e);
 	return r;

@@ -14,6 +14,7 @@ enum projection_statement {
 	PUT_PRODUCT,
 	PUT_KEY,
 	PUT_GENERATION,
+	MOVE_ORDER,
 	PROJECTION_STATEMENTS
 };
 

@@ -10,6 +10,7 @@
 #include "journal/row.h"
 #include "journal/schema.h"
 #include "model/apply.h"
+#include "model/migrate.h"
 
 static const char *const texts[READER_STATEMENTS] = {
 	[READER_BEGIN] = "BEGIN",
@@ -37,6 +38,10 @@ static const char *const texts[READER_STATEMENTS] = {
 		" (SELECT n FROM moving) - (SELECT total(n) FROM other)",
 	[READER_UNFINISHED] = "SELECT seq FROM orders INDEXED BY orders_open"
 			      " WHERE is_open = 1 AND seq > ?1 ORDER BY seq LIMIT ?2",
+	[READER_OPEN_GENERATIONS] = "SELECT generation, count(*) FROM orders INDEXED BY orders_open"
+				    " WHERE is_open = 1 GROUP BY generation",
+	[READER_OF_GENERATION] = "SELECT seq FROM orders INDEXED BY orders_open WHERE is_open = 1"
+				 " AND seq > ?1 AND generation = ?3 ORDER BY seq LIMIT ?2",
 	[READER_STATE] = "SELECT key, value FROM state WHERE key >= ?1 AND key < ?2 AND key > ?3"
 			 " ORDER BY key LIMIT ?4",
 };
@@ -128,7 +133,7 @@ int reader_order_id(struct reader *r, int64_t order_seq, struct id *ret)
 
 /* --- folding --- */
 
-static int find_generation(
+int reader_generation(
 	struct reader *r, struct str digest, const struct pipeline **ret, struct err *e)
 {
 	sqlite3_stmt *s = r->stmts[READER_GENERATION];
@@ -148,23 +153,25 @@ static int find_generation(
 	return n;
 }
 
-static int fold(struct reader *r, const struct event *ev, struct order **o, struct err *e)
+static int fold_one(struct reader *r, const struct event *ev, struct order **o, struct err *e)
 {
 	const struct pipeline *p;
 	int n;
 
-	if (!*o) {
-		if (ev->kind != EVENT_ORDER_CREATED)
-			return err_set(e, -EPROTO, "event %" PRId64 ": its order was never created",
-				ev->seq);
-		n = find_generation(r, ev->generation, &p, e);
+	if (!*o && ev->kind != EVENT_ORDER_CREATED)
+		return err_set(
+			e, -EPROTO, "event %" PRId64 ": its order was never created", ev->seq);
+	if (!*o || ev->kind == EVENT_ORDER_MIGRATED) {
+		n = reader_generation(r, ev->generation, &p, e);
 		if (n < 0)
 			return err_wrap(e, n, "event %" PRId64, ev->seq);
+	}
+	if (!*o) {
 		*o = order_new(p);
 		if (!*o)
 			return err_set(e, -ENOMEM, "out of memory");
 	}
-	n = apply(*o, ev);
+	n = fold(o, ev, r->set);
 	if (n == -EPROTO)
 		return err_set(e, n, "event %" PRId64 " (%.*s) does not fit its order", ev->seq,
 			(int)ev->type.n, ev->type.p);
@@ -180,7 +187,7 @@ static int fold_all(
 	while ((n = sql_row(s, 0, e)) > 0) {
 		n = row_event(s, list, &ev, e);
 		if (n == 0)
-			n = fold(r, ev, o, e);
+			n = fold_one(r, ev, o, e);
 		if (n < 0) {
 			sqlite3_reset(s);
 			return n;

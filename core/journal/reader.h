@@ -32,7 +32,9 @@ struct order_filter {
 	struct str
 		status; /* absent: all; "open": all that are not terminal; or the word of the API */
 	struct str query; /* absent: all; an id, the start of an e-mail address, a product id */
-	int64_t before;	  /* seq; 0: from the newest */
+	struct str
+		generation; /* absent: all; else only those on it, with a status that is not terminal */
+	int64_t before;	    /* seq; 0: from the newest */
 	size_t limit;
 };
 
@@ -75,6 +77,16 @@ struct held_cause {
 /* The causes, most frequent first. Returns how many. */
 int reader_causes(struct reader *r, size_t limit,
 	int (*on_cause)(void *arg, const struct held_cause *cause), void *arg, struct err *e);
+
+/* A generation of the journal, from the set. -EPROTO: it is not there, or cannot be read. */
+int reader_generation(
+	struct reader *r, struct str digest, const struct pipeline **ret, struct err *e);
+/* The generations that unfinished orders are on, and how many. */
+int reader_open_generations(struct reader *r,
+	int (*on_generation)(void *arg, struct str digest, int64_t n), void *arg, struct err *e);
+/* As reader_unfinished(), those on one generation. */
+int reader_of_generation(struct reader *r, struct str digest, int64_t after, int64_t *seqs,
+	size_t limit, struct err *e);
 
 /* seqs of orders that are not terminal and > `after`, ascending, up to `limit`. Returns how many.
  * */

@@ -85,6 +85,8 @@ static int bind_parameter(sqlite3_stmt *s, int i, const struct search *q)
 {
 	const char *name = sqlite3_bind_parameter_name(s, i);
 
+	if (strcmp(name, ":generation") == 0)
+		return sql_bind_str(s, i, q->filter->generation);
 	if (strcmp(name, ":status") == 0)
 		return sql_bind_str(s, i, q->filter->status);
 	if (strcmp(name, ":id") == 0)
@@ -175,9 +177,10 @@ static int find_by(struct search *q, enum query_kind query, struct err *e)
 		return r;
 	order = path == PATH_PRODUCT ? "p.block DESC, o.seq" : "o.seq";
 	sqlite3_snprintf(sizeof text, text,
-		"SELECT o.seq FROM %s WHERE o.seq < :before%s%s%s ORDER BY %s DESC LIMIT :limit",
+		"SELECT o.seq FROM %s WHERE o.seq < :before%s%s%s%s ORDER BY %s DESC LIMIT :limit",
 		path_tables[path], path == PATH_PRODUCT ? " AND p.block <= :before / 64" : "",
-		status_conditions[q->status], query_condition(query, path), order);
+		status_conditions[q->status], query_condition(query, path),
+		q->filter->generation.p ? " AND o.generation = :generation" : "", order);
 	r = sql_prepare(q->r->db, text, &s, e);
 	if (r < 0)
 		return r;
@@ -382,13 +385,42 @@ int reader_counts(struct reader *r, int (*on_count)(void *arg, struct str status
 	return n;
 }
 
+static int list_seqs(sqlite3_stmt *s, int bad, int64_t *seqs, struct err *e)
+{
+	int r, n = 0;
+
+	while ((r = sql_row(s, bad, e)) > 0)
+		seqs[n++] = sqlite3_column_int64(s, 0);
+	return r < 0 ? r : n;
+}
+
 int reader_unfinished(struct reader *r, int64_t after, int64_t *seqs, size_t limit, struct err *e)
 {
 	sqlite3_stmt *s = r->stmts[READER_UNFINISHED];
-	int bad = sql_bind_int(s, 1, after) | sql_bind_int(s, 2, (int64_t)limit);
-	int r_row, n = 0;
 
-	while ((r_row = sql_row(s, bad, e)) > 0)
-		seqs[n++] = sqlite3_column_int64(s, 0);
-	return r_row < 0 ? r_row : n;
+	return list_seqs(
+		s, sql_bind_int(s, 1, after) | sql_bind_int(s, 2, (int64_t)limit), seqs, e);
+}
+
+int reader_of_generation(struct reader *r, struct str digest, int64_t after, int64_t *seqs,
+	size_t limit, struct err *e)
+{
+	sqlite3_stmt *s = r->stmts[READER_OF_GENERATION];
+	int bad = sql_bind_int(s, 1, after) | sql_bind_int(s, 2, (int64_t)limit) |
+		  sql_bind_str(s, 3, digest);
+
+	return list_seqs(s, bad, seqs, e);
+}
+
+int reader_open_generations(struct reader *r,
+	int (*on_generation)(void *arg, struct str digest, int64_t n), void *arg, struct err *e)
+{
+	sqlite3_stmt *s = r->stmts[READER_OPEN_GENERATIONS];
+	int n, result = 0;
+
+	while (result == 0 && (n = sql_row(s, 0, e)) > 0)
+		result = on_generation(arg, sql_str(s, 0), sqlite3_column_int64(s, 1));
+	if (result < 0)
+		sqlite3_reset(s);
+	return result < 0 ? result : n;
 }

@@ -126,7 +126,7 @@ static void queue_undo(struct order *o)
 		queue_stage(s, true);
 }
 
-static void schedule(struct order *o, const struct sight *sight)
+void apply_schedule(struct order *o, const struct sight *sight)
 {
 	if (o->phase == ORDER_RUNNING)
 		queue_ready(o, sight);
@@ -346,6 +346,6 @@ int apply(struct order *o, const struct event *ev)
 	o->last_seq = ev->seq;
 	o->last_kind = ev->kind;
 	o->updated_us = ev->time_us;
-	schedule(o, &sight);
+	apply_schedule(o, &sight);
 	return 0;
 }

@@ -26,6 +26,7 @@ static const struct event_kind_info kinds[EVENT_KINDS] = {
 	[EVENT_PIPELINE_LOADED] = {"pipeline_loaded", "info", false},
 	[EVENT_STAGE_PAUSED] = {"stage_paused", "info", false},
 	[EVENT_STAGE_RESUMED] = {"stage_resumed", "info", false},
+	[EVENT_ORDER_MIGRATED] = {"order_migrated", "info", false},
 };
 
 const struct event_kind_info *event_kind_info(enum event_kind kind)

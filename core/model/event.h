@@ -29,6 +29,8 @@ enum event_kind {
 	EVENT_PIPELINE_LOADED = 17,
 	EVENT_STAGE_PAUSED = 18, /* an operator stopped the stage taking tasks */
 	EVENT_STAGE_RESUMED = 19,
+	EVENT_ORDER_MIGRATED =
+		20, /* goes on with the generation that it names: migrate() folds it */
 	EVENT_KINDS
 };
 
@@ -67,11 +69,11 @@ struct event {
 	int64_t due_us;	     /* wall time: when a retry is due, until when a wait lasts */
 	struct str
 		body; /* ORDER_CREATED, STAGE_RELEASED by edit: the order as placed, JSON object */
-	struct str generation;		 /* ORDER_CREATED, PIPELINE_LOADED: digest */
-	struct str key;			 /* ORDER_CREATED, STAGE_SIGNALLED: the Idempotency-Key */
-	struct str action;		 /* STAGE_RELEASED: retry, skip, discard */
-	struct str reason;		 /* why a person did it */
-	struct str text;		 /* PIPELINE_LOADED: the YAML */
+	struct str generation; /* ORDER_CREATED, PIPELINE_LOADED, ORDER_MIGRATED: digest */
+	struct str key;	       /* ORDER_CREATED, STAGE_SIGNALLED: the Idempotency-Key */
+	struct str action;     /* STAGE_RELEASED: retry, skip, discard */
+	struct str reason;     /* why a person did it */
+	struct str text;       /* PIPELINE_LOADED: the YAML */
 	const struct order_facts *facts; /* of `body`, where the maker knows them; not encoded */
 	uint64_t awaited; /* STAGE_FAILED, CANCEL_REQUESTED: stages with an attempt out */
 	struct effect *effects;

@@ -54,6 +54,7 @@ struct order {
 	int64_t completed_us; /* 0 until terminal */
 	char *body;	      /* as placed: JSON object, owned */
 	char *error;	      /* why it failed, owned; may be NULL */
+	uint8_t n_moves;      /* from generation to generation; wraps */
 	uint64_t out;	      /* live only, not folded: stages with an attempt out with a worker */
 	struct stage_state stages[]; /* pipeline->n_stages */
 };

@@ -4,6 +4,7 @@
 #include "base/digest.h"
 #include "base/mem.h"
 #include "model/condition.h"
+#include "model/pipeline_build.h"
 #include "model/pipeline_keys.h"
 
 static int set_digest(struct pipeline *p, struct str text)
@@ -115,6 +116,8 @@ int pipeline_read(struct str text, struct pipeline **ret, struct yaml_faults *fa
 		r = set_digest(p, text);
 	if (r == 0)
 		r = read_document(p, faults);
+	if (r == 0)
+		r = pipeline_build_read(p, text, &p->document->arena);
 	if (r < 0)
 		return r;
 	*ret = steal_ptr(p);

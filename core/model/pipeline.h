@@ -1,5 +1,5 @@
-/* A pipeline: the ordered stages of one YAML file. One loaded version of it is a generation, named by
- * its digest. Immutable once loaded, so every thread may read it. */
+/* A pipeline: the ordered stages of one YAML file. One loaded version of it, with the builds of its plugins, is a
+ * generation, named by its digest. Immutable once loaded, so every thread may read it. */
 #pragma once
 
 #include <stdatomic.h>
@@ -62,6 +62,7 @@ struct sandbox_policy {
 
 struct stage_spec {
 	const char *name, *plugin;
+	const char *build;	/* digest of the plugin's file; NULL: not known */
 	const char *status;	/* the order's status while this is its current stage */
 	const char *event;	/* event_type when done */
 	const char *undo_event; /* event_type when undone; NULL: nothing is to be undone */

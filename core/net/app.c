@@ -113,6 +113,7 @@ void app_free(struct app *app)
 	live_free(app->live);
 	files_free(app->files);
 	queue_fini(&app->answers);
+	free(app->last_reload.errors);
 	free(app);
 }
 

@@ -16,6 +16,14 @@ struct app_limits {
 struct live_room;
 struct bulk;
 
+/* How the pipeline file was loaded last. */
+struct reload_report {
+	int64_t at_us; /* wall time; 0: not since the start */
+	bool is_ok, is_unchanged;
+	char generation[PIPELINE_DIGEST_SIZE]; /* that was current then */
+	char *errors;			       /* JSON array; NULL: none */
+};
+
 struct app {
 	struct event_base *base;
 	struct engine *engine;
@@ -29,6 +37,7 @@ struct app {
 	int64_t n_unanswered;
 	struct bulk *bulks; /* jobs on many dead letters, newest first */
 	int64_t n_bulks;    /* since start */
+	struct reload_report last_reload;
 	bool is_draining;
 };
 
@@ -50,6 +59,8 @@ int app_start(
 /* Sends a command to the engine; its on_answer is called on the net loop, later. While the app is draining the
  * answer is -ESHUTDOWN. */
 void app_submit(struct app *app, struct command *c);
+/* Has the pipeline file loaded anew; the log and GET /pipeline tell how it went. */
+void app_reload(struct app *app);
 /* Nothing new is accepted; watchers are told to come back. */
 void app_drain(struct app *app);
 void app_free(struct app *app);
@@ -90,6 +101,14 @@ void route_livez(void *app, struct http_request *req);
 void route_readyz(void *app, struct http_request *req);
 void route_pipeline(void *app, struct http_request *req);
 void route_state(void *app, struct http_request *req);
+
+/* reload.c */
+void route_reload(void *app, struct http_request *req);
+void reload_write_report(struct app *app, struct json_writer *w);
+
+/* generations.c */
+void route_generations(void *app, struct http_request *req);
+void route_migrate(void *app, struct http_request *req);
 
 /* live.c: in two steps like the app; stopped before the HTTP server goes, freed after it */
 int live_create(struct app *app, struct live_room **ret, struct err *e);

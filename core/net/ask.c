@@ -86,8 +86,8 @@ void ask_answer_refused(struct http_request *req, const struct command *c)
 {
 	static const struct {
 		int result, status;
-	} statuses[] = {{-ENOENT, 404}, {-EALREADY, 409}, {-EINVAL, 409}, {-ERANGE, 409},
-		{-EEXIST, 422}, {-EPROTO, 500}, {-E2BIG, 500}};
+	} statuses[] = {{-ENOENT, 404}, {-EALREADY, 409}, {-EAGAIN, 409}, {-EINVAL, 409},
+		{-ERANGE, 409}, {-EEXIST, 422}, {-EPROTO, 500}, {-E2BIG, 500}};
 
 	for (size_t i = 0; i < ARRAY_LEN(statuses); i++)
 		if (statuses[i].result == c->result) {

@@ -16,7 +16,7 @@ struct bulk {
 	struct app *app;
 	struct http_request *req; /* waits for the end; NULL: answered with 202 */
 	int64_t number;
-	const char *action;
+	const char *action, *generation;
 	char *reason;
 	int64_t rate;
 	struct id *ids;
@@ -112,7 +112,7 @@ static void on_answer(struct command *c)
 
 static void send_one(struct bulk *b, const struct id *id)
 {
-	struct command *c = command_new(COMMAND_RELEASE, b);
+	struct command *c = command_new(b->generation ? COMMAND_MIGRATE : COMMAND_RELEASE, b);
 
 	if (c)
 		c->reason = str_dup(str_of(b->reason));
@@ -123,6 +123,8 @@ static void send_one(struct bulk *b, const struct id *id)
 	}
 	c->id = *id;
 	c->action = b->action;
+	if (b->generation)
+		snprintf(c->digest, sizeof c->digest, "%s", b->generation);
 	c->on_answer = on_answer;
 	b->n_out++;
 	app_submit(b->app, c);
@@ -198,6 +200,7 @@ void bulk_start(struct app *app, struct http_request *req, struct bulk_order *o)
 	b->req = req;
 	b->number = ++app->n_bulks;
 	b->action = o->action;
+	b->generation = o->generation;
 	b->reason = steal_ptr(o->reason);
 	b->ids = steal_ptr(o->ids);
 	b->n = o->n;

@@ -1,4 +1,4 @@
-/* A bulk job: one action on many dead letters, at a rate when one is asked for, with progress. [net loop] */
+/* A bulk job: one action on many orders, at a rate when one is asked for, with progress. [net loop] */
 #pragma once
 
 #include "net/app.h"
@@ -6,10 +6,11 @@
 enum { BULK_KEPT = 20, BULK_OUT_MAX = 256 };
 
 struct bulk_order {
-	const char *action; /* "retry", "skip", "discard"; static */
-	char *reason;	    /* taken */
-	int64_t rate;	    /* orders per second; 0: as fast as they are decided */
-	struct id *ids;	    /* taken */
+	const char *action;	/* "retry", "skip", "discard", "migrate"; static */
+	const char *generation; /* migrate: the one that they are on; of a pipeline; else NULL */
+	char *reason;		/* taken */
+	int64_t rate;		/* orders per second; 0: as fast as they are decided */
+	struct id *ids;		/* taken */
 	size_t n;
 	bool is_capped; /* the filter matched more than one job may take; the newest are in it */
 };

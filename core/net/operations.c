@@ -244,10 +244,10 @@ static void write_stage(struct app *app, struct json_writer *w, const struct pip
 	struct engine_stage_stats stats;
 	const struct {
 		const char *name, *value;
-	} texts[] = {{"name", s->name}, {"plugin", s->plugin}, {"status", s->status},
-		{"event", s->event}, {"undo_event", s->undo_event}};
+	} texts[] = {{"name", s->name}, {"plugin", s->plugin}, {"build", s->build},
+		{"status", s->status}, {"event", s->event}, {"undo_event", s->undo_event}};
 
-	engine_stage_stats(app->engine, i, &stats);
+	engine_stage_stats(app->engine, p, i, &stats);
 	json_open(w, '{');
 	for (size_t k = 0; k < ARRAY_LEN(texts); k++) {
 		json_key(w, texts[k].name);
@@ -277,6 +277,8 @@ void route_pipeline(void *arg, struct http_request *req)
 	json_text(&w, p->name);
 	json_key(&w, "generation");
 	json_text(&w, p->digest);
+	json_key(&w, "last_reload");
+	reload_write_report(app, &w);
 	json_key(&w, "stages");
 	json_open(&w, '[');
 	for (size_t i = 0; i < p->n_stages; i++)

@@ -233,7 +233,7 @@ struct list_job {
 	struct http_request *req;
 	struct app *app;
 	struct order_filter filter;
-	char status[64], query[320];
+	char status[64], query[320], generation[PIPELINE_DIGEST_SIZE];
 	int64_t next; /* cursor of the next page; 0: none */
 	int result;
 	struct err err;
@@ -310,7 +310,7 @@ static void write_counts(struct list_job *l)
 static void add_link(struct list_job *l)
 {
 	_cleanup_(buf_fini) struct buf link = {0};
-	const char *const parts[] = {"status", "q", "limit"};
+	const char *const parts[] = {"status", "q", "generation", "limit"};
 
 	buf_fmt(&link, "</orders?cursor=%lld", (long long)l->next);
 	for (size_t i = 0; i < ARRAY_LEN(parts); i++) {
@@ -366,6 +366,24 @@ static bool keep_text(
 	return true;
 }
 
+/* Those that are finished are on no generation any more. */
+static bool take_generation(struct http_request *req, struct list_job *l)
+{
+	struct order_filter *f = &l->filter;
+
+	if (!keep_text(req, "generation", l->generation, sizeof l->generation, &f->generation))
+		return false;
+	if (!f->generation.p)
+		return true;
+	if (!f->status.p)
+		f->status = STR("open");
+	if (!str_is(f->status, "completed") && !str_is(f->status, "failed") &&
+		!str_is(f->status, "cancelled"))
+		return true;
+	http_problem(req, 400, "'generation' finds orders that are not finished");
+	return false;
+}
+
 void route_list_orders(void *arg, struct http_request *req)
 {
 	struct list_job *l = calloc(1, sizeof *l);
@@ -379,6 +397,7 @@ void route_list_orders(void *arg, struct http_request *req)
 	*l = (struct list_job){.job = {.run = run_list, .done = done_list}, .req = req, .app = app};
 	if (!keep_text(req, "status", l->status, sizeof l->status, &l->filter.status) ||
 		!keep_text(req, "q", l->query, sizeof l->query, &l->filter.query) ||
+		!take_generation(req, l) ||
 		!app_query_int(req, "limit", 1, LIST_MAX, LIST_DEFAULT, &limit) ||
 		!app_query_int(req, "cursor", 1, INT64_MAX, 0, &l->filter.before)) {
 		free(l);

@@ -33,22 +33,33 @@ static const char *file_of(const struct wire_module *m)
 	return strcmp(m->path, HOST) == 0 ? "stageline" : slash ? slash + 1 : m->path;
 }
 
+static bool is_plugin(const struct autopsy *a, const struct wire_module *m)
+{
+	return m && strcmp(m->path, a->plugin->path) == 0;
+}
+
+enum { PATH_BYTES = 40 };
+
 /* Only files that are ours to open: the process may name any. */
-static const char *readable_file(const struct autopsy *a, const struct wire_module *m)
+static const char *readable_file(
+	const struct autopsy *a, const struct wire_module *m, char room[PATH_BYTES])
 {
 	if (!m)
 		return NULL;
 	if (strcmp(m->path, HOST) == 0)
 		return "/proc/self/exe";
-	if (strcmp(m->path, a->plugin->path) == 0 || symbol_is_mapped(m->path))
-		return m->path;
-	return NULL;
+	if (is_plugin(a, m)) { /* its own build */
+		snprintf(room, PATH_BYTES, "/proc/self/fd/%d", a->plugin->fd);
+		return room;
+	}
+	return symbol_is_mapped(m->path) ? m->path : NULL;
 }
 
 static void name_address(const struct autopsy *a, const struct wire_module *m, uint64_t address,
 	char *out, size_t size)
 {
-	const char *file = readable_file(a, m);
+	char room[PATH_BYTES];
+	const char *file = readable_file(a, m, room);
 	char name[NAME_BYTES];
 	uint64_t offset;
 
@@ -57,11 +68,6 @@ static void name_address(const struct autopsy *a, const struct wire_module *m, u
 			(unsigned long long)offset); /* without .cold and the like */
 	else
 		snprintf(out, size, "0x%llx", (unsigned long long)(address - (m ? m->bias : 0)));
-}
-
-static bool is_plugin(const struct autopsy *a, const struct wire_module *m)
-{
-	return m && strcmp(m->path, a->plugin->path) == 0;
 }
 
 struct line {

@@ -88,12 +88,12 @@ static void check_paths(const struct stage_spec *spec, const char *key, const st
 }
 
 int stage_check(
-	const struct pipeline *p, const struct plugin_folders *folders, struct yaml_faults *faults)
+	struct pipeline *p, const struct plugin_folders *folders, struct yaml_faults *faults)
 {
 	size_t n_before = faults->n;
 
 	for (size_t i = 0; i < p->n_stages; i++) {
-		const struct stage_spec *spec = &p->stages[i];
+		struct stage_spec *spec = &p->stages[i];
 		const struct plugin *plugin;
 		struct err e = {0};
 		int r = plugin_load(folders, spec->plugin, &plugin, &e);
@@ -102,6 +102,7 @@ int stage_check(
 			fault_plugin(spec, folders, r, &e, faults);
 			continue;
 		}
+		spec->build = plugin->build;
 		if (check_config(spec, plugin->stage, faults) == -ENOMEM)
 			return -ENOMEM;
 		check_undo(spec, plugin->stage, faults);

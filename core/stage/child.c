@@ -107,8 +107,16 @@ static int leave(struct child *c, const struct err *e)
 struct modules {
 	struct wire_module list[WIRE_MODULES_MAX];
 	size_t n;
-	char own[4096]; /* the binary has no name there */
+	char own[4096];	    /* the binary has no name there */
+	const char *plugin; /* the plugin is called by its descriptor there */
 };
+
+static const char *path_of(const struct modules *m, const char *name)
+{
+	if (!*name)
+		return m->own;
+	return m->plugin && str_starts(str_of(name), STR("/proc/")) ? m->plugin : name;
+}
 
 static int on_module(struct dl_phdr_info *info, size_t size, void *arg)
 {
@@ -131,14 +139,16 @@ static int on_module(struct dl_phdr_info *info, size_t size, void *arg)
 	*module = (struct wire_module){.bias = info->dlpi_addr,
 		.start = start,
 		.end = end,
-		.path = *info->dlpi_name ? info->dlpi_name : m->own};
+		.path = path_of(m, info->dlpi_name)};
 	m->n++;
 	return 0;
 }
 
-static void say_modules(struct child *c)
+static void say_modules(struct child *c, const char *plugin)
 {
 	static struct modules modules;
+
+	modules.plugin = plugin;
 
 	modules.n = 0;
 	dl_iterate_phdr(on_module, &modules);
@@ -157,7 +167,7 @@ static int load(
 	if (s->stage >= c->pipeline->n_stages)
 		return err_set(e, -EINVAL, "its pipeline has no stage %u", s->stage);
 	c->spec = &c->pipeline->stages[s->stage];
-	return plugin_load_file(s->path, s->name, ret, e);
+	return plugin_load_fd(CHILD_PLUGIN_FD, s->path, s->name, ret, e);
 }
 
 static void make_timer(struct child *c)
@@ -175,7 +185,7 @@ static int start(struct child *c, const struct wire_start *s, struct buf *lacks,
 
 	if (r < 0)
 		return r;
-	say_modules(c); /* create() may crash */
+	say_modules(c, s->path); /* create() may crash */
 	c->is_limited = !c->spec->sandbox.is_off && !s->is_sanitized;
 	r = sandbox_enter(&c->spec->sandbox, s->is_sanitized, lacks, e);
 	if (r < 0)
@@ -264,7 +274,7 @@ int child_run(void)
 	if (start(&c, &s, &lacks, &e) < 0)
 		return leave(&c, &e);
 	make_timer(&c);
-	say_modules(&c);
+	say_modules(&c, NULL);
 	wire_put_text(&c.out, WIRE_READY, buf_view(&lacks).p);
 	send_out(&c.out);
 	while (next_frame(&c, &frame)) {

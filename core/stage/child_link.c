@@ -56,7 +56,7 @@ int child_link_start(struct pool *p, struct child_link *c, struct err *e)
 		.kill_ms = INT64_MAX, .started_ms = clock_mono_ms(), .is_new = true};
 	c->autopsy = (struct autopsy){
 		.plugin = in->plugin, .sandbox = &in->spec->sandbox, .modules = &c->modules};
-	r = process_start(&c->process, in->spec->name, e);
+	r = process_start(&c->process, in->spec->name, in->plugin->fd, e);
 	if (r < 0)
 		return r;
 	c->pid = c->process.pid;

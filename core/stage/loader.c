@@ -1,23 +1,21 @@
-/* Finding plugins in their folders, refusing what cannot be trusted, and reading their descriptors.
+/* Finding plugins in their folders, loading a copy of each version once, and reading their descriptors.
  *
  * Loading runs no function of the plugin: the descriptor is a data symbol. What dlopen() maps stays
- * mapped, so the list of plugins only grows. */
+ * mapped, so the list of plugins only grows, by one for each version that the process has met. */
 #include "stage/stage.h"
 
 #include <dirent.h>
 #include <dlfcn.h>
 #include <elf.h>
-#include <fcntl.h>
 #include <limits.h>
 #include <link.h>
 #include <pthread.h>
 #include <stdio.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/mem.h"
-#include "base/option.h"
 #include "stage/descriptor.h"
+#include "stage/plugin_file.h"
 
 enum { NAME_MAX_BYTES = 64 };
 
@@ -25,8 +23,8 @@ struct loaded {
 	struct plugin plugin;
 	struct sl_stage stage;
 	struct sl_option *options;
-	dev_t device;
-	ino_t inode;
+	char digest[PLUGIN_DIGEST_SIZE];
+	struct err refused; /* why it is no plugin, though it is mapped; code 0: it is one */
 	struct loaded *next;
 };
 
@@ -41,48 +39,6 @@ static bool name_is_valid(const char *name)
 
 	return name[0] && name[0] != '.' && strlen(name) <= NAME_MAX_BYTES &&
 	       strspn(name, letters) == strlen(name);
-}
-
-static int check_trust(const struct stat *st, const char *path, struct err *e)
-{
-	if (st->st_uid != 0 && st->st_uid != geteuid())
-		return err_set(e, -EPERM, "'%s' belongs to user %u, neither to root nor to us",
-			path, (unsigned)st->st_uid);
-	if (st->st_mode & (S_IWGRP | S_IWOTH))
-		return err_set(e, -EPERM, "'%s' can be written by others (chmod go-w)", path);
-	return 0;
-}
-
-static int check_folder(const char *path, struct err *e)
-{
-	struct stat st;
-
-	if (stat(path, &st) < 0)
-		return err_set(e, -errno, "'%s': %s", path, strerror(errno));
-	return check_trust(&st, path, e);
-}
-
-/* The listed folder, the file behind all links, and the folder that one lies in. */
-static int check_file(const char *folder, const char *path, struct stat *ret, struct err *e)
-{
-	char parent[PATH_MAX];
-	char *slash;
-	int r;
-
-	if (stat(path, ret) < 0)
-		return err_set(e, -errno, "'%s': %s", path, strerror(errno));
-	if (!S_ISREG(ret->st_mode))
-		return err_set(e, -EINVAL, "'%s' is not a file", path);
-	r = check_trust(ret, path, e);
-	if (r < 0)
-		return r;
-	r = check_folder(folder, e);
-	if (r < 0)
-		return r;
-	snprintf(parent, sizeof parent, "%s", path);
-	slash = strrchr(parent, '/');
-	slash[slash == parent] = '\0';
-	return check_folder(parent, e);
 }
 
 static void describe_folders(const struct plugin_folders *folders, struct buf *out)
@@ -113,30 +69,35 @@ static int find_file(const struct plugin_folders *folders, const char *name,
 	return err_set(e, -ENOENT, "no plugin '%s' in %s", name, buf_view(&searched).p);
 }
 
-static struct loaded *find_loaded(const struct stat *st)
+static struct loaded *find_loaded(const char *digest)
 {
-	for (struct loaded *l = loaded_first; l; l = l->next)
-		if (l->device == st->st_dev && l->inode == st->st_ino)
-			return l;
-	return NULL;
+	struct loaded *l = loaded_first;
+
+	while (l && strcmp(l->digest, digest) != 0)
+		l = l->next;
+	return l;
 }
 
-/* The dynamic linker takes an equal path for the same object, also after the file was replaced. One "/."
- * per object that came from this path makes it look at the file. */
-static int open_object(const char *real, void **ret, struct err *e)
+/* The copy by its descriptor, which stays open and so is the name of no other object. Debuggers, too, find it
+ * by that name: hence our number, and not "self". */
+static int open_object(int fd, void **ret, struct err *e)
 {
-	const char *slash = strrchr(real, '/');
-	_cleanup_(buf_fini) struct buf path = {0};
+	char self[32], path[64];
+	ssize_t n = readlink("/proc/self", self, sizeof self - 1);
+	const char *why;
+	size_t length;
 
-	buf_add(&path, real, (size_t)(slash - real));
-	for (struct loaded *l = loaded_first; l; l = l->next)
-		if (strcmp(l->plugin.path, real) == 0)
-			buf_text(&path, "/.");
-	buf_text(&path, slash);
-	if (path.failed)
-		return -ENOMEM;
-	*ret = dlopen(path.data, RTLD_NOW | RTLD_LOCAL);
-	return *ret ? 0 : err_set(e, -EINVAL, "%s", dlerror());
+	if (n < 0)
+		return err_set(e, -errno, "/proc is not there: %s", strerror(errno));
+	self[n] = '\0';
+	length = (size_t)snprintf(path, sizeof path, "/proc/%s/fd/%d", self, fd);
+	*ret = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+	if (*ret)
+		return 0;
+	why = dlerror();
+	if (strncmp(why, path, length) == 0 && strncmp(why + length, ": ", 2) == 0)
+		why += length + 2;
+	return err_set(e, -EINVAL, "%s", why);
 }
 
 /* The descriptor in the plugin's memory and the bytes that the symbol has there. */
@@ -167,54 +128,79 @@ static void loaded_freep(struct loaded **l)
 	free(*l);
 }
 
-static int read_plugin(const char *real, const char *name, const struct stat *st,
-	struct loaded **ret, struct err *e)
+static int read_plugin(struct loaded *l, void *object, const char *name, struct err *e)
 {
-	_cleanup_(loaded_freep) struct loaded *l = calloc(1, sizeof *l);
 	const void *descriptor = NULL;
-	void *object = NULL;
 	size_t size = 0;
-	int r;
+	int r = find_descriptor(object, &descriptor, &size, e);
 
-	if (!l || !(l->plugin.path = str_dup(str_of(real))))
-		return -ENOMEM;
-	l->plugin.stage = &l->stage;
-	l->device = st->st_dev;
-	l->inode = st->st_ino;
-	r = open_object(real, &object, e);
-	if (r == 0)
-		r = find_descriptor(object, &descriptor, &size, e);
 	if (r == 0)
 		r = descriptor_read(descriptor, size, &l->stage, e);
 	if (r == 0)
 		r = descriptor_check(&l->stage, name, e);
 	if (r == 0)
 		r = descriptor_copy_options(&l->stage, &l->options, e);
-	if (r == 0)
-		r = descriptor_check_options(&l->stage, e);
+	return r == 0 ? descriptor_check_options(&l->stage, e) : r;
+}
+
+/* Maps a version that was not met before; takes the file when it did. What is no plugin is remembered too, or
+ * each further try would map it once more. */
+static int load_new(const char *real, const char *name, struct plugin_file *file,
+	struct loaded **ret, struct err *e)
+{
+	_cleanup_(loaded_freep) struct loaded *l = calloc(1, sizeof *l);
+	void *object = NULL;
+	int r;
+
+	if (!l || !(l->plugin.path = str_dup(str_of(real))))
+		return -ENOMEM;
+	l->plugin.stage = &l->stage;
+	l->plugin.build = l->digest;
+	memcpy(l->digest, file->digest, sizeof l->digest);
+	r = open_object(file->fd, &object, e);
 	if (r < 0)
-		return err_wrap(e, r, "plugin '%s'", real);
+		return r;
+	l->plugin.fd = file->fd;
+	file->fd = -1;
+	r = read_plugin(l, object, name, &l->refused);
+	if (r < 0)
+		l->refused.code = r;
+	l->next = loaded_first;
+	loaded_first = l;
 	*ret = steal_ptr(l);
 	return 0;
 }
 
-static int load_once(const char *real, const char *name, const struct stat *st,
+static int load_once(const char *real, const char *name, struct plugin_file *file,
 	const struct plugin **ret, struct err *e)
 {
-	struct loaded *l = find_loaded(st);
-	int r;
+	struct loaded *l = find_loaded(file->digest);
+	int r = l ? 0 : load_new(real, name, file, &l, e);
 
-	if (l && strcmp(l->stage.name, name) != 0)
-		return err_set(e, -EINVAL, "plugin '%s' calls itself '%s'", real, l->stage.name);
-	if (!l) {
-		r = read_plugin(real, name, st, &l, e);
-		if (r < 0)
-			return r;
-		l->next = loaded_first;
-		loaded_first = l;
-	}
+	if (r < 0)
+		return r;
+	if (l->refused.code)
+		return err_set(e, l->refused.code, "%s", err_text(&l->refused));
+	if (strcmp(l->stage.name, name) != 0)
+		return err_set(e, -EINVAL, "calls itself '%s'", l->stage.name);
 	*ret = &l->plugin;
 	return 0;
+}
+
+static int load_file(const char *folder, const char *real, const char *name,
+	const struct plugin **ret, struct err *e)
+{
+	struct plugin_file file = {.fd = -1};
+	int r = plugin_file_copy(folder, real, &file, e);
+
+	if (r < 0)
+		return r;
+	pthread_mutex_lock(&loaded_lock);
+	r = load_once(real, name, &file, ret, e);
+	pthread_mutex_unlock(&loaded_lock);
+	if (file.fd >= 0)
+		close(file.fd);
+	return r;
 }
 
 int plugin_load(const struct plugin_folders *folders, const char *name, const struct plugin **ret,
@@ -222,7 +208,6 @@ int plugin_load(const struct plugin_folders *folders, const char *name, const st
 {
 	const char *folder = NULL;
 	char real[PATH_MAX];
-	struct stat st;
 	int r;
 
 	if (!name_is_valid(name))
@@ -232,33 +217,36 @@ int plugin_load(const struct plugin_folders *folders, const char *name, const st
 	r = find_file(folders, name, &folder, real, e);
 	if (r < 0)
 		return r;
-	r = check_file(folder, real, &st, e);
-	if (r < 0)
-		return err_wrap(e, r, "plugin '%s' is refused", name);
-	pthread_mutex_lock(&loaded_lock);
-	r = load_once(real, name, &st, ret, e);
-	pthread_mutex_unlock(&loaded_lock);
-	return r;
+	r = load_file(folder, real, name, ret, e);
+	return r < 0 ? err_wrap(e, r, "plugin '%s'", real) : 0;
 }
 
-int plugin_load_file(const char *path, const char *name, const struct plugin **ret, struct err *e)
+int plugin_load_build(const struct plugin_folders *folders, const char *name, const char *build,
+	const struct plugin **ret, struct err *e)
 {
-	char folder[PATH_MAX];
-	struct stat st;
-	char *slash;
+	struct loaded *l;
+
+	pthread_mutex_lock(&loaded_lock);
+	l = build ? find_loaded(build) : NULL;
+	pthread_mutex_unlock(&loaded_lock);
+	if (!l || l->refused.code || strcmp(l->stage.name, name) != 0)
+		return plugin_load(folders, name, ret, e);
+	*ret = &l->plugin;
+	return 0;
+}
+
+int plugin_load_fd(
+	int fd, const char *path, const char *name, const struct plugin **ret, struct err *e)
+{
+	struct plugin_file file = {.fd = fd};
 	int r;
 
-	if (path[0] != '/' || snprintf(folder, sizeof folder, "%s", path) >= PATH_MAX)
-		return err_set(e, -EINVAL, "'%s' is not a plugin's path", path);
-	slash = strrchr(folder, '/');
-	slash[slash == folder] = '\0';
-	r = check_file(folder, path, &st, e);
-	if (r < 0)
-		return err_wrap(e, r, "plugin '%s' is refused", name);
 	pthread_mutex_lock(&loaded_lock);
-	r = load_once(path, name, &st, ret, e);
+	r = load_once(path, name, &file, ret, e);
 	pthread_mutex_unlock(&loaded_lock);
-	return r;
+	if (file.fd >= 0)
+		close(file.fd);
+	return r < 0 ? err_wrap(e, r, "plugin '%s'", path) : 0;
 }
 
 static bool is_in_earlier_folder(const struct plugin_folders *folders, size_t n, const char *file)

@@ -15,22 +15,31 @@
 
 enum { RECEIVE_BYTES = 64 * 1024 };
 
-/* Nothing of the daemon's stays open. */
-static int set_files(posix_spawn_file_actions_t *files, int fd, int claim_fd)
+/* What a child gets, from CHILD_FD on; nothing else of the daemon's stays open. */
+enum { GIVEN = 3 };
+
+static bool is_clear(int base, const int given[GIVEN])
 {
-	/* Out of each other's way first: the one may have the other's number. */
-	int spare = CHILD_CLAIM_FD + 1 + (claim_fd == CHILD_CLAIM_FD + 1);
-	int r = posix_spawn_file_actions_adddup2(files, fd, spare);
+	for (int i = 0; i < GIVEN; i++)
+		if (given[i] >= base && given[i] < base + GIVEN)
+			return false;
+	return true;
+}
 
-	if (r == 0)
-		r = posix_spawn_file_actions_adddup2(files, claim_fd, CHILD_CLAIM_FD);
-	if (r == 0)
-		r = posix_spawn_file_actions_adddup2(files, spare, CHILD_FD);
+static int set_files(posix_spawn_file_actions_t *files, const int given[GIVEN])
+{
+	int spare = CHILD_FD + GIVEN, r = 0; /* out of each other's way first */
 
+	while (!is_clear(spare, given))
+		spare += GIVEN;
+	for (int i = 0; i < GIVEN && r == 0; i++)
+		r = posix_spawn_file_actions_adddup2(files, given[i], spare + i);
+	for (int i = 0; i < GIVEN && r == 0; i++)
+		r = posix_spawn_file_actions_adddup2(files, spare + i, CHILD_FD + i);
 	for (int i = 0; i < CHILD_FD && r == 0; i++)
 		r = posix_spawn_file_actions_addopen(files, i, "/dev/null", O_RDWR, 0);
 	if (r == 0)
-		r = posix_spawn_file_actions_addclosefrom_np(files, CHILD_CLAIM_FD + 1);
+		r = posix_spawn_file_actions_addclosefrom_np(files, CHILD_FD + GIVEN);
 	return r;
 }
 
@@ -48,7 +57,7 @@ static int set_attributes(posix_spawnattr_t *attr)
 		attr, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETPGROUP);
 }
 
-static int spawn(int fd, int claim_fd, const char *name, pid_t *ret)
+static int spawn(const int given[GIVEN], const char *name, pid_t *ret)
 {
 	char *argv[] = {(char *)"stageline", (char *)CHILD_COMMAND, (char *)name, NULL};
 	posix_spawn_file_actions_t files;
@@ -62,7 +71,7 @@ static int spawn(int fd, int claim_fd, const char *name, pid_t *ret)
 		posix_spawn_file_actions_destroy(&files);
 		return -r;
 	}
-	r = set_files(&files, fd, claim_fd);
+	r = set_files(&files, given);
 	if (r == 0)
 		r = set_attributes(&attr);
 	if (r == 0)
@@ -103,7 +112,7 @@ static int make_claim(struct process *p)
 	return r;
 }
 
-static int start(struct process *p, const char *name, int claim_fd)
+static int start(struct process *p, const char *name, int claim_fd, int plugin_fd)
 {
 	int fds[2], r;
 
@@ -111,7 +120,7 @@ static int start(struct process *p, const char *name, int claim_fd)
 		return -errno;
 	p->fd = fds[0];
 	fcntl(p->fd, F_SETFL, O_NONBLOCK);
-	r = spawn(fds[1], claim_fd, name, &p->pid);
+	r = spawn((const int[GIVEN]){fds[1], claim_fd, plugin_fd}, name, &p->pid);
 	close(fds[1]);
 	if (r < 0)
 		return r;
@@ -124,14 +133,14 @@ static int start(struct process *p, const char *name, int claim_fd)
 	return r;
 }
 
-int process_start(struct process *p, const char *name, struct err *e)
+int process_start(struct process *p, const char *name, int plugin_fd, struct err *e)
 {
 	int claim_fd, r;
 
 	*p = (struct process){.fd = -1, .pid_fd = -1};
 	claim_fd = r = make_claim(p);
 	if (r >= 0) {
-		r = start(p, name, claim_fd);
+		r = start(p, name, claim_fd, plugin_fd);
 		close(claim_fd);
 	}
 	if (r < 0)

@@ -16,8 +16,9 @@ struct process {
 	size_t out_at; /* sent of `out` */
 };
 
-/* Starts the program of this process as `stage-child NAME`, with the other end of a socket and nothing else. */
-int process_start(struct process *p, const char *name, struct err *e);
+/* Starts the program of this process as `stage-child NAME`, with the other end of a socket, the
+ * plugin's file and nothing else. */
+int process_start(struct process *p, const char *name, int plugin_fd, struct err *e);
 /* Sends as much of `out` as the socket takes. -EAGAIN: there is more. */
 int process_send(struct process *p);
 /* Forgets what has not been sent; the process sees the end. */

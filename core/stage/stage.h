@@ -10,29 +10,37 @@ struct plugin_folders {
 	size_t n;
 };
 
-/* One loaded plugin. Never unloaded. */
+/* One version of a plugin, loaded from a copy of its file. Never unloaded. */
 struct plugin {
-	const char *path; /* of the real file */
+	const char *path;  /* of the real file that it was met in first */
+	const char *build; /* digest of the file: 16 hex digits */
+	int fd;		   /* the copy: sealed, open as long as the process lives */
 	/* The host's copy of the descriptor and its options: what an older plugin lacks is zero. Its
 	 * pointers lead into the plugin's memory. */
 	const struct sl_stage *stage;
 };
 
-/* Loads `name` from the folders, RTLD_NOW|RTLD_LOCAL; the same file is loaded once. Refuses a file or
+/* Loads `name` from the folders, RTLD_NOW|RTLD_LOCAL; the same bytes are loaded once. A file that was replaced,
+ * by rename or in place, is another build, and leaves the earlier one as it is. Refuses a file or
  * folder that others can write, a missing symbol, another ABI major, needs beyond this host, an option
- * table that is not sound. [load]  -ENOENT with the folders searched; -EPERM, -EINVAL, -EPROTO. */
+ * table that is not sound. [load]  -ENOENT with the folders searched; -EPERM, -EINVAL, -EPROTO, -EBUSY. */
 int plugin_load(const struct plugin_folders *folders, const char *name, const struct plugin **ret,
 	struct err *e);
-/* The same for a file that was found before. [load] */
-int plugin_load_file(const char *path, const char *name, const struct plugin **ret, struct err *e);
+/* The same from a plugin's `fd`, which it takes: `path` is what it is called. [load] */
+int plugin_load_fd(
+	int fd, const char *path, const char *name, const struct plugin **ret, struct err *e);
+/* The build of that digest when this process has it, whatever lies in the folders now; else, and when `build` is
+ * NULL, as plugin_load(). */
+int plugin_load_build(const struct plugin_folders *folders, const char *name, const char *build,
+	const struct plugin **ret, struct err *e);
 /* Names of the plugins in the folders, for suggestions and listings. Calls back per name. */
 void plugin_each_name(
 	const struct plugin_folders *folders, void (*on_name)(void *, const char *name), void *arg);
 
 /* Checks the stages of a pipeline against their plugins: plugins exist and load, their `config` fits their
- * options, an effectful stage has undo or is irreversible. Faults are placed in the pipeline's file. */
+ * options, an effectful stage has undo or is irreversible. Faults are placed in the pipeline's file. Sets the builds. */
 int stage_check(
-	const struct pipeline *p, const struct plugin_folders *folders, struct yaml_faults *faults);
+	struct pipeline *p, const struct plugin_folders *folders, struct yaml_faults *faults);
 
 struct instance;
 

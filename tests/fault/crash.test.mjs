@@ -1,12 +1,15 @@
 // The process dies at each place that the source names (2). Needs a build with -Dcrash_points=true.
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
+import { writeFileSync } from 'node:fs';
 import test from 'node:test';
 import { result, size } from '../lib/faults.mjs';
 import { startLoad } from '../lib/load.mjs';
 import { checkFile, checkOrders } from '../lib/oracle.mjs';
-import { fastPipeline, plenty } from '../lib/pipeline.mjs';
+import { getJson } from '../lib/orders.mjs';
+import { fastPipelineText, pipelineFile, plenty } from '../lib/pipeline.mjs';
 import { seeded } from '../lib/random.mjs';
+import { send } from '../lib/scripted.mjs';
 import { root, startStageline } from '../lib/stageline.mjs';
 import { until } from '../lib/until.mjs';
 
@@ -17,11 +20,12 @@ function pointsInSource() {
   return lines.trim().split('\n').map((line) => /"(.*)"/.exec(line)[1]);
 }
 
-const pipelineWith = (workers) => fastPipeline({ latency: '0ms..3ms', stock: plenty,
+const textWith = (workers) => fastPipelineText({ latency: '0ms..3ms', stock: plenty,
   defaults: { workers, retry: { attempts: 1000, backoff: '1ms', max: '5ms' } },
   stages: { payment: { config: { failure_rate: 0.2 } }, shipping: { config: { decline_rate: 0.1 } } } });
-const pipeline = pipelineWith(4);
-const edited = pipelineWith(5); // so that a generation becomes current at the start that is to die
+const pipeline = pipelineFile(textWith(4));
+const edited = pipelineFile(textWith(5)); // so that a generation becomes current at the start that is to die
+let workers = 5;
 
 // A journal with unfinished orders, the daemon down.
 async function leftover(random) {
@@ -33,6 +37,23 @@ async function leftover(random) {
   return { s, accepted: load.accepted };
 }
 
+const resume = (s) => send(s, '/pipeline/stages/payment/resume', { reason: 'test' });
+
+// The pipeline is loaded anew while orders wait in front of a stage, and they are moved to it.
+async function reloadAndMove(s) {
+  await send(s, '/pipeline/stages/payment/pause', { reason: 'test' });
+  await until('orders that wait', async () => (await getJson(s, '/pipeline')).stages[1].live.waiting > 4);
+  const from = (await getJson(s, '/pipeline')).generation;
+  workers = workers === 5 ? 6 : 5;
+  writeFileSync(edited, textWith(workers));
+  await send(s, '/pipeline/reload', {});
+  await send(s, '/pipeline/migrate', { from, reason: 'test' });
+  await resume(s);
+}
+
+// A request that failed is fine when the daemon died of it.
+const died = (s, error) => until('its death', () => !s.isRunning, { deadline: 5_000 }).catch(() => { throw error; });
+
 // Starts, works and stops until it dies on the way, at the n-th passing of the point.
 async function liveUntilDeath(s, random, accepted, point, n) {
   const doomed = await startStageline({ pipeline: edited, port: s.port, dataDir: s.dataDir,
@@ -43,6 +64,7 @@ async function liveUntilDeath(s, random, accepted, point, n) {
   }
   const enough = point === 'checkpoint' ? 5000 : 700; // its log must grow to some 16 MiB
   const load = startLoad(doomed, random, { max: 3 * enough });
+  await reloadAndMove(doomed).catch((error) => died(doomed, error));
   await until('death or the end of the work', () => !doomed.isRunning || load.accepted.size >= enough, { deadline: 60_000 });
   const code = doomed.isRunning ? await doomed.stop() : null;
   await load.stop();
@@ -60,6 +82,7 @@ for (const point of pointsInSource()) {
       const died = await liveUntilDeath(s, random, accepted, point, n);
       assert.ok(died || n > 1, `${point} was never reached`);
       await s.restart();
+      await resume(s); // where it died in between
       await checkOrders(s, accepted, plenty);
       assert.equal(await s.stop(), 0);
       checkFile(s);

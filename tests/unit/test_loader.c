@@ -246,6 +246,70 @@ static void a_replaced_file_is_another_plugin(void)
 	folder_fini(&f);
 }
 
+static void a_file_overwritten_in_place_leaves_what_runs_as_it_was(void)
+{
+	const struct plugin *one, *two, *old;
+	const char *folder;
+	struct folder f;
+	struct err e;
+
+	folder_init(&f, "replaced");
+	folder = f.path;
+	copy_mock("replaced", f.file);
+	REQUIRE(load_from(&f, "replaced", &one, &e) == 0);
+	copy_mock("replaced_later", f.file);
+	REQUIRE(load_from(&f, "replaced", &two, &e) == 0);
+	CHECK_TEXT(one->stage->version, "one");
+	CHECK_TEXT(two->stage->version, "two");
+	CHECK(strcmp(one->build, two->build) != 0);
+	REQUIRE(plugin_load_build(&(struct plugin_folders){&folder, 1}, "replaced", one->build,
+			&old, &e) == 0);
+	CHECK(old == one);
+	copy_mock("replaced", f.file);
+	REQUIRE(load_from(&f, "replaced", &old, &e) == 0);
+	CHECK(old == one);
+	folder_fini(&f);
+}
+
+static void what_is_cut_off_is_refused_before_it_is_mapped(void)
+{
+	static const long sizes[] = {1, 63, 64, 1000, 5000, 10000};
+	const struct plugin *plugin;
+	struct folder f;
+	struct err e;
+
+	folder_init(&f, "replaced");
+	for (size_t i = 0; i < ARRAY_LEN(sizes); i++) {
+		copy_mock("replaced", f.file);
+		REQUIRE(truncate(f.file, sizes[i]) == 0);
+		CHECK_INT(load_from(&f, "replaced", &plugin, &e), -EINVAL);
+	}
+	CHECK(strstr(err_text(&e), "is cut off after 10000 bytes") != NULL);
+	folder_fini(&f);
+}
+
+static void a_refused_plugin_is_refused_again_without_being_mapped_again(void)
+{
+	struct err first, again;
+	const struct plugin *plugin;
+	size_t n_maps[2];
+
+	CHECK_INT(load("bad_options", &plugin, &first), -EINVAL);
+	for (int i = 0; i < 2; i++) {
+		_cleanup_(freep) char *line = NULL;
+		FILE *maps = fopen("/proc/self/maps", "r");
+		size_t cap = 0;
+
+		REQUIRE(maps != NULL);
+		for (n_maps[i] = 0; getline(&line, &cap, maps) > 0;)
+			n_maps[i] += strstr(line, "memfd:stage") != NULL;
+		fclose(maps);
+		CHECK_INT(load("bad_options", &plugin, &again), -EINVAL);
+	}
+	CHECK_INT(n_maps[1], n_maps[0]);
+	CHECK_TEXT(err_text(&again), err_text(&first));
+}
+
 static void on_name(void *arg, const char *name)
 {
 	*(int *)arg += strcmp(name, "probe") == 0;
@@ -339,7 +403,11 @@ UNIT_MAIN("loader", TEST(an_older_smaller_plugin_loads_and_its_lack_is_zero),
 	TEST(a_missing_plugin_names_the_folders), TEST(the_same_file_is_loaded_once),
 	TEST(what_others_can_write_is_refused), TEST(a_link_does_not_hide_an_open_folder),
 	TEST(somebody_elses_file_is_refused), TEST(garbage_is_refused),
-	TEST(a_replaced_file_is_another_plugin), TEST(each_name_comes_once),
-	TEST(a_failing_create_gives_its_reason), TEST(a_fault_stands_where_it_was_made),
+	TEST(a_replaced_file_is_another_plugin),
+	TEST(a_file_overwritten_in_place_leaves_what_runs_as_it_was),
+	TEST(what_is_cut_off_is_refused_before_it_is_mapped),
+	TEST(a_refused_plugin_is_refused_again_without_being_mapped_again),
+	TEST(each_name_comes_once), TEST(a_failing_create_gives_its_reason),
+	TEST(a_fault_stands_where_it_was_made),
 	TEST(an_effect_needs_undo_or_a_word_that_there_is_none),
 	TEST(the_shipped_pipeline_fits_the_shipped_stages))
