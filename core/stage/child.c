@@ -167,7 +167,10 @@ static int load(
 	if (s->stage >= c->pipeline->n_stages)
 		return err_set(e, -EINVAL, "its pipeline has no stage %u", s->stage);
 	c->spec = &c->pipeline->stages[s->stage];
-	return plugin_load_fd(CHILD_PLUGIN_FD, s->path, s->name, ret, e);
+	r = plugin_load_fd(CHILD_PLUGIN_FD, s->path, s->name, ret, e);
+	if (r == 0)
+		close(CHILD_PLUGIN_FD); /* it is mapped */
+	return r;
 }
 
 static void make_timer(struct child *c)
@@ -274,7 +277,7 @@ int child_run(void)
 	if (start(&c, &s, &lacks, &e) < 0)
 		return leave(&c, &e);
 	make_timer(&c);
-	say_modules(&c, NULL);
+	say_modules(&c, s.path);
 	wire_put_text(&c.out, WIRE_READY, buf_view(&lacks).p);
 	send_out(&c.out);
 	while (next_frame(&c, &frame)) {
