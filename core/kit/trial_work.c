@@ -2,6 +2,8 @@
 #include "kit/trial_work.h"
 
 #include <limits.h>
+#include <semaphore.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <time.h>
 #include <unistd.h>
@@ -38,17 +40,33 @@ static int64_t mono_us(void)
 
 static const struct clock_source clocks = {wall_us, mono_us};
 
-static void pass_until(int64_t due_us, bool is_fast)
+/* The one task that is tried, for a plugin that wakes it. */
+struct alarm {
+	sem_t rings;
+	atomic_uint_fast64_t ticket;
+};
+
+static int on_wake(void *arg, uint64_t ticket)
 {
-	int64_t left_us = due_us - clock_mono_us();
-	struct timespec t = {left_us / 1000000, left_us % 1000000 * 1000};
+	struct alarm *a = arg;
+
+	if (ticket != a->ticket)
+		return -ENOENT;
+	sem_post(&a->rings);
+	return 0;
+}
+
+static void pass_until(struct alarm *a, int64_t due_us, bool is_fast)
+{
+	int64_t left_us = due_us - clock_mono_us(), until_us = due_us - skipped_us;
+	struct timespec until = {until_us / 1000000, until_us % 1000000 * 1000};
 
 	if (left_us <= 0)
 		return;
 	if (is_fast)
 		skipped_us += left_us;
 	else
-		while (nanosleep(&t, &t) < 0 && errno == EINTR)
+		while (sem_clockwait(&a->rings, CLOCK_MONOTONIC, &until) < 0 && errno == EINTR)
 			;
 }
 
@@ -59,6 +77,7 @@ struct running {
 	struct pipeline pipeline;
 	struct stage_spec spec;
 	struct instance *instance;
+	struct alarm *alarm;
 	int out;
 	char *note;
 };
@@ -134,7 +153,8 @@ static void run_task(const struct running *run, struct task *t)
 			break;
 		from_us = clock_mono_us();
 		deadline_us = t->started_us + run->spec.timeout_ms * 1000;
-		pass_until(t->due_ms * 1000 < deadline_us ? t->due_ms * 1000 : deadline_us,
+		pass_until(run->alarm,
+			t->due_ms * 1000 < deadline_us ? t->due_ms * 1000 : deadline_us,
 			run->trial->is_fast);
 		waited_us += clock_mono_us() - from_us;
 		if (clock_mono_us() >= deadline_us) {
@@ -189,7 +209,9 @@ static void run_once(const struct running *run)
 	t->order_seq = 1;
 	t->attempt = (uint32_t)trial->attempt;
 	t->undo = trial->is_undo;
+	t->ticket = ++run->alarm->ticket;
 	run_task(run, t);
+	run->alarm->ticket++; /* whoever wakes it now comes too late */
 	task_free(t);
 }
 
@@ -277,9 +299,12 @@ void trial_work(void *arg, int out, char note[SUBPROCESS_NOTE_SIZE])
 		.note = note,
 		.spec = {.name = t->stage, .config = t->config, .timeout_ms = t->timeout_ms},
 		.pipeline = {.name = "trial", .n_stages = 1}};
+	struct alarm alarm = {0};
 	struct err e = {0};
 	int r;
 
+	sem_init(&alarm.rings, 0, 0);
+	run.alarm = &alarm;
 	run.pipeline.stages = &run.spec;
 	if (t->pipeline)
 		run.pipeline.catalog = t->pipeline->catalog;
@@ -292,9 +317,11 @@ void trial_work(void *arg, int out, char note[SUBPROCESS_NOTE_SIZE])
 				   : strerror(-r));
 		return;
 	}
+	instance_set_waker(run.instance, on_wake, &alarm);
 	snprintf(note, SUBPROCESS_NOTE_SIZE, "%s()", t->is_undo ? "undo" : "run");
 	for (int64_t i = 0; i < t->n_runs; i++)
 		run_once(&run);
 	snprintf(note, SUBPROCESS_NOTE_SIZE, "destroy()");
+	instance_set_waker(run.instance, NULL, NULL);
 	instance_destroy(run.instance);
 }

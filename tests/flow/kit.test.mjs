@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import test, { before } from 'node:test';
 import { finished, order, place, state } from '../lib/orders.mjs';
 import { fastPipelineText, pipelineFile } from '../lib/pipeline.mjs';
+import { startService } from '../lib/service.mjs';
 import { build, runStageline, root, startStageline, temporaryFolder } from '../lib/stageline.mjs';
 
 const USAGE = 2;
@@ -274,4 +275,12 @@ test('help_is_data', async () => {
   assert.match((await ok('--help')).out, /^usage: stageline plugin ACTION/);
   for (const action of ['new', 'show', 'test'])
     assert.match((await ok(action, '--help')).out, new RegExp(`^usage: stageline plugin ${action} `));
+});
+
+test('a_stage_that_waits_to_be_woken_is_tried_too', async () => {
+  const service = await startService();
+  const path = file('woken.json', order({}, { service: { run: [{ status: 200, body: { message: 'Seen', data: { a: 1 } } }] } }));
+  const said = await tried(join(shipped, 'http.so'), '--order', path, '--config', `url: ${service.url}`, '--repeat', '3');
+  assert.deepEqual([said.verdicts, said.message, said.result, said.turns], [{ done: 3 }, 'Seen', { a: 1 }, 2]);
+  assert.ok(said.waited_ms < 2000, JSON.stringify(said));
 });
