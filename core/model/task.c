@@ -2,6 +2,7 @@
 #include "model/task.h"
 
 #include <stdalign.h>
+#include <stdatomic.h>
 #include <stdio.h>
 
 #include "base/mem.h"
@@ -65,6 +66,12 @@ void task_clear_verdict(struct task *t)
 	t->effects = NULL;
 	t->n_effects = 0;
 	t->delay_ms = -1;
+}
+
+void task_set_mark(struct task *t, enum task_mark mark)
+{
+	if (t->mark)
+		atomic_store_explicit(t->mark, (unsigned char)mark, memory_order_relaxed);
 }
 
 const char *task_keep(struct task *t, struct str text)

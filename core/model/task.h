@@ -76,6 +76,8 @@ struct task *task_new(struct str order, struct str results, struct str signal);
 void task_free(struct task *t);
 /* Forgets the verdict. */
 void task_clear_verdict(struct task *t);
+/* Says how far the attempt is. */
+void task_set_mark(struct task *t, enum task_mark mark);
 /* A copy of the text for the verdict, NULL without memory. */
 const char *task_keep(struct task *t, struct str text);
 /* "ORDER-ID:STAGE:run" or ":undo": the same for every attempt. */

@@ -17,12 +17,6 @@ enum { IS_SANITIZED = 1 };
 enum { IS_SANITIZED = 0 };
 #endif
 
-static void set_mark(struct task *t, enum task_mark mark)
-{
-	if (t->mark)
-		atomic_store_explicit(t->mark, (unsigned char)mark, memory_order_relaxed);
-}
-
 void child_link_end(struct child_link *c, bool is_polite)
 {
 	c->state = CHILD_ENDING;
@@ -76,12 +70,12 @@ static void next_call(struct child_link *c)
 		return;
 	if (!head->started_us)
 		head->started_us = c->head_since_us;
-	set_mark(head, TASK_MARK_RUNNING);
+	task_set_mark(head, TASK_MARK_RUNNING);
 }
 
 void child_link_untouched(struct task *t)
 {
-	set_mark(t, t->turn ? TASK_MARK_LATER : TASK_MARK_OUT);
+	task_set_mark(t, t->turn ? TASK_MARK_LATER : TASK_MARK_OUT);
 	if (!t->turn)
 		t->started_us = 0;
 }
@@ -103,7 +97,7 @@ void child_link_give(struct pool *p, struct child_link *c, struct task *t)
 	}
 	c->n_given++;
 	/* It may begin before we hear of the one before it. */
-	set_mark(t, TASK_MARK_LATER);
+	task_set_mark(t, TASK_MARK_LATER);
 	task_list_add(&c->pipe, t);
 	if (c->pipe.n == 1)
 		next_call(c);
@@ -162,7 +156,7 @@ static int32_t hand_in(void *arg, const struct sl_host *h, struct sl_task *st)
 static void take_answer(struct pool *p, const struct child_link *c, struct task *t)
 {
 	t->home = (int32_t)c->pid;
-	set_mark(t, TASK_MARK_LATER);
+	task_set_mark(t, TASK_MARK_LATER);
 	if (t->verdict != VERDICT_LATER) {
 		task_list_add(&p->finished, t);
 	} else if (later_push(&p->later, t) < 0) {

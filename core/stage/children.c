@@ -233,15 +233,13 @@ static void take_due(struct pool *p, int64_t now_ms)
 {
 	while (later_next_ms(&p->later) <= now_ms) {
 		struct task *t = later_take(&p->later);
-		char text[64];
 
-		if (later_deadline_ms(&p->later, t) > now_ms) {
+		if (later_goes_on(&p->later, t, now_ms)) {
 			task_list_add(line_for(p, t), t);
 			continue;
 		}
-		snprintf(text, sizeof text, "no answer within %lld ms",
-			(long long)p->later.timeout_ms);
-		convict(p, t, VERDICT_TIMEOUT, text);
+		later_time_out(&p->later, t);
+		task_list_add(&p->finished, t);
 	}
 }
 

@@ -2,12 +2,14 @@
 #include "stage/later.h"
 
 #include <errno.h>
+#include <stdio.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 
 enum { HEAP_FIRST = 64 };
 
-static struct task *task_next(const struct task *t)
+struct task *task_next(const struct task *t)
 {
 	return t->node.next ? CONTAINER_OF(t->node.next, struct task, node) : NULL;
 }
@@ -75,6 +77,14 @@ static void swap(struct later *l, size_t a, size_t b)
 
 	l->heap[a] = l->heap[b];
 	l->heap[b] = t;
+	l->heap[a]->heap_at = a;
+	l->heap[b]->heap_at = b;
+}
+
+static void rise(struct later *l, size_t i)
+{
+	for (; i && wake_ms(l, i) < wake_ms(l, (i - 1) / 2); i = (i - 1) / 2)
+		swap(l, i, (i - 1) / 2);
 }
 
 int later_push(struct later *l, struct task *t)
@@ -89,9 +99,11 @@ int later_push(struct later *l, struct task *t)
 		l->heap = grown;
 		l->cap = cap;
 	}
+	if (t->is_woken)
+		t->due_ms = clock_mono_ms();
 	l->heap[l->n] = t;
-	for (size_t i = l->n++; i && wake_ms(l, i) < wake_ms(l, (i - 1) / 2); i = (i - 1) / 2)
-		swap(l, i, (i - 1) / 2);
+	t->heap_at = l->n++;
+	rise(l, t->heap_at);
 	return 0;
 }
 
@@ -106,6 +118,8 @@ struct task *later_take(struct later *l)
 	size_t i = 0;
 
 	l->heap[0] = l->heap[--l->n];
+	l->heap[0]->heap_at = 0;
+	top->heap_at = TASK_NOT_IN_HEAP;
 	for (;;) {
 		size_t least = i, left = 2 * i + 1;
 
@@ -118,6 +132,38 @@ struct task *later_take(struct later *l)
 		swap(l, i, least);
 		i = least;
 	}
+}
+
+bool later_goes_on(const struct later *l, const struct task *t, int64_t now_ms)
+{
+	return t->is_woken || later_deadline_ms(l, t) > now_ms;
+}
+
+void later_time_out(const struct later *l, struct task *t)
+{
+	char text[64];
+
+	snprintf(text, sizeof text, "no answer within %lld ms", (long long)l->timeout_ms);
+	task_clear_verdict(t);
+	t->message = task_keep(t, str_of(text));
+	t->verdict = VERDICT_TIMEOUT;
+	t->duration_ms = (clock_mono_us() - t->started_us) / 1000;
+}
+
+bool later_wake(struct later *l, struct task *t)
+{
+	int64_t now_ms = clock_mono_ms();
+
+	if (t->is_woken)
+		return true;
+	if (later_deadline_ms(l, t) <= now_ms)
+		return false;
+	t->is_woken = true;
+	if (t->heap_at != TASK_NOT_IN_HEAP) {
+		t->due_ms = now_ms;
+		rise(l, t->heap_at);
+	}
+	return true;
 }
 
 void later_fini(struct later *l)

@@ -1,4 +1,4 @@
-/* Tasks in lists, and tasks that wait for their time: what children.c keeps of them. Not locked. */
+/* Tasks in lists, and tasks that wait for their time: what both kinds of pools keep of them. Not locked. */
 #pragma once
 
 #include "model/task.h"
@@ -8,6 +8,8 @@ struct task_list {
 	size_t n;
 };
 
+/* The next in its list; NULL: it is the last. */
+struct task *task_next(const struct task *t);
 void task_list_add(struct task_list *l, struct task *t);
 /* Moves all of `from` to the front of `l`. */
 void task_list_put_first(struct task_list *l, struct task_list *from);
@@ -28,4 +30,10 @@ int later_push(struct later *l, struct task *t); /* -ENOMEM */
 /* When the first one is to be taken; INT64_MAX: there is none. */
 int64_t later_next_ms(const struct later *l);
 struct task *later_take(struct later *l);
+/* Whether a task that was taken goes on: it was woken, or its attempt has time left. */
+bool later_goes_on(const struct later *l, const struct task *t, int64_t now_ms);
+/* Fills in the verdict of one that does not. */
+void later_time_out(const struct later *l, struct task *t);
+/* What the task waits for has happened: it goes on at once, or as soon as it is pushed. False: its time is up. */
+bool later_wake(struct later *l, struct task *t);
 void later_fini(struct later *l);

@@ -15,14 +15,10 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "stage/later.h"
 #include "stage/tickets.h"
 
-enum { HEAP_FIRST = 64, LOST_MAX = 64 };
-
-struct list {
-	struct task *first, *last;
-	size_t n;
-};
+enum { LOST_MAX = 64 };
 
 /* One call that is going on; on its thread's stack. */
 struct call {
@@ -46,9 +42,8 @@ struct pool {
 	pthread_cond_t work;  /* idle threads but the keeper */
 	pthread_cond_t timer; /* the keeper */
 	bool has_keeper;
-	struct list ready;
-	struct task **heap; /* the earliest wake_ms() first */
-	size_t n_heap, heap_cap;
+	struct task_list ready;
+	struct later later;
 	struct tickets tickets; /* of all that have been called and have no verdict yet */
 	struct call *calls;
 	size_t n_starting, n_waking, n_idle, n_running, n_lost;
@@ -56,120 +51,6 @@ struct pool {
 	size_t n_threads, max_threads, n_slots;
 	struct thread slots[];
 };
-
-static struct task *task_next(const struct task *t)
-{
-	return t->node.next ? CONTAINER_OF(t->node.next, struct task, node) : NULL;
-}
-
-static void list_add(struct list *l, struct task *t)
-{
-	t->node.next = NULL;
-	if (l->last)
-		l->last->node.next = &t->node;
-	else
-		l->first = t;
-	l->last = t;
-	l->n++;
-}
-
-static struct task *list_take(struct list *l)
-{
-	struct task *t = l->first;
-
-	if (!t)
-		return NULL;
-	l->first = task_next(t);
-	if (!l->first)
-		l->last = NULL;
-	l->n--;
-	return t;
-}
-
-static void list_free(struct list *l)
-{
-	struct task *t;
-
-	while ((t = list_take(l)))
-		task_free(t);
-}
-
-/* --- the heap --- */
-
-static int64_t deadline_ms(const struct pool *p, const struct task *t)
-{
-	int64_t timeout_ms = instance_spec(p->instance)->timeout_ms;
-
-	return timeout_ms > 0 ? t->started_us / 1000 + timeout_ms : INT64_MAX;
-}
-
-static int64_t wake_ms(const struct pool *p, const struct task *t)
-{
-	int64_t deadline = deadline_ms(p, t);
-
-	return t->due_ms < deadline ? t->due_ms : deadline;
-}
-
-static bool heap_less(const struct pool *p, size_t a, size_t b)
-{
-	return wake_ms(p, p->heap[a]) < wake_ms(p, p->heap[b]);
-}
-
-static void heap_swap(struct pool *p, size_t a, size_t b)
-{
-	struct task *t = p->heap[a];
-
-	p->heap[a] = p->heap[b];
-	p->heap[b] = t;
-	p->heap[a]->heap_at = a;
-	p->heap[b]->heap_at = b;
-}
-
-static void heap_rise(struct pool *p, size_t i)
-{
-	for (; i && heap_less(p, i, (i - 1) / 2); i = (i - 1) / 2)
-		heap_swap(p, i, (i - 1) / 2);
-}
-
-static bool heap_push(struct pool *p, struct task *t)
-{
-	size_t cap = p->heap_cap ? p->heap_cap * 2 : HEAP_FIRST;
-
-	if (p->n_heap == p->heap_cap) {
-		struct task **grown = realloc(p->heap, cap * sizeof(struct task *));
-
-		if (!grown)
-			return false;
-		p->heap = grown;
-		p->heap_cap = cap;
-	}
-	p->heap[p->n_heap] = t;
-	t->heap_at = p->n_heap++;
-	heap_rise(p, t->heap_at);
-	return true;
-}
-
-static struct task *heap_pop(struct pool *p)
-{
-	struct task *top = p->heap[0];
-	size_t i = 0;
-
-	p->heap[0] = p->heap[--p->n_heap];
-	p->heap[0]->heap_at = 0;
-	top->heap_at = TASK_NOT_IN_HEAP;
-	for (;;) {
-		size_t least = i, left = 2 * i + 1;
-
-		if (left < p->n_heap && heap_less(p, left, least))
-			least = left;
-		if (left + 1 < p->n_heap && heap_less(p, left + 1, least))
-			least = left + 1;
-		if (least == i)
-			return top;
-		heap_swap(p, i, least);
-		i = least;
-	}
-}
 
 /* --- threads --- */
 
@@ -215,7 +96,7 @@ static int start_thread(struct pool *p)
  * task calls the next, so that short tasks do not wake more threads than they need. */
 static void call_for_help(struct pool *p)
 {
-	bool is_wanted = p->ready.n || (p->n_heap && !p->has_keeper);
+	bool is_wanted = p->ready.n || (p->later.n && !p->has_keeper);
 
 	if (!is_wanted || p->n_waking || p->n_starting)
 		return;
@@ -228,31 +109,19 @@ static void call_for_help(struct pool *p)
 	p->n_waking = p->n_idle > 0;
 }
 
-static void time_out(struct pool *p, struct task *t)
-{
-	char text[64];
-
-	snprintf(text, sizeof text, "no answer within %lld ms",
-		(long long)instance_spec(p->instance)->timeout_ms);
-	task_clear_verdict(t);
-	t->message = task_keep(t, str_of(text));
-	t->verdict = VERDICT_TIMEOUT;
-	t->duration_ms = (clock_mono_us() - t->started_us) / 1000;
-}
-
 /* Moves what is due from the heap: to the ready tasks, or to `finished` when its time is up. */
-static void take_due(struct pool *p, struct list *finished)
+static void take_due(struct pool *p, struct task_list *finished)
 {
 	int64_t now_ms = clock_mono_ms();
 
-	while (p->n_heap && wake_ms(p, p->heap[0]) <= now_ms) {
-		struct task *t = heap_pop(p);
+	while (later_next_ms(&p->later) <= now_ms) {
+		struct task *t = later_take(&p->later);
 
-		if (t->is_woken || deadline_ms(p, t) > now_ms) {
-			list_add(&p->ready, t);
+		if (later_goes_on(&p->later, t, now_ms)) {
+			task_list_add(&p->ready, t);
 		} else {
-			time_out(p, t);
-			list_add(finished, t);
+			later_time_out(&p->later, t);
+			task_list_add(finished, t);
 		}
 	}
 }
@@ -260,8 +129,8 @@ static void take_due(struct pool *p, struct list *finished)
 static void wait_as_keeper(struct pool *p)
 {
 	p->has_keeper = true;
-	if (p->n_heap) {
-		int64_t ms = wake_ms(p, p->heap[0]);
+	if (p->later.n) {
+		int64_t ms = later_next_ms(&p->later);
 		struct timespec until = {ms / 1000, ms % 1000 * 1000000};
 
 		pthread_cond_timedwait(&p->timer, &p->lock, &until);
@@ -283,38 +152,30 @@ static void wait_for_work(struct pool *p)
 }
 
 /* The answer is final, or the task goes on later. */
-static void take_answer(struct pool *p, struct task *t, struct list *finished)
+static void take_answer(struct pool *p, struct task *t, struct task_list *finished)
 {
-	if (t->verdict == VERDICT_LATER && t->is_woken)
-		t->due_ms = clock_mono_ms();
 	if (t->verdict != VERDICT_LATER) {
-		list_add(finished, t);
-	} else if (!heap_push(p, t)) {
+		task_list_add(finished, t);
+	} else if (later_push(&p->later, t) < 0) {
 		t->verdict = VERDICT_RETRY;
-		list_add(finished, t);
-	} else if (p->heap[0] == t && p->has_keeper) {
+		task_list_add(finished, t);
+	} else if (!t->heap_at && p->has_keeper) {
 		pthread_cond_signal(&p->timer);
 	}
 }
 
-static void deliver(struct pool *p, struct list *finished)
+static void deliver(struct pool *p, struct task_list *finished)
 {
 	struct task *first = finished->first;
 
 	for (struct task *t = first; t; t = task_next(t))
 		tickets_give_back(&p->tickets, t->ticket);
-	*finished = (struct list){0};
+	*finished = (struct task_list){0};
 	if (!first)
 		return;
 	pthread_mutex_unlock(&p->lock);
 	p->on_verdicts(p->arg, first);
 	pthread_mutex_lock(&p->lock);
-}
-
-static void set_mark(struct task *t, enum task_mark mark)
-{
-	if (t->mark)
-		atomic_store_explicit(t->mark, (unsigned char)mark, memory_order_relaxed);
 }
 
 static void call_begin(struct pool *p, struct call *c, struct task *t)
@@ -343,12 +204,12 @@ static void call_end(struct pool *p, struct call *c)
 /* One round with the lock held: what is late is answered, or a task is run, or the thread waits. */
 static void work(struct pool *p)
 {
-	struct list finished = {0};
+	struct task_list finished = {0};
 	struct task *t = NULL;
 	struct call call;
 
 	take_due(p, &finished);
-	if (!finished.n && !(t = list_take(&p->ready))) {
+	if (!finished.n && !(t = task_list_take(&p->ready))) {
 		wait_for_work(p);
 		return;
 	}
@@ -356,9 +217,9 @@ static void work(struct pool *p)
 	if (t) {
 		call_begin(p, &call, t);
 		pthread_mutex_unlock(&p->lock);
-		set_mark(t, TASK_MARK_RUNNING);
+		task_set_mark(t, TASK_MARK_RUNNING);
 		instance_run(p->instance, t);
-		set_mark(t, TASK_MARK_LATER);
+		task_set_mark(t, TASK_MARK_LATER);
 		pthread_mutex_lock(&p->lock);
 		call_end(p, &call);
 		take_answer(p, t, &finished);
@@ -414,7 +275,7 @@ static void pool_free(struct pool *p)
 	pthread_cond_destroy(&p->work);
 	pthread_mutex_destroy(&p->lock);
 	tickets_fini(&p->tickets);
-	free(p->heap);
+	later_fini(&p->later);
 	free(p);
 }
 
@@ -427,17 +288,11 @@ static int pool_wake(void *arg, uint64_t ticket)
 
 	pthread_mutex_lock(&p->lock);
 	t = tickets_find(&p->tickets, ticket);
-	if (t && !t->is_woken && deadline_ms(p, t) > clock_mono_ms()) {
-		t->is_woken = true;
-		if (t->heap_at != TASK_NOT_IN_HEAP) {
-			t->due_ms = clock_mono_ms();
-			heap_rise(p, t->heap_at);
-			if (p->has_keeper)
-				pthread_cond_signal(&p->timer);
-		}
-	}
-	if (t && t->is_woken)
+	if (t && later_wake(&p->later, t)) {
 		r = 0;
+		if (!t->heap_at && p->has_keeper)
+			pthread_cond_signal(&p->timer);
+	}
 	pthread_mutex_unlock(&p->lock);
 	return r;
 }
@@ -457,6 +312,7 @@ static int threads_create(struct instance *in, size_t workers,
 	p->instance = in;
 	p->on_verdicts = on_verdicts;
 	p->arg = arg;
+	p->later.timeout_ms = instance_spec(in)->timeout_ms;
 	p->max_threads = n;
 	p->n_slots = n_slots;
 	r = init_locks(p);
@@ -481,7 +337,7 @@ static void threads_submit(struct pool *p, struct task *first)
 	pthread_mutex_lock(&p->lock);
 	for (struct task *t = first, *next; t; t = next) {
 		next = task_next(t);
-		list_add(&p->ready, t);
+		task_list_add(&p->ready, t);
 	}
 	call_for_help(p);
 	pthread_mutex_unlock(&p->lock);
@@ -506,7 +362,7 @@ static int64_t threads_ask(
 	pthread_mutex_lock(&p->lock);
 	c = call_find(p, order_seq, attempt, undo);
 	if (c) {
-		int64_t deadline = deadline_ms(p, c->task);
+		int64_t deadline = later_deadline_ms(&p->later, c->task);
 
 		again_ms = deadline > now_ms ? deadline : 0;
 		if (!again_ms && !c->is_lost) {
@@ -515,7 +371,7 @@ static int64_t threads_ask(
 			call_for_help(p);
 		}
 	} else if (p->n_lost < p->n_threads || may_start_thread(p)) {
-		again_ms = now_ms + instance_spec(p->instance)->timeout_ms;
+		again_ms = now_ms + p->later.timeout_ms;
 	}
 	pthread_mutex_unlock(&p->lock);
 	return again_ms;
@@ -532,9 +388,7 @@ static void threads_destroy(struct pool *p)
 	for (size_t i = 0; i < p->n_slots; i++)
 		if (p->slots[i].is_used)
 			pthread_join(p->slots[i].id, NULL);
-	list_free(&p->ready);
-	for (size_t i = 0; i < p->n_heap; i++)
-		task_free(p->heap[i]);
+	task_list_free(&p->ready);
 	pool_free(p);
 }
 
@@ -545,7 +399,7 @@ static void threads_counts(struct pool *p, struct pool_counts *ret)
 		.threads = p->n_threads,
 		.running = p->n_running,
 		.waiting = p->ready.n,
-		.later = p->n_heap,
+		.later = p->later.n,
 	};
 	pthread_mutex_unlock(&p->lock);
 }
