@@ -1,4 +1,5 @@
-/* What the two files of the pool of processes share: children.c gives tasks out, child_link.c is about one child. */
+/* What the files of the pool of processes share: children.c is the supervisor, children_turns.c gives tasks out,
+ * children_death.c is about the end of a process, child_link.c about one that lives. */
 #pragma once
 
 #include <poll.h>
@@ -78,3 +79,21 @@ void child_link_recall(struct pool *p, struct child_link *c);
 void child_link_hear(struct pool *p, struct child_link *c);
 /* Ends it: politely with a look at where it is, then for good. */
 void child_link_end(struct child_link *c, bool is_polite);
+
+/* How many processes are in that state. */
+size_t children_count(const struct pool *p, enum child_state state);
+/* No process can be started: the next one later and later. */
+void children_back_off(struct pool *p, const char *why);
+/* It has ended: says why, charges the call that was going on, gives back the others. */
+void children_bury(struct pool *p, struct child_link *c);
+
+/* Gives ready tasks to processes that may take some. */
+void children_give_out(struct pool *p);
+/* Tasks whose time has come go on, or are finished when their time is up. */
+void children_take_due(struct pool *p, int64_t now_ms);
+/* Ends processes whose call, start or end takes too long. */
+void children_end_overdue(struct pool *p, int64_t now_ms);
+/* Takes back what waits behind a call that takes longer than expected. */
+void children_recall_slow(struct pool *p, int64_t now_ms);
+/* When one of these has something to do; INT64_MAX: never. */
+int64_t children_next_ms(const struct pool *p);

@@ -5,254 +5,11 @@
  * takes one task at a time and delivers its verdict at once: any call may block, and neither a task nor
  * a verdict waits behind somebody else's call. A thread cannot be stopped: one whose call does not come
  * back in time is counted as lost and another takes its place, until the call returns after all. */
-#include "stage/pool.h"
-
-#include <pthread.h>
-#include <stdatomic.h>
-#include <stdio.h>
-#include <time.h>
-
 #include "base/clock.h"
-#include "base/log.h"
 #include "base/mem.h"
-#include "stage/later.h"
-#include "stage/tickets.h"
+#include "stage/threads.h"
 
 enum { LOST_MAX = 64 };
-
-/* One call that is going on; on its thread's stack. */
-struct call {
-	struct call *next;
-	const struct task *task;
-	bool is_lost;
-};
-
-struct thread {
-	pthread_t id;
-	bool is_used, is_over; /* over: to be joined */
-};
-
-struct pool {
-	const struct pool_kind *kind;
-	struct instance *instance;
-	void (*on_verdicts)(void *arg, struct task *first);
-	void *arg;
-
-	pthread_mutex_t lock;
-	pthread_cond_t work;  /* idle threads but the keeper */
-	pthread_cond_t timer; /* the keeper */
-	bool has_keeper;
-	struct task_list ready;
-	struct later later;
-	struct tickets tickets; /* of all that have been called and have no verdict yet */
-	struct call *calls;
-	size_t n_starting, n_waking, n_idle, n_running, n_lost;
-	atomic_bool is_stopping;
-	size_t n_threads, max_threads, n_slots;
-	struct thread slots[];
-};
-
-/* --- threads --- */
-
-static void *worker(void *arg);
-
-static struct thread *free_slot(struct pool *p)
-{
-	for (size_t i = 0; i < p->n_slots; i++) {
-		struct thread *t = &p->slots[i];
-
-		if (t->is_over)
-			pthread_join(t->id, NULL); /* it has nothing left to do */
-		else if (t->is_used)
-			continue;
-		*t = (struct thread){0};
-		return t;
-	}
-	return NULL;
-}
-
-static bool may_start_thread(const struct pool *p)
-{
-	return p->n_threads < p->max_threads + p->n_lost && p->n_threads < p->n_slots;
-}
-
-static int start_thread(struct pool *p)
-{
-	struct thread *slot = free_slot(p);
-	int r = slot ? -pthread_create(&slot->id, NULL, worker, p) : -EAGAIN;
-
-	if (r < 0) {
-		log_warn("stage=%s threads=%zu: no further thread: %s",
-			instance_spec(p->instance)->name, p->n_threads, strerror(-r));
-		return r;
-	}
-	slot->is_used = true;
-	p->n_threads++;
-	p->n_starting++;
-	return 0;
-}
-
-/* Wakes a thread when there is work, or starts one as far as the limit allows. One at a time: whoever takes a
- * task calls the next, so that short tasks do not wake more threads than they need. */
-static void call_for_help(struct pool *p)
-{
-	bool is_wanted = p->ready.n || (p->later.n && !p->has_keeper);
-
-	if (!is_wanted || p->n_waking || p->n_starting)
-		return;
-	if (p->n_idle > p->has_keeper)
-		pthread_cond_signal(&p->work);
-	else if (p->has_keeper)
-		pthread_cond_signal(&p->timer);
-	else if (may_start_thread(p))
-		start_thread(p);
-	p->n_waking = p->n_idle > 0;
-}
-
-/* Moves what is due from the heap: to the ready tasks, or to `finished` when its time is up. */
-static void take_due(struct pool *p, struct task_list *finished)
-{
-	int64_t now_ms = clock_mono_ms();
-
-	while (later_next_ms(&p->later) <= now_ms) {
-		struct task *t = later_take(&p->later);
-
-		if (later_goes_on(&p->later, t, now_ms)) {
-			task_list_add(&p->ready, t);
-		} else {
-			later_time_out(&p->later, t);
-			task_list_add(finished, t);
-		}
-	}
-}
-
-static void wait_as_keeper(struct pool *p)
-{
-	p->has_keeper = true;
-	if (p->later.n) {
-		int64_t ms = later_next_ms(&p->later);
-		struct timespec until = {ms / 1000, ms % 1000 * 1000000};
-
-		pthread_cond_timedwait(&p->timer, &p->lock, &until);
-	} else {
-		pthread_cond_wait(&p->timer, &p->lock);
-	}
-	p->has_keeper = false;
-}
-
-static void wait_for_work(struct pool *p)
-{
-	p->n_idle++;
-	if (p->has_keeper)
-		pthread_cond_wait(&p->work, &p->lock);
-	else
-		wait_as_keeper(p);
-	p->n_idle--;
-	p->n_waking = 0;
-}
-
-/* The answer is final, or the task goes on later. */
-static void take_answer(struct pool *p, struct task *t, struct task_list *finished)
-{
-	if (t->verdict != VERDICT_LATER) {
-		task_list_add(finished, t);
-	} else if (later_push(&p->later, t) < 0) {
-		t->verdict = VERDICT_RETRY;
-		task_list_add(finished, t);
-	} else if (!t->heap_at && p->has_keeper) {
-		pthread_cond_signal(&p->timer);
-	}
-}
-
-static void deliver(struct pool *p, struct task_list *finished)
-{
-	struct task *first = finished->first;
-
-	for (struct task *t = first; t; t = task_next(t))
-		tickets_give_back(&p->tickets, t->ticket);
-	*finished = (struct task_list){0};
-	if (!first)
-		return;
-	pthread_mutex_unlock(&p->lock);
-	p->on_verdicts(p->arg, first);
-	pthread_mutex_lock(&p->lock);
-}
-
-static void call_begin(struct pool *p, struct call *c, struct task *t)
-{
-	if (!t->started_us) /* here and not in the call: read under the lock */
-		t->started_us = clock_mono_us();
-	if (!t->ticket)
-		t->ticket = tickets_take(&p->tickets, t);
-	t->is_woken = false;
-	*c = (struct call){.next = p->calls, .task = t};
-	p->calls = c;
-	p->n_running++;
-}
-
-static void call_end(struct pool *p, struct call *c)
-{
-	struct call **at = &p->calls;
-
-	while (*at != c)
-		at = &(*at)->next;
-	*at = c->next;
-	p->n_running--;
-	p->n_lost -= c->is_lost;
-}
-
-/* One round with the lock held: what is late is answered, or a task is run, or the thread waits. */
-static void work(struct pool *p)
-{
-	struct task_list finished = {0};
-	struct task *t = NULL;
-	struct call call;
-
-	take_due(p, &finished);
-	if (!finished.n && !(t = task_list_take(&p->ready))) {
-		wait_for_work(p);
-		return;
-	}
-	call_for_help(p);
-	if (t) {
-		call_begin(p, &call, t);
-		pthread_mutex_unlock(&p->lock);
-		task_set_mark(t, TASK_MARK_RUNNING);
-		instance_run(p->instance, t);
-		task_set_mark(t, TASK_MARK_LATER);
-		pthread_mutex_lock(&p->lock);
-		call_end(p, &call);
-		take_answer(p, t, &finished);
-	}
-	deliver(p, &finished);
-}
-
-/* A lost call came back: there is a thread too many. */
-static void leave(struct pool *p)
-{
-	for (size_t i = 0; i < p->n_slots; i++)
-		if (p->slots[i].is_used && pthread_equal(p->slots[i].id, pthread_self()))
-			p->slots[i].is_over = true;
-	p->n_threads--;
-	call_for_help(p);
-}
-
-static void *worker(void *arg)
-{
-	struct pool *p = arg;
-	char name[16]; /* what fits is shown by top and gdb */
-
-	snprintf(name, sizeof name, "stage-%s", instance_spec(p->instance)->name);
-	pthread_setname_np(pthread_self(), name);
-	pthread_mutex_lock(&p->lock);
-	p->n_starting--;
-	while (!atomic_load(&p->is_stopping) && p->n_threads <= p->max_threads + p->n_lost)
-		work(p);
-	if (!atomic_load(&p->is_stopping))
-		leave(p);
-	pthread_mutex_unlock(&p->lock);
-	return NULL;
-}
 
 static int init_locks(struct pool *p)
 {
@@ -321,7 +78,7 @@ static int threads_create(struct instance *in, size_t workers,
 		return r;
 	}
 	pthread_mutex_lock(&p->lock);
-	r = start_thread(p);
+	r = threads_start(p);
 	pthread_mutex_unlock(&p->lock);
 	if (r < 0) {
 		pool_free(p);
@@ -339,7 +96,7 @@ static void threads_submit(struct pool *p, struct task *first)
 		next = task_next(t);
 		task_list_add(&p->ready, t);
 	}
-	call_for_help(p);
+	threads_call(p);
 	pthread_mutex_unlock(&p->lock);
 }
 
@@ -368,9 +125,9 @@ static int64_t threads_ask(
 		if (!again_ms && !c->is_lost) {
 			c->is_lost = true;
 			p->n_lost++;
-			call_for_help(p);
+			threads_call(p);
 		}
-	} else if (p->n_lost < p->n_threads || may_start_thread(p)) {
+	} else if (p->n_lost < p->n_threads || threads_may_start(p)) {
 		again_ms = now_ms + p->later.timeout_ms;
 	}
 	pthread_mutex_unlock(&p->lock);

@@ -40,8 +40,9 @@ struct pool {
 	struct thread slots[];
 };
 
-/* All with the lock held. */
+/* All of these with the lock held. Whether one more thread is allowed. */
 bool threads_may_start(const struct pool *p);
 int threads_start(struct pool *p);
-/* Wakes a thread when there is work, or starts one as far as the limit allows. */
+/* Wakes a thread when there is work, or starts one. One at a time: whoever takes a task calls the next, so that
+ * short tasks do not wake more threads than they need. */
 void threads_call(struct pool *p);
