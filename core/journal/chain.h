@@ -4,7 +4,7 @@
  *   hash(n)   = SHA-256( hash(n-1) || header(n) || digest(n) )      hash(0) = 32 zero bytes
  *
  * salt: 16 random bytes of the order (stored with its order_created), or of the event itself when
- * it is about no order. Since the chain covers the digest, not the payload, payload and salt can be
+ * it is about no order, or tells that the order's salt is gone. Since the chain covers the digest, not the payload, payload and salt can be
  * erased.
  *
  * header(n), integers big-endian:
@@ -29,6 +29,13 @@ struct chain {
 
 int chain_init(struct chain *c);
 void chain_fini(struct chain *c);
+
+/* Whether the salt of its digest is the event's own; else it is that of its order. */
+static inline bool chain_has_own_salt(enum event_kind kind, int64_t order_seq)
+{
+	return !order_seq || kind == EVENT_ORDER_CREATED || kind == EVENT_ORDER_ERASED ||
+	       kind == EVENT_ORDER_ARCHIVED;
+}
 
 /* Appends header(n). */
 void chain_header(const struct event *ev, struct buf *out);

@@ -11,6 +11,7 @@
 #include "journal/verify.h"
 #include "model/apply.h"
 #include "model/migrate.h"
+#include "model/remains.h"
 
 enum { FLUSH_EVENTS = 1000 }; /* between flushes of the state and of the arena */
 
@@ -71,6 +72,8 @@ static int fold_one(struct rebuild *b, const struct event *ev)
 
 	if (ev->kind == EVENT_ORDER_CREATED)
 		return create_order(b, ev);
+	if (event_is_removal(ev->kind)) /* the order has ended: its row alone changes */
+		return 0;
 	slot = find_open(b, ev->order_seq);
 	r = slot ? fold(slot, ev, b->set) : -EPROTO;
 	if (r < 0)

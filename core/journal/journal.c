@@ -13,7 +13,7 @@
 #include "base/mem.h"
 #include "journal/event_rows.h"
 #include "journal/projection.h"
-#include "journal/salt.h"
+#include "journal/removal.h"
 #include "journal/schema.h"
 
 enum {
@@ -45,13 +45,16 @@ struct journal {
 	struct event_rows rows;
 	struct projection projection;
 	struct salt_cache salts;
+	struct removal removal;
 	struct chain chain;
 	struct buf payload;	     /* of the event being appended */
 	struct head head, committed; /* the last event: of the open batch, on disk */
 	bool is_open;		     /* a batch is */
 	int wal_pages;
-	struct err failed; /* why the open batch cannot be committed */
-	struct err broken; /* why nothing can be written any more */
+	bool has_leftovers,
+		had_leftovers; /* bytes that were removed may be in the WAL: as written, as committed */
+	struct err failed;     /* why the open batch cannot be committed */
+	struct err broken;     /* why nothing can be written any more */
 };
 
 /* --- open and close --- */
@@ -134,6 +137,8 @@ static int open_tables(struct journal *j, struct err *e)
 	if (r == 0)
 		r = salt_cache_init(&j->salts, j->db, e);
 	if (r == 0)
+		r = removal_init(&j->removal, j->db, e);
+	if (r == 0)
 		r = read_head(j, e);
 	if (r == 0)
 		sqlite3_wal_hook(j->db, on_wal, j);
@@ -160,6 +165,8 @@ int journal_open(const char *path, struct journal **ret, struct err *e)
 	if (r < 0)
 		return err_wrap(e, r, "journal '%s'", path);
 	j->committed = j->head;
+	/* Whoever died here may have left some. */
+	j->has_leftovers = j->had_leftovers = true;
 	*ret = steal_ptr(j);
 	return 0;
 }
@@ -170,6 +177,7 @@ void journal_close(struct journal *j)
 		return;
 	if (j->is_open)
 		journal_rollback(j);
+	removal_fini(&j->removal);
 	salt_cache_fini(&j->salts);
 	projection_fini(&j->projection);
 	event_rows_fini(&j->rows);
@@ -201,6 +209,37 @@ static int fail_batch(struct journal *j, const struct err *reason, struct err *e
 {
 	j->failed = *reason;
 	return err_set(e, reason->code, "%s", reason->text);
+}
+
+bool journal_has_leftovers(const struct journal *j)
+{
+	return j->has_leftovers && !j->broken.code;
+}
+
+int journal_scrub(struct journal *j, struct err *e)
+{
+	int r = check(j, e), code;
+
+	assert(!j->is_open);
+	if (r < 0 || !j->has_leftovers)
+		return r;
+	CRASH_POINT("scrub");
+	sqlite3_busy_timeout(j->db, 0); /* readers come and go: it is tried again */
+	code = sqlite3_wal_checkpoint_v2(j->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
+	if (code != SQLITE_OK) {
+		struct err why = {0};
+
+		r = sql_error(j->db, &why, "checkpoint");
+		sqlite3_busy_timeout(j->db, SQL_BUSY_MS);
+		if (r == -ENOSPC || r == -EBUSY || r == -ENOMEM)
+			return -EAGAIN;
+		j->broken = why;
+		return check(j, e);
+	}
+	sqlite3_busy_timeout(j->db, SQL_BUSY_MS);
+	j->wal_pages = 0;
+	j->has_leftovers = j->had_leftovers = false;
+	return 0;
 }
 
 /* Moves the WAL's pages into the main file: here, after the last batch has been answered. A full
@@ -244,13 +283,13 @@ static int salt_of(
 {
 	int r = 0;
 
-	if (ev->order_seq && ev->kind != EVENT_ORDER_CREATED) {
+	if (!chain_has_own_salt(ev->kind, ev->order_seq)) {
 		if (!salt_cache_has(&j->salts, ev->order_seq))
 			r = event_rows_flush(&j->rows, e); /* the order may be of this batch */
 		return r < 0 ? r : salt_cache_get(&j->salts, ev->order_seq, salt, e);
 	}
 	id_random(salt, CHAIN_SALT_SIZE);
-	if (ev->order_seq)
+	if (ev->kind == EVENT_ORDER_CREATED)
 		salt_cache_put(&j->salts, ev->order_seq, salt);
 	return 0;
 }
@@ -258,7 +297,7 @@ static int salt_of(
 /* Extends the chain and writes the event's row. */
 static int append(struct journal *j, const struct event *ev, struct err *e)
 {
-	bool has_salt = ev->kind == EVENT_ORDER_CREATED || !ev->order_seq;
+	bool has_salt = chain_has_own_salt(ev->kind, ev->order_seq);
 	uint8_t salt[CHAIN_SALT_SIZE], digest[CHAIN_HASH_SIZE];
 	int r = salt_of(j, ev, salt, e);
 
@@ -301,6 +340,41 @@ int journal_append(struct journal *j, struct event *ev, struct err *e)
 	return 0;
 }
 
+static int reduce(struct journal *j, struct event *ev, struct buf *kept, struct err *e)
+{
+	int r = event_rows_flush(&j->rows, e);
+
+	if (r == 0)
+		r = removal_reduce(&j->removal, &j->projection, ev->order_seq, ev->kind, kept, e);
+	if (r < 0)
+		return err_wrap(
+			e, r, "removing what the order of event %" PRId64 " said", ev->order_seq);
+	salt_cache_forget(&j->salts, ev->order_seq);
+	j->has_leftovers = true;
+	ev->kept = buf_view(kept);
+	return 0;
+}
+
+int journal_remove(struct journal *j, struct event *ev, struct err *e)
+{
+	_cleanup_(buf_fini) struct buf kept = {0};
+	struct err why = {0};
+	int r;
+
+	assert(j->is_open || j->broken.code);
+	r = check(j, e);
+	if (r == 0)
+		r = removal_check(&j->removal, ev->order_seq, e);
+	if (r < 0)
+		return r;
+	r = reduce(j, ev, &kept, &why);
+	if (r < 0)
+		return fail_batch(j, &why, e);
+	r = journal_append(j, ev, e);
+	ev->kept = (struct str){0};
+	return r;
+}
+
 int journal_put_order(struct journal *j, const struct order *o, struct err *e)
 {
 	struct err why = {0};
@@ -338,6 +412,7 @@ int journal_commit(struct journal *j, struct err *e)
 		return fail_batch(j, &why, e);
 	}
 	j->committed = j->head;
+	j->had_leftovers = j->has_leftovers;
 	j->is_open = false;
 	return 0;
 }
@@ -353,6 +428,7 @@ void journal_rollback(struct journal *j)
 	projection_drop(&j->projection);
 	salt_cache_clear(&j->salts);
 	j->head = j->committed;
+	j->has_leftovers = j->had_leftovers;
 	j->failed = (struct err){0};
 	j->is_open = false;
 }

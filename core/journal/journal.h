@@ -32,12 +32,23 @@ int journal_begin(struct journal *j, struct err *e);
  * chain, applies its effects to `state`, records key and generation. Borrows `ev`. */
 int journal_append(struct journal *j, struct event *ev, struct err *e);
 
+/* Appends `ev`, an order_erased or order_archived, and takes away what the order's earlier events said (remains.h):
+ * payloads, salt, key, address, products. -ENOENT, -EBUSY: it has not ended; -EALREADY: it was removed before. After
+ * these three nothing has happened and the batch goes on. */
+int journal_remove(struct journal *j, struct event *ev, struct err *e);
+
 /* Writes the order's row in `orders`, after its events: once per batch for an order that was or is on hold
  * or has ended. */
 int journal_put_order(struct journal *j, const struct order *o, struct err *e);
 
 int journal_commit(struct journal *j, struct err *e);
 void journal_rollback(struct journal *j);
+
+/* Whether bytes that were removed may still be in the write-ahead log. */
+bool journal_has_leftovers(const struct journal *j);
+/* Between batches: writes the log back and cuts it off, so that they are in no file any more. -EAGAIN: somebody reads
+ * just now, or there is no room; it is to be tried again. */
+int journal_scrub(struct journal *j, struct err *e);
 
 /* Reading what this writer has written, the open batch included. */
 int64_t journal_last_seq(const struct journal *j);

@@ -5,6 +5,7 @@
 #include <inttypes.h>
 
 #include "base/mem.h"
+#include "model/remains.h"
 
 static const char *const texts[PROJECTION_STATEMENTS] = {
 	[PUT_NEW_ORDER] =
@@ -20,7 +21,19 @@ static const char *const texts[PROJECTION_STATEMENTS] = {
 	[PUT_GENERATION] = "INSERT INTO generations VALUES(?1, ?2, ?3)"
 			   " ON CONFLICT(digest) DO UPDATE SET seq = ?2",
 	[MOVE_ORDER] = "UPDATE orders SET generation = ?2 WHERE seq = ?1",
+	[REMOVE_ORDER] = "UPDATE orders SET email = NULL, error = NULL, removed_seq = ?2"
+			 " WHERE seq = ?1",
+	[DROP_KEY] = "DELETE FROM idempotency WHERE key = ?1 AND order_seq = ?2",
+	/* 1 and 8: the events that have bodies. */
+	[DROP_PRODUCT] =
+		"DELETE FROM product_blocks WHERE product = ?1 AND block = ?2 AND NOT EXISTS("
+		"SELECT 1 FROM events e, json_each(e.payload, '$.order.items') i"
+		" WHERE e.order_seq BETWEEN ?2 * 64 AND ?2 * 64 + 63 AND e.kind IN (1, 8)"
+		" AND json_extract(i.value, '$.product_id') = ?1)",
 };
+
+_Static_assert(PRODUCT_BLOCK == 64 && EVENT_ORDER_CREATED == 1 && EVENT_STAGE_RELEASED == 8,
+	"as the statement says");
 
 int projection_init(struct projection *p, sqlite3 *db, struct err *e)
 {
@@ -151,6 +164,13 @@ static int move_order(struct projection *p, const struct event *ev, struct err *
 		s, sql_bind_int(s, 1, ev->order_seq) | sql_bind_str(s, 2, ev->generation), e);
 }
 
+static int remove_order(struct projection *p, const struct event *ev, struct err *e)
+{
+	sqlite3_stmt *s = p->stmts[REMOVE_ORDER];
+
+	return sql_run(s, sql_bind_int(s, 1, ev->order_seq) | sql_bind_int(s, 2, ev->seq), e);
+}
+
 int projection_event(struct projection *p, const struct event *ev, struct err *e)
 {
 	int r = 0;
@@ -163,9 +183,35 @@ int projection_event(struct projection *p, const struct event *ev, struct err *e
 		r = put_generation(p, ev, e);
 	if (r == 0 && ev->kind == EVENT_ORDER_MIGRATED)
 		r = move_order(p, ev, e);
+	if (r == 0 && event_is_removal(ev->kind))
+		r = remove_order(p, ev, e);
 	for (size_t i = 0; r == 0 && i < ev->n_effects; i++)
 		r = state_apply(&p->state, &ev->effects[i], e);
 	return r;
+}
+
+static int forget_products(struct projection *p, const struct event *ev, struct err *e)
+{
+	_cleanup_(freep) struct order_facts *facts = NULL;
+	sqlite3_stmt *s = p->stmts[DROP_PRODUCT];
+	int64_t block = ev->order_seq / PRODUCT_BLOCK;
+	int r = read_facts(ev, &facts, e);
+
+	for (size_t i = 0; r == 0 && i < facts->n_products; i++)
+		r = sql_run(
+			s, sql_bind_str(s, 1, facts->products[i]) | sql_bind_int(s, 2, block), e);
+	memset(p->known, 0, sizeof p->known);
+	return r;
+}
+
+int projection_forget(struct projection *p, const struct event *ev, struct err *e)
+{
+	sqlite3_stmt *s = p->stmts[DROP_KEY];
+	int r = 0;
+
+	if (ev->kind == EVENT_ORDER_CREATED && ev->key.p)
+		r = sql_run(s, sql_bind_str(s, 1, ev->key) | sql_bind_int(s, 2, ev->order_seq), e);
+	return r == 0 && ev->body.p ? forget_products(p, ev, e) : r;
 }
 
 int projection_order(struct projection *p, const struct order *o, struct err *e)

@@ -15,6 +15,9 @@ enum projection_statement {
 	PUT_KEY,
 	PUT_GENERATION,
 	MOVE_ORDER,
+	REMOVE_ORDER,
+	DROP_KEY,
+	DROP_PRODUCT,
 	PROJECTION_STATEMENTS
 };
 
@@ -42,6 +45,9 @@ int projection_event(struct projection *p, const struct event *ev, struct err *e
 /* The part of the order's row that says how it ended or what holds it; of an order that moves it
  * says nothing, so that it need not be written while the order stays so. */
 int projection_order(struct projection *p, const struct order *o, struct err *e);
+/* After the events of an order were reduced: takes away what followed from `ev`, which is as it was before, and follows
+ * from nothing else. The order's row is projection_event()'s, by the removal. */
+int projection_forget(struct projection *p, const struct event *ev, struct err *e);
 int projection_flush(struct projection *p, struct err *e);
 /* Forgets what is not flushed. */
 void projection_drop(struct projection *p);

@@ -43,6 +43,7 @@ struct order_row {
 	int64_t seq;
 	struct id id;
 	struct str status, body, error;
+	struct str removed; /* "erased", "archived": the body is its remains; absent: it is whole */
 	int64_t created_us, updated_us, completed_us;
 };
 

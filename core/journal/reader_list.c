@@ -267,6 +267,7 @@ static int show_settled(
 		memcpy(row.id.bytes, id.p, id.n);
 	row.status = sql_str(s, ROW_N_COLUMNS + 2);
 	row.body = ev->body;
+	row.removed = ev->removed;
 	row.error = sql_str(s, ROW_N_COLUMNS + 3);
 	row.created_us = sqlite3_column_int64(s, ROW_N_COLUMNS + 4);
 	row.updated_us = sqlite3_column_int64(s, ROW_N_COLUMNS + 5);

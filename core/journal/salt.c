@@ -35,6 +35,14 @@ void salt_cache_put(struct salt_cache *c, int64_t order_seq, const uint8_t salt[
 	memcpy(c->slots[slot].salt, salt, CHAIN_SALT_SIZE);
 }
 
+void salt_cache_forget(struct salt_cache *c, int64_t order_seq)
+{
+	if (!salt_cache_has(c, order_seq))
+		return;
+	c->slots[(size_t)order_seq % SALT_SLOTS].order_seq = 0;
+	memset(c->slots[(size_t)order_seq % SALT_SLOTS].salt, 0, CHAIN_SALT_SIZE);
+}
+
 int salt_cache_get(
 	struct salt_cache *c, int64_t order_seq, uint8_t ret[CHAIN_SALT_SIZE], struct err *e)
 {
@@ -53,7 +61,8 @@ int salt_cache_get(
 		memcpy(ret, salt.p, CHAIN_SALT_SIZE);
 	r = salt.n == CHAIN_SALT_SIZE
 		    ? 0
-		    : err_set(e, -EPROTO, "order %" PRId64 ": no salt in the journal", order_seq);
+		    : err_set(e, r && !salt.p ? -ENODATA : -EPROTO,
+			      "order %" PRId64 ": no salt in the journal", order_seq);
 	sqlite3_reset(c->find);
 	if (r == 0)
 		salt_cache_put(c, order_seq, ret);

@@ -20,6 +20,8 @@ void salt_cache_fini(struct salt_cache *c);
 void salt_cache_clear(struct salt_cache *c);
 bool salt_cache_has(const struct salt_cache *c, int64_t order_seq);
 void salt_cache_put(struct salt_cache *c, int64_t order_seq, const uint8_t salt[CHAIN_SALT_SIZE]);
-/* Asks the table when the cache does not have it. -EPROTO: no such order_created, or its salt is erased. */
+/* It is gone from the table. */
+void salt_cache_forget(struct salt_cache *c, int64_t order_seq);
+/* Asks the table when the cache does not have it. -EPROTO: no such order_created. -ENODATA: its salt is gone. */
 int salt_cache_get(
 	struct salt_cache *c, int64_t order_seq, uint8_t ret[CHAIN_SALT_SIZE], struct err *e);

@@ -13,7 +13,7 @@ static const char *const migrations[] = {
 
 	/* order_seq: seq of the order's order_created; NULL when not about an order.
 	 * id: of the order, on order_created. salt: on order_created and on events without an
-	 * order. salt and payload are NULL once erased. */
+	 * order. Once erased or archived, salt is NULL and payload the remains (model/remains.h). */
 	"CREATE TABLE events("
 	" seq INTEGER PRIMARY KEY, time_us INTEGER NOT NULL, order_seq INTEGER,"
 	" kind INTEGER NOT NULL, type TEXT NOT NULL, stage TEXT, attempt INTEGER NOT NULL,"
@@ -73,6 +73,10 @@ static const char *const migrations[] = {
 	"ROWID;"
 	"INSERT INTO product_blocks SELECT DISTINCT product, seq / 64 FROM order_products;"
 	"DROP TABLE order_products;",
+
+	/* 3: removed_seq: the event since which the order's events are only remains (order_erased,
+	 * order_archived); NULL: they say all. */
+	"ALTER TABLE orders ADD COLUMN removed_seq INTEGER;",
 };
 
 enum { VERSION = ARRAY_LEN(migrations) };

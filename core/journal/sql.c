@@ -6,8 +6,6 @@
 
 #include "base/mem.h"
 
-enum { BUSY_MS = 2000 };
-
 /* Nobody asks SQLite how much memory it uses; counting it takes a lock at each allocation. */
 static void set_up(void)
 {
@@ -81,7 +79,9 @@ static const char *const mode_pragmas[] = {
 	[SQL_READ] = "PRAGMA query_only=ON; PRAGMA cache_size=-1024;",
 	/* Checkpoints are the writer's own: their failures must not pass unseen. */
 	[SQL_WRITE] = "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA cache_size=-4096;"
-		      "PRAGMA wal_autocheckpoint=0; PRAGMA journal_size_limit=33554432;",
+		      "PRAGMA wal_autocheckpoint=0; PRAGMA journal_size_limit=33554432;"
+		      /* What is erased is overwritten. */
+		      "PRAGMA secure_delete=ON;",
 	/* A file that nobody can reach, so that memory stays flat. */
 	[SQL_SCRATCH] = "PRAGMA temp_store=FILE; PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF;"
 			"PRAGMA cache_size=-8192;",
@@ -107,7 +107,7 @@ int sql_open(const char *path, enum sql_mode mode, sqlite3 **ret, struct err *e)
 		return err_set(e, -errno, "'%s': %s", path, strerror(errno));
 	if (sqlite3_open_v2(path, &db, flags, NULL) != SQLITE_OK)
 		return db ? sql_error(db, e, path) : err_set(e, -ENOMEM, "out of memory");
-	if (sqlite3_busy_timeout(db, BUSY_MS) != SQLITE_OK ||
+	if (sqlite3_busy_timeout(db, SQL_BUSY_MS) != SQLITE_OK ||
 		sqlite3_db_config(db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL) != SQLITE_OK)
 		return sql_error(db, e, path);
 	r = sql_exec(db, common_pragmas, e);

@@ -8,6 +8,8 @@
 #include "base/err.h"
 #include "base/str.h"
 
+enum { SQL_BUSY_MS = 2000 }; /* a connection waits so long for another */
+
 enum sql_mode { SQL_READ, SQL_WRITE, SQL_SCRATCH };
 
 /* SQL_SCRATCH: a private database that is gone after the close; `path` is not looked at.

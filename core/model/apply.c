@@ -5,6 +5,7 @@
 
 #include "base/mem.h"
 #include "model/ready.h"
+#include "model/remains.h"
 
 #define BIT(status) (1u << (status))
 
@@ -279,6 +280,19 @@ static const struct stage_rule {
 	[EVENT_STAGE_UNDONE] = {OUT, UNDO, on_undone},
 };
 
+/* Remains do not tell what conditions looked at: the stage stood as the event says. */
+static void stand_as_told(struct stage_state *s, const struct stage_rule *rule)
+{
+	if (rule->from & BIT(s->status))
+		return;
+	if (!(rule->from & BIT(STAGE_QUEUED))) {
+		s->status = (uint8_t)__builtin_ctz(rule->from);
+		return;
+	}
+	s->status = STAGE_QUEUED;
+	s->attempt += s->attempt == 0;
+}
+
 static int apply_stage(struct order *o, const struct event *ev, struct kept *k)
 {
 	const struct stage_rule *rule = &stage_rules[ev->kind];
@@ -288,6 +302,8 @@ static int apply_stage(struct order *o, const struct event *ev, struct kept *k)
 	if (i < 0)
 		return -EPROTO;
 	s = &o->stages[i];
+	if (ev->removed.p)
+		stand_as_told(s, rule);
 	if (!(rule->from & BIT(s->status)) || !(rule->directions & (s->undo ? UNDO : RUN)))
 		return -EPROTO;
 	rule->on_event(o, s, ev, k);
@@ -299,6 +315,7 @@ static void apply_created(struct order *o, const struct event *ev, struct kept *
 	o->id = ev->order_id;
 	o->seq = ev->seq;
 	o->created_us = ev->time_us;
+	apply_created_remains(o, ev);
 	replace(&o->body, &k->body);
 }
 
@@ -329,6 +346,8 @@ int apply(struct order *o, const struct event *ev)
 	bool is_creation = ev->kind == EVENT_ORDER_CREATED;
 	int r;
 
+	if (event_is_removal(ev->kind))
+		return apply_removal(o, ev);
 	if (ev->kind <= 0 || ev->kind >= EVENT_KINDS || is_creation != (o->seq == 0) ||
 		(is_creation ? !ev->body.p : o->seq != ev->order_seq) || order_is_terminal(o))
 		return -EPROTO;

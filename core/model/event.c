@@ -27,6 +27,9 @@ static const struct event_kind_info kinds[EVENT_KINDS] = {
 	[EVENT_STAGE_PAUSED] = {"stage_paused", "info", false},
 	[EVENT_STAGE_RESUMED] = {"stage_resumed", "info", false},
 	[EVENT_ORDER_MIGRATED] = {"order_migrated", "info", false},
+	[EVENT_ORDER_ERASED] = {"order_erased", "info", false},
+	[EVENT_ORDER_ARCHIVED] = {"order_archived", "info", false},
+	[EVENT_ORDERS_ARCHIVED] = {"orders_archived", "info", false},
 };
 
 const struct event_kind_info *event_kind_info(enum event_kind kind)
@@ -100,6 +103,8 @@ static const struct field fields[] = {
 	FIELD("reason", FIELD_TEXT, reason, 0),
 	FIELD("text", FIELD_TEXT, text, 0),
 	FIELD("awaited", FIELD_SET, awaited, 0),
+	FIELD("removed", FIELD_TEXT, removed, 0),
+	FIELD("kept", FIELD_TEXT, kept, 0),
 };
 
 static void encode_set(uint64_t set, struct json_writer *w)
@@ -336,6 +341,10 @@ void event_json(const struct event *ev, struct json_writer *w)
 	if (ev->reason.p) {
 		json_key(w, "reason");
 		json_str(w, ev->reason);
+	}
+	if (ev->removed.p) {
+		json_key(w, "removed");
+		json_str(w, ev->removed);
 	}
 	json_close(w, '}');
 }

@@ -30,7 +30,10 @@ enum event_kind {
 	EVENT_STAGE_PAUSED = 18, /* an operator stopped the stage taking tasks */
 	EVENT_STAGE_RESUMED = 19,
 	EVENT_ORDER_MIGRATED =
-		20, /* goes on with the generation that it names: migrate() folds it */
+		20,		 /* goes on with the generation that it names: migrate() folds it */
+	EVENT_ORDER_ERASED = 21, /* of what its events said, only the remains are left: remains.h */
+	EVENT_ORDER_ARCHIVED = 22,  /* likewise; a file has all of it */
+	EVENT_ORDERS_ARCHIVED = 23, /* that file: its name, digest and range */
 	EVENT_KINDS
 };
 
@@ -74,6 +77,9 @@ struct event {
 	struct str action;     /* STAGE_RELEASED: retry, skip, discard */
 	struct str reason;     /* why a person did it */
 	struct str text;       /* PIPELINE_LOADED: the YAML */
+	struct str removed;    /* "erased", "archived": this is what remains of the event */
+	struct str
+		kept; /* ORDER_ERASED, ORDER_ARCHIVED: digests of those remains, by journal/kept.h */
 	const struct order_facts *facts; /* of `body`, where the maker knows them; not encoded */
 	uint64_t awaited; /* STAGE_FAILED, CANCEL_REQUESTED: stages with an attempt out */
 	struct effect *effects;

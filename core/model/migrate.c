@@ -133,7 +133,8 @@ int migrate(struct order **o, const struct event *ev, const struct pipeline *to)
 	struct order *old = *o, *n;
 	int r;
 
-	if (ev->order_seq != old->seq || migrate_check(old, to, NULL) < 0)
+	/* Of remains it is known only that it was so. */
+	if (ev->order_seq != old->seq || (!ev->removed.p && migrate_check(old, to, NULL) < 0))
 		return -EPROTO;
 	n = order_new(to);
 	if (!n)

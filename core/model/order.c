@@ -1,6 +1,8 @@
 /* An order's life as an object, and the forms in which it is shown to people and to stages. */
 #include "model/order.h"
 
+#include <stdio.h>
+
 #include "base/mem.h"
 
 struct order *order_new(const struct pipeline *p)
@@ -24,6 +26,7 @@ void order_free(struct order *o)
 	}
 	free(o->body);
 	free(o->error);
+	free(o->archive);
 	free(o);
 }
 
@@ -150,10 +153,31 @@ static void head_json(
 	json_members(w, body);
 }
 
+/* Of an order whose details are gone: "erased": true, "erased_at": when. */
+static void removed_json(const struct order *o, struct json_writer *w)
+{
+	char at[16];
+
+	if (!o->removed)
+		return;
+	json_key(w, o->removed);
+	json_bool(w, true);
+	if (o->removed_us) {
+		snprintf(at, sizeof at, "%s_at", o->removed);
+		json_key(w, at);
+		json_time(w, o->removed_us);
+	}
+	if (o->archive) {
+		json_key(w, "archive");
+		json_raw(w, str_of(o->archive));
+	}
+}
+
 void order_json(const struct order *o, struct json_writer *w)
 {
 	head_json(&o->id, order_status(o), str_of(o->body), w);
 	times_json(o->created_us, o->updated_us, o->completed_us, w);
+	removed_json(o, w);
 	if (order_error(o)) {
 		json_key(w, "error");
 		json_text(w, order_error(o));

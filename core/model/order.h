@@ -54,8 +54,12 @@ struct order {
 	int64_t completed_us; /* 0 until terminal */
 	char *body;	      /* as placed: JSON object, owned */
 	char *error;	      /* why it failed, owned; may be NULL */
-	uint8_t n_moves;      /* from generation to generation; wraps */
-	uint64_t out;	      /* live only, not folded: stages with an attempt out with a worker */
+	const char *
+		removed; /* what became of what its events said: "erased", "archived"; NULL: it is there */
+	int64_t removed_us; /* when; 0: not yet, as far as this order is folded */
+	char *archive;	    /* ORDER_ARCHIVED: where it is, JSON object, owned; else NULL */
+	uint8_t n_moves;    /* from generation to generation; wraps */
+	uint64_t out;	    /* live only, not folded: stages with an attempt out with a worker */
 	struct stage_state stages[]; /* pipeline->n_stages */
 };
 

@@ -142,16 +142,17 @@ static inline struct order *shop_place(struct shop *s, const char *email, const 
 	struct order *o = order_new(s->pipeline);
 	struct event_list list;
 	struct id id;
-	char body[256], key[32];
+	_cleanup_(buf_fini) struct buf body = {0};
+	char key[32];
 
-	snprintf(body, sizeof body,
+	buf_fmt(&body,
 		"{\"customer_email\":\"%s\",\"items\":[{\"product_id\":\"%s\",\"quantity\":1,"
 		"\"price\":12.5}],\"total_amount\":12.5}",
 		email, product);
 	snprintf(key, sizeof key, "key-%llx", (unsigned long long)shop_random(s));
 	id_create(&id, s->now_us);
 	event_list_init(&list, &s->arena);
-	REQUIRE(decide_create(&env, &id, s->pipeline, str_of(body), str_of(key), &list) == 0);
+	REQUIRE(decide_create(&env, &id, s->pipeline, buf_view(&body), str_of(key), &list) == 0);
 	for (struct event *ev = list.first; ev; ev = ev->next)
 		REQUIRE(arena_copy(&s->arena, ev->body, &ev->body) &&
 			arena_copy(&s->arena, ev->key, &ev->key));

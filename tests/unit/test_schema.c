@@ -30,7 +30,8 @@ static int on_row(void *arg, const struct order_row *row)
 	return 0;
 }
 
-static void a_journal_of_schema_1_is_brought_up_to_date(void)
+/* `orders`: what the list of them shows. */
+static void check_upgrade(const char *file, int64_t n_events, int n_orders, const char *orders)
 {
 	static const char *const ends[] = {"", "-wal", "-shm", ".lock"};
 	char folder[] = "/tmp/stageline-schema-XXXXXX", path[64], name[80];
@@ -44,17 +45,16 @@ static void a_journal_of_schema_1_is_brought_up_to_date(void)
 
 	REQUIRE(mkdtemp(folder) != NULL);
 	snprintf(path, sizeof path, "%s/journal.sqlite", folder);
-	copy(SOURCE_ROOT "/tests/unit/journals/schema-1.sqlite", path);
+	copy(file, path);
 	CHECK_INT(reader_open(path, &set, &reader, &e), -EPROTO);
 	CHECK_INT(journal_open(path, &journal, &e), 0);
 	journal_close(journal);
 	CHECK_INT(journal_verify(path, &last, &e), 0);
-	CHECK_INT(last, 25);
+	CHECK_INT(last, n_events);
 	CHECK_INT(journal_compare(path, &set, &e), 0);
 	REQUIRE(reader_open(path, &set, &reader, &e) == 0);
-	CHECK_INT(reader_orders(reader, &all, on_row, &list, &next, &e), 5);
-	CHECK_TEXT(list.data, "inventory_check= inventory_check= on_hold=the bank did not answer "
-			      "failed=Insufficient inventory completed= ");
+	CHECK_INT(reader_orders(reader, &all, on_row, &list, &next, &e), n_orders);
+	CHECK_TEXT(list.data, orders);
 	reader_close(reader);
 	pipeline_set_fini(&set);
 	for (size_t i = 0; i < ARRAY_LEN(ends); i++) {
@@ -64,4 +64,20 @@ static void a_journal_of_schema_1_is_brought_up_to_date(void)
 	CHECK_INT(rmdir(folder), 0);
 }
 
-UNIT_MAIN("schema", TEST(a_journal_of_schema_1_is_brought_up_to_date))
+#define JOURNALS SOURCE_ROOT "/tests/unit/journals/"
+#define FIRST_ORDERS                                                                               \
+	"inventory_check= inventory_check= on_hold=the bank did not answer "                       \
+	"failed=Insufficient inventory completed= "
+
+static void a_journal_of_schema_1_is_brought_up_to_date(void)
+{
+	check_upgrade(JOURNALS "schema-1.sqlite", 25, 5, FIRST_ORDERS);
+}
+
+static void a_journal_of_schema_2_is_brought_up_to_date(void)
+{
+	check_upgrade(JOURNALS "schema-2.sqlite", 39, 7, "completed= completed= " FIRST_ORDERS);
+}
+
+UNIT_MAIN("schema", TEST(a_journal_of_schema_1_is_brought_up_to_date),
+	TEST(a_journal_of_schema_2_is_brought_up_to_date))
