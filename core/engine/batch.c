@@ -179,6 +179,7 @@ void batch_drop_tasks(struct engine *en, struct batch *b)
 		struct task *t = b->tasks;
 
 		b->tasks = (struct task *)t->node.next;
+		bus_settle(en->bus, t);
 		attempts_give_back(&en->attempts, t);
 		task_free(t);
 	}

@@ -98,7 +98,7 @@ static int engine_open(struct engine *en, const struct pipeline *p, struct err *
 	if (r == 0)
 		r = reader_open(o->journal_path, en->set, &en->reader, e);
 	if (r == 0 && (live_init(&en->live, o->orders_in_memory, en->reader) < 0 ||
-			      bus_create(on_verdicts, en, &en->bus) < 0))
+			      bus_create_memory(on_verdicts, en, &en->bus) < 0))
 		r = err_set(e, -ENOMEM, "no memory to start");
 	if (r == 0)
 		r = generation_create(p, o, en->bus, true, &en->current, e);
@@ -106,7 +106,10 @@ static int engine_open(struct engine *en, const struct pipeline *p, struct err *
 		return r;
 	en->generations = en->current;
 	atomic_store(&en->pipeline, p);
-	return load(en, e);
+	r = load(en, e);
+	if (r == 0 && (r = bus_start(en->bus)) < 0)
+		err_set(e, r, "cannot start the bus: %s", strerror(-r));
+	return r;
 }
 
 static int start_threads(struct engine *en, struct err *e)
@@ -158,7 +161,8 @@ void engine_stop(struct engine *en)
 			;
 	}
 	for (struct generation *g = en->generations; g; g = g->next)
-		generation_stop(g);
+		generation_stop(g, en->bus);
+	bus_stop(en->bus);
 	CRASH_POINT("drained");
 	atomic_store(&en->is_ending, true);
 	if (!en->has_thread)
@@ -201,12 +205,12 @@ void engine_free(struct engine *en)
 	buf_fini(&en->order_text);
 	buf_fini(&en->results_text);
 	attempts_close(&en->attempts);
+	reload_fini(&en->reload, en->bus);
 	bus_destroy(en->bus);
 	reader_close(en->reader);
 	journal_close(en->journal);
 	queue_fini(&en->commands);
 	queue_fini(&en->verdicts);
-	reload_fini(&en->reload);
 	pthread_mutex_destroy(&en->generations_lock);
 	pthread_mutex_destroy(&en->trouble_lock);
 	sem_destroy(&en->stopped);

@@ -60,7 +60,23 @@ void line_fini(struct line *l)
 
 static void on_tasks(void *arg, struct task *first)
 {
-	pool_submit(arg, first);
+	pool_submit(((struct stage_runtime *)arg)->pool, first);
+}
+
+static size_t places(void *arg)
+{
+	const struct stage_runtime *s = arg;
+	size_t n = instance_is_concurrent(s->instance) ? (size_t)instance_spec(s->instance)->workers
+						       : 1;
+	struct pool_counts counts;
+
+	pool_counts(s->pool, &counts);
+	return counts.running + counts.waiting < n ? n - counts.running - counts.waiting : 0;
+}
+
+static int64_t ask(void *arg, int64_t order_seq, uint32_t attempt, bool undo, int64_t now_ms)
+{
+	return pool_ask(((struct stage_runtime *)arg)->pool, order_seq, attempt, undo, now_ms);
 }
 
 static void on_verdicts(void *arg, struct task *first)
@@ -88,7 +104,8 @@ static int stage_start(struct generation *g, size_t i, const struct plugin_folde
 	r = pool_create(s->instance, (size_t)spec->workers, on_verdicts, bus, &s->pool);
 	if (r < 0)
 		return err_set(e, r, "stage '%s': no memory for its workers", spec->name);
-	r = bus_subscribe(bus, g->pipeline, i, (size_t)spec->in_flight, on_tasks, s->pool);
+	r = bus_subscribe(bus, g->pipeline, i, (size_t)spec->in_flight,
+		&(struct bus_workers){on_tasks, places, ask, s});
 	return r < 0 ? err_set(e, r, "stage '%s': no memory for its queue", spec->name) : 0;
 }
 
@@ -120,7 +137,7 @@ int generation_create(const struct pipeline *p, const struct engine_options *opt
 		if (r == 0)
 			continue;
 		if (is_strict) {
-			generation_stop(g);
+			generation_stop(g, bus);
 			bus_unsubscribe(bus, p);
 			generation_free(g);
 			return err_set(e, r, "%s", err_text(&why));
@@ -152,8 +169,9 @@ bool generation_is_idle(const struct generation *g)
 	return true;
 }
 
-void generation_stop(struct generation *g)
+void generation_stop(struct generation *g, struct bus *bus)
 {
+	bus_quiet(bus, g->pipeline);
 	for (size_t i = 0; i < g->pipeline->n_stages; i++)
 		if (g->stages[i].pool)
 			pool_destroy(steal_ptr(g->stages[i].pool));

@@ -65,5 +65,5 @@ void generation_pause(struct generation *g, size_t stage, bool is_paused);
 /* Whether no code of its stages runs, or will without a new task. */
 bool generation_is_idle(const struct generation *g);
 /* Ends the pools: running attempts end first. */
-void generation_stop(struct generation *g);
+void generation_stop(struct generation *g, struct bus *bus);
 void generation_free(struct generation *g);

@@ -155,7 +155,7 @@ int people_migrate(struct engine *en, struct batch *b, struct command *c, struct
 
 /* reload.c */
 int reload_init(struct reload *rl);
-void reload_fini(struct reload *rl);
+void reload_fini(struct reload *rl, struct bus *bus);
 int reload_start(struct engine *en); /* the thread */
 void reload_stop(
 	struct engine *en); /* before the sequencer ends; nothing becomes current any more */

@@ -158,11 +158,16 @@ static struct task *take_overdue(struct engine *en, struct stage_runtime *rt, in
 	int64_t again_ms = 0;
 
 	if (out_has(en, entry)) {
-		again_ms = rt->pool ? pool_ask(rt->pool, entry->order_seq, entry->attempt,
-					      entry->undo, now_ms)
-				    : 0;
-		if (!again_ms && !(t = timeout_of(en, live_find(&en->live, entry->order_seq)->order,
-					   entry->stage)))
+		const struct order *o = live_find(&en->live, entry->order_seq)->order;
+
+		again_ms = bus_ask(en->bus,
+			&(struct task){.pipeline = o->pipeline,
+				.stage = entry->stage,
+				.order_seq = entry->order_seq,
+				.attempt = entry->attempt,
+				.undo = entry->undo},
+			now_ms);
+		if (!again_ms && !(t = timeout_of(en, o, entry->stage)))
 			again_ms = now_ms + NO_MEMORY_MS;
 	}
 	if (again_ms)

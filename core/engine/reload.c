@@ -171,7 +171,7 @@ static void take_down(struct engine *en)
 	while (g) {
 		struct generation *next = g->next;
 
-		generation_stop(g);
+		generation_stop(g, en->bus);
 		bus_unsubscribe(en->bus, g->pipeline);
 		log_info("generation=%s is over: its last order has ended", g->pipeline->digest);
 		generation_free(g);
@@ -225,7 +225,7 @@ static int make(struct engine *en, const struct pipeline *p, struct generation *
 static void give_up(struct engine *en, struct generation *g, bool is_new)
 {
 	if (is_new) {
-		generation_stop(g);
+		generation_stop(g, en->bus);
 		bus_unsubscribe(en->bus, g->pipeline);
 		generation_free(g);
 		return;
@@ -348,12 +348,12 @@ int reload_init(struct reload *rl)
 	return queue_init(&rl->jobs, false);
 }
 
-void reload_fini(struct reload *rl)
+void reload_fini(struct reload *rl, struct bus *bus)
 {
 	while (rl->retired) {
 		struct generation *next = rl->retired->next;
 
-		generation_stop(rl->retired);
+		generation_stop(rl->retired, bus);
 		generation_free(rl->retired);
 		rl->retired = next;
 	}

@@ -86,7 +86,8 @@ static void on_tasks(void *arg, struct task *first)
 int play_subscribe(void *play, struct bus *bus, const struct pipeline *p, size_t stage)
 {
 	((struct play *)play)->bus = bus;
-	return bus_subscribe(bus, p, stage, (size_t)p->stages[stage].in_flight, on_tasks, play);
+	return bus_subscribe(bus, p, stage, (size_t)p->stages[stage].in_flight,
+		&(struct bus_workers){.on_tasks = on_tasks, .arg = play});
 }
 
 int play_stages_open(struct play *p, const struct pipeline *pipeline, struct err *e)

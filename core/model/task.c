@@ -81,6 +81,18 @@ const char *task_keep(struct task *t, struct str text)
 	return arena_copy(&t->arena, text, &copy) ? copy.p : NULL;
 }
 
+bool task_key_is_valid(const char *key)
+{
+	size_t n = key ? strlen(key) : 0;
+
+	if (!n || n >= TASK_KEY_MAX || !utf8_valid((struct str){key, n}))
+		return false;
+	for (size_t i = 0; i < n; i++)
+		if ((unsigned char)key[i] < 0x20 || key[i] == 0x7f)
+			return false;
+	return true;
+}
+
 void task_idempotency_key(const struct task *t, char *out, size_t size)
 {
 	char id[ID_TEXT_SIZE];

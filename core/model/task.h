@@ -2,6 +2,7 @@
  * verdict filled in, on its way back. Self-contained: a worker needs nothing else. */
 #pragma once
 
+#include "base/json.h"
 #include "base/queue.h"
 #include "model/event.h"
 #include "model/pipeline.h"
@@ -32,7 +33,10 @@ enum {
 	TASK_EFFECTS_MAX = 256,
 	TASK_VERDICT_BYTES_MAX = 512 * 1024, /* whatever was handed in for it, together */
 	TASK_KEY_MAX = 256,
+	TASK_JSON_DEPTH = JSON_DEPTH_MAX - 8, /* results are nested once more in what shows them */
 };
+
+#define TASK_DELTA_MAX ((int64_t)1 << 53) /* numbers of the state are JSON */
 
 #define TASK_NOT_IN_HEAP SIZE_MAX
 
@@ -57,6 +61,7 @@ struct task {
 	uint64_t ticket;    /* pool: names it to whoever wakes it; 0: none */
 	size_t heap_at;	    /* pool: where it is in the heap; TASK_NOT_IN_HEAP */
 	bool is_woken;	    /* pool: since its last call began */
+	void *carrier;	    /* bus: what it, or its verdict, came in; NULL: nothing */
 
 	/* the verdict */
 	enum verdict verdict;
@@ -80,5 +85,7 @@ void task_clear_verdict(struct task *t);
 void task_set_mark(struct task *t, enum task_mark mark);
 /* A copy of the text for the verdict, NULL without memory. */
 const char *task_keep(struct task *t, struct str text);
+/* Whether an effect may name a key so: UTF-8 without control characters. */
+bool task_key_is_valid(const char *key);
 /* "ORDER-ID:STAGE:run" or ":undo": the same for every attempt. */
 void task_idempotency_key(const struct task *t, char *out, size_t size);

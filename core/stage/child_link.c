@@ -131,8 +131,9 @@ static int32_t hand_in(void *arg, const struct sl_host *h, struct sl_task *st)
 		[VERDICT_RETRY] = SL_RETRY,
 		[VERDICT_LATER] = SL_LATER,
 		[VERDICT_WAIT] = SL_WAIT};
-	struct wire_answer *a = arg;
-	struct wire_effect e;
+	const struct task_answer *a = arg;
+	struct str effects = a->effects;
+	struct task_effect e;
 
 	if (a->message)
 		h->set_message(st, a->message);
@@ -142,7 +143,7 @@ static int32_t hand_in(void *arg, const struct sl_host *h, struct sl_task *st)
 		h->set_result(st, a->result, strlen(a->result));
 	if (a->delay_ms >= 0)
 		h->delay(st, a->delay_ms);
-	for (size_t i = 0; i < a->n_effects && wire_get_effect(&a->effects, &e) == 0; i++) {
+	for (size_t i = 0; i < a->n_effects && task_effect_unpack(&effects, &e) == 0; i++) {
 		if (e.kind == EFFECT_ADD)
 			h->effect_add(st, e.key, e.delta, e.floor);
 		else if (e.kind == EFFECT_PUT)
@@ -175,7 +176,7 @@ static int hear_answer(struct pool *p, struct child_link *c, struct str body)
 	t = task_list_take(&c->pipe);
 	c->n_answered++;
 	p->call_us += (clock_mono_us() - c->head_since_us - p->call_us) / AVERAGE_OF;
-	instance_answer(p->instance, t, hand_in, &a);
+	instance_answer(p->instance, t, hand_in, &a.said);
 	take_answer(p, c, t);
 	next_call(c);
 	return 0;

@@ -11,9 +11,6 @@
 
 enum { EFFECTS_FIRST = 8 };
 
-#define DELTA_MAX   ((int64_t)1 << 53)	 /* numbers of the state are JSON */
-#define VALUE_DEPTH (JSON_DEPTH_MAX - 8) /* results are nested once more in what shows them */
-
 static const struct instance *instance_of(const struct sl_host *h)
 {
 	return h->host;
@@ -153,13 +150,13 @@ static int normalise_json(const char *json, size_t len, bool must_be_object, str
 
 	if (!json || len > TASK_RESULT_MAX)
 		return -EINVAL;
-	r = json_check(text, VALUE_DEPTH, &is_compact, NULL);
+	r = json_check(text, TASK_JSON_DEPTH, &is_compact, NULL);
 	if (r == 0 && is_compact && must_be_object && *json != '{')
 		return -EINVAL;
 	if (r == 0 && is_compact)
 		buf_str(out, text);
 	else if (r == 0)
-		r = json_parse(text, VALUE_DEPTH, &value, NULL);
+		r = json_parse(text, TASK_JSON_DEPTH, &value, NULL);
 	if (r < 0)
 		return r;
 	if (value && must_be_object && !cJSON_IsObject(value))
@@ -193,18 +190,6 @@ static void on_delay(struct sl_task *t, int64_t ms)
 	t->task->delay_ms = ms > 0 ? ms : 0;
 }
 
-static bool key_is_valid(const char *key)
-{
-	size_t n = key ? strlen(key) : 0;
-
-	if (!n || n >= TASK_KEY_MAX || !utf8_valid((struct str){key, n}))
-		return false;
-	for (size_t i = 0; i < n; i++)
-		if ((unsigned char)key[i] < 0x20 || key[i] == 0x7f)
-			return false;
-	return true;
-}
-
 static bool has_room_for_effect(struct sl_task *t)
 {
 	struct task *task = t->task;
@@ -228,7 +213,8 @@ static int add_effect(struct sl_task *t, const char *key, struct effect effect)
 	struct task *task = t->task;
 	struct str value = effect.json;
 
-	if (!key_is_valid(key) || task->n_effects >= TASK_EFFECTS_MAX || !has_room(task, value.n))
+	if (!task_key_is_valid(key) || task->n_effects >= TASK_EFFECTS_MAX ||
+		!has_room(task, value.n))
 		return -EINVAL;
 	if (!has_room_for_effect(t) || !arena_copy(&task->arena, str_of(key), &effect.key) ||
 		!arena_copy(&task->arena, value, &effect.json))
@@ -248,8 +234,8 @@ static int32_t on_effect_add(struct sl_task *t, const char *key, int64_t delta, 
 {
 	bool has_floor = floor != EFFECT_NO_FLOOR;
 
-	if (delta < -DELTA_MAX || delta > DELTA_MAX ||
-		(has_floor && (floor < -DELTA_MAX || floor > DELTA_MAX)))
+	if (delta < -TASK_DELTA_MAX || delta > TASK_DELTA_MAX ||
+		(has_floor && (floor < -TASK_DELTA_MAX || floor > TASK_DELTA_MAX)))
 		return note_refusal(t, -EINVAL);
 	return note_refusal(
 		t, add_effect(t, key,

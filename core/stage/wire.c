@@ -3,34 +3,6 @@
 
 #include "base/mem.h"
 
-#define TEXT_ABSENT UINT32_MAX
-
-/* --- writing --- */
-
-static void put_u32(struct buf *out, uint32_t v)
-{
-	buf_add(out, &v, sizeof v);
-}
-
-static void put_u64(struct buf *out, uint64_t v)
-{
-	buf_add(out, &v, sizeof v);
-}
-
-static void put_str(struct buf *out, struct str s)
-{
-	put_u32(out, s.p ? (uint32_t)s.n : TEXT_ABSENT);
-	if (!s.p)
-		return;
-	buf_str(out, s);
-	buf_char(out, '\0');
-}
-
-static void put_text(struct buf *out, const char *s)
-{
-	put_str(out, str_of(s));
-}
-
 void wire_head(char out[WIRE_HEAD], enum wire_type type, uint32_t length)
 {
 	uint16_t words[2] = {(uint16_t)type, WIRE_VERSION};
@@ -58,13 +30,13 @@ void wire_put_start(struct buf *out, const struct wire_start *s)
 {
 	size_t at = frame_begin(out);
 
-	put_u32(out, s->stage);
-	put_u32(out, s->log_level);
-	put_u32(out, s->parent);
-	put_u32(out, s->is_sanitized);
-	put_text(out, s->path);
-	put_text(out, s->name);
-	put_str(out, s->pipeline);
+	pack_u32(out, s->stage);
+	pack_u32(out, s->log_level);
+	pack_u32(out, s->parent);
+	pack_u32(out, s->is_sanitized);
+	pack_text(out, s->path);
+	pack_text(out, s->name);
+	pack_str(out, s->pipeline);
 	frame_end(out, at, WIRE_START);
 }
 
@@ -72,15 +44,8 @@ void wire_put_task(struct buf *out, uint64_t number, const struct task *t)
 {
 	size_t at = frame_begin(out);
 
-	put_u64(out, number);
-	put_u64(out, (uint64_t)t->order_seq);
-	buf_add(out, t->order_id.bytes, sizeof t->order_id.bytes);
-	put_u32(out, t->attempt);
-	put_u32(out, t->turn);
-	put_u32(out, t->undo);
-	put_text(out, t->order);
-	put_text(out, t->results);
-	put_text(out, t->signal);
+	pack_u64(out, number);
+	task_pack(out, t);
 	frame_end(out, at, WIRE_TASK);
 }
 
@@ -88,12 +53,12 @@ void wire_put_modules(struct buf *out, const struct wire_module *modules, size_t
 {
 	size_t at = frame_begin(out);
 
-	put_u32(out, (uint32_t)n);
+	pack_u32(out, (uint32_t)n);
 	for (size_t i = 0; i < n; i++) {
-		put_u64(out, modules[i].bias);
-		put_u64(out, modules[i].start);
-		put_u64(out, modules[i].end);
-		put_text(out, modules[i].path);
+		pack_u64(out, modules[i].bias);
+		pack_u64(out, modules[i].start);
+		pack_u64(out, modules[i].end);
+		pack_text(out, modules[i].path);
 	}
 	frame_end(out, at, WIRE_MODULES);
 }
@@ -102,7 +67,7 @@ void wire_put_text(struct buf *out, enum wire_type type, const char *text)
 {
 	size_t at = frame_begin(out);
 
-	put_text(out, text);
+	pack_text(out, text);
 	frame_end(out, at, type);
 }
 
@@ -110,8 +75,8 @@ void wire_put_log(struct buf *out, uint32_t level, const char *text)
 {
 	size_t at = frame_begin(out);
 
-	put_u32(out, level);
-	put_text(out, text);
+	pack_u32(out, level);
+	pack_text(out, text);
 	frame_end(out, at, WIRE_LOG);
 }
 
@@ -119,95 +84,12 @@ void wire_put_answer(struct buf *out, uint64_t number, const struct task *t)
 {
 	size_t at = frame_begin(out);
 
-	put_u64(out, number);
-	put_u32(out, t->verdict);
-	put_u64(out, (uint64_t)t->delay_ms);
-	put_text(out, t->message);
-	put_text(out, t->shortage);
-	put_text(out, t->result);
-	put_u32(out, (uint32_t)t->n_effects);
-	for (size_t i = 0; i < t->n_effects; i++) {
-		const struct effect *e = &t->effects[i];
-
-		put_u32(out, e->kind);
-		put_u64(out, (uint64_t)e->delta);
-		put_u64(out, (uint64_t)e->floor);
-		put_str(out, e->key);
-		put_str(out, e->json);
-	}
+	pack_u64(out, number);
+	task_answer_pack(out, t);
 	frame_end(out, at, WIRE_ANSWER);
 }
 
-/* --- reading: a reader that has failed gives zeros --- */
-
-struct reader {
-	struct str rest;
-	bool failed;
-};
-
-static const char *get_bytes(struct reader *r, size_t n)
-{
-	const char *p = r->rest.p;
-
-	if (r->failed || n > r->rest.n) {
-		r->failed = true;
-		return NULL;
-	}
-	r->rest.p += n;
-	r->rest.n -= n;
-	return p;
-}
-
-static uint32_t get_u32(struct reader *r)
-{
-	const char *p = get_bytes(r, sizeof(uint32_t));
-	uint32_t v = 0;
-
-	if (p)
-		memcpy(&v, p, sizeof v);
-	return v;
-}
-
-static uint64_t get_u64(struct reader *r)
-{
-	const char *p = get_bytes(r, sizeof(uint64_t));
-	uint64_t v = 0;
-
-	if (p)
-		memcpy(&v, p, sizeof v);
-	return v;
-}
-
-static struct str get_str(struct reader *r)
-{
-	uint32_t n = get_u32(r);
-	const char *p, *end;
-
-	if (r->failed || n == TEXT_ABSENT)
-		return (struct str){0};
-	p = get_bytes(r, n);
-	end = get_bytes(r, 1);
-	if (!end || *end)
-		r->failed = true;
-	if (r->failed)
-		return (struct str){0};
-	return (struct str){p, n};
-}
-
-/* A C string: no zero byte in it. NULL: absent. */
-static const char *get_text(struct reader *r)
-{
-	struct str s = get_str(r);
-
-	if (s.p && memchr(s.p, '\0', s.n))
-		r->failed = true;
-	return r->failed ? NULL : s.p;
-}
-
-static int end_of(const struct reader *r)
-{
-	return r->failed || r->rest.n ? -EPROTO : 0;
-}
+/* --- reading --- */
 
 int wire_take(struct str *in, size_t max, struct wire_frame *ret)
 {
@@ -231,38 +113,31 @@ int wire_take(struct str *in, size_t max, struct wire_frame *ret)
 
 int wire_get_start(struct str body, struct wire_start *ret)
 {
-	struct reader r = {body, false};
+	struct unpack r = {body, false};
 
-	*ret = (struct wire_start){.stage = get_u32(&r)};
-	ret->log_level = get_u32(&r);
-	ret->parent = get_u32(&r);
-	ret->is_sanitized = get_u32(&r);
-	ret->path = get_text(&r);
-	ret->name = get_text(&r);
-	ret->pipeline = get_str(&r);
-	return ret->path && ret->name && ret->pipeline.p ? end_of(&r) : -EPROTO;
+	*ret = (struct wire_start){.stage = unpack_u32(&r)};
+	ret->log_level = unpack_u32(&r);
+	ret->parent = unpack_u32(&r);
+	ret->is_sanitized = unpack_u32(&r);
+	ret->path = unpack_text(&r);
+	ret->name = unpack_text(&r);
+	ret->pipeline = unpack_str(&r);
+	return ret->path && ret->name && ret->pipeline.p ? unpack_end(&r) : -EPROTO;
 }
 
 int wire_get_task(struct str body, uint64_t *ret_number, struct task **ret)
 {
-	struct reader r = {body, false};
-	uint64_t number = get_u64(&r);
-	int64_t order_seq = (int64_t)get_u64(&r);
-	const char *id = get_bytes(&r, sizeof(struct id));
-	uint32_t attempt = get_u32(&r), turn = get_u32(&r), undo = get_u32(&r);
-	struct str order = get_str(&r), results = get_str(&r), signal = get_str(&r);
+	struct unpack r = {body, false};
+	uint64_t number = unpack_u64(&r);
 	struct task *t;
+	int result = task_unpack(&r, &t);
 
-	if (end_of(&r) < 0 || undo > 1 || !order.p || !results.p)
+	if (result < 0)
+		return result;
+	if (unpack_end(&r) < 0) {
+		task_free(t);
 		return -EPROTO;
-	t = task_new(order, results, signal);
-	if (!t)
-		return -ENOMEM;
-	memcpy(t->order_id.bytes, id, sizeof t->order_id.bytes);
-	t->order_seq = order_seq;
-	t->attempt = attempt;
-	t->turn = turn;
-	t->undo = undo;
+	}
 	*ret_number = number;
 	*ret = t;
 	return 0;
@@ -270,92 +145,61 @@ int wire_get_task(struct str body, uint64_t *ret_number, struct task **ret)
 
 int wire_get_modules(struct str body, struct wire_module *modules, size_t *ret_n)
 {
-	struct reader r = {body, false};
-	uint32_t n = get_u32(&r);
+	struct unpack r = {body, false};
+	uint32_t n = unpack_u32(&r);
 
 	if (n > WIRE_MODULES_MAX)
 		return -EPROTO;
 	for (uint32_t i = 0; i < n; i++) {
-		modules[i].bias = get_u64(&r);
-		modules[i].start = get_u64(&r);
-		modules[i].end = get_u64(&r);
-		modules[i].path = get_text(&r);
+		modules[i].bias = unpack_u64(&r);
+		modules[i].start = unpack_u64(&r);
+		modules[i].end = unpack_u64(&r);
+		modules[i].path = unpack_text(&r);
 		if (!modules[i].path)
 			return -EPROTO;
 	}
 	*ret_n = n;
-	return end_of(&r);
+	return unpack_end(&r);
 }
 
 int wire_get_text(struct str body, const char **ret)
 {
-	struct reader r = {body, false};
+	struct unpack r = {body, false};
 
-	*ret = get_text(&r);
-	return *ret ? end_of(&r) : -EPROTO;
+	*ret = unpack_text(&r);
+	return *ret ? unpack_end(&r) : -EPROTO;
 }
 
 int wire_get_log(struct str body, uint32_t *ret_level, const char **ret)
 {
-	struct reader r = {body, false};
+	struct unpack r = {body, false};
 
-	*ret_level = get_u32(&r);
-	*ret = get_text(&r);
-	return *ret ? end_of(&r) : -EPROTO;
+	*ret_level = unpack_u32(&r);
+	*ret = unpack_text(&r);
+	return *ret ? unpack_end(&r) : -EPROTO;
 }
 
 int wire_get_answer(struct str body, struct wire_answer *ret)
 {
-	struct reader r = {body, false};
-	uint32_t verdict;
+	struct unpack r = {body, false};
 
-	*ret = (struct wire_answer){.number = get_u64(&r)};
-	verdict = get_u32(&r);
-	ret->delay_ms = (int64_t)get_u64(&r);
-	ret->message = get_text(&r);
-	ret->shortage = get_text(&r);
-	ret->result = get_text(&r);
-	ret->n_effects = get_u32(&r);
-	ret->effects = r.rest;
-	if (r.failed || verdict > VERDICT_WAIT || ret->n_effects > TASK_EFFECTS_MAX)
+	ret->number = unpack_u64(&r);
+	if (task_answer_unpack(&r, &ret->said) < 0 || ret->said.verdict > VERDICT_WAIT)
 		return -EPROTO;
-	ret->verdict = (enum verdict)verdict;
-	for (size_t i = 0; i < ret->n_effects; i++) {
-		struct wire_effect effect;
-
-		if (wire_get_effect(&r.rest, &effect) < 0)
-			return -EPROTO;
-	}
-	return end_of(&r);
-}
-
-int wire_get_effect(struct str *effects, struct wire_effect *ret)
-{
-	struct reader r = {*effects, false};
-	uint32_t kind = get_u32(&r);
-
-	ret->delta = (int64_t)get_u64(&r);
-	ret->floor = (int64_t)get_u64(&r);
-	ret->key = get_text(&r);
-	ret->json = get_str(&r);
-	if (r.failed || kind > EFFECT_DELETE || !ret->key || (kind == EFFECT_PUT && !ret->json.p))
-		return -EPROTO;
-	ret->kind = (enum effect_kind)kind;
-	*effects = r.rest;
-	return 0;
+	return unpack_end(&r);
 }
 
 int wire_get_crash(struct str body, struct wire_crash *ret)
 {
-	struct reader r = {body, false};
+	struct unpack r = {body, false};
 
-	ret->signal = get_u32(&r);
-	ret->code = (int32_t)get_u32(&r);
-	ret->address = get_u64(&r);
-	ret->system_call = (int32_t)get_u32(&r);
-	ret->is_in_call = get_u32(&r);
-	ret->memory = get_u64(&r);
-	return end_of(&r);
+	ret->signal = unpack_u32(&r);
+	ret->code = (int32_t)unpack_u32(&r);
+	ret->address = unpack_u64(&r);
+	ret->system_call = (int32_t)unpack_u32(&r);
+	ret->is_in_call = unpack_u32(&r);
+	ret->memory = unpack_u64(&r);
+	return unpack_end(&r);
 }
 
 int wire_get_trace(struct str body, uint64_t *trace, size_t *ret_n)

@@ -1,21 +1,20 @@
 /* What the daemon and a stage's process say to each other over their socket.
  *
- * A frame: length of the body 4 · type 2 · version 2, then the body. Numbers are in the machine's byte order, since
- * both ends are the same binary on the same machine. A text is its length 4 (2^32-1: absent), its bytes, a zero
- * byte. Frames are at most WIRE_TASK_MAX bytes long to the process, WIRE_ANSWER_MAX to the daemon.
+ * A frame: length of the body 4 · type 2 · version 2, then the body. Numbers of the head are in the machine's byte
+ * order, since both ends are the same binary on the same machine; those of the body are packed (base/pack.h), and so
+ * are texts. Frames are at most WIRE_TASK_MAX bytes long to the process, WIRE_ANSWER_MAX to the daemon.
  *
  *   to the process
  *   START   once, first: stage 4 · log level 4 · process id of the daemon 4 · sanitizer 4 · path and name of the
  *           plugin, text of the pipeline: 3 texts
- *   TASK    number 8 · order_seq 8 · order id 16 · attempt 4 · turn 4 · undo 4 · order, results, signal: 3 texts
+ *   TASK    number 8 · a packed task (model/task_pack.h)
  *
  *   to the daemon
  *   MODULES the mapped objects, when they are others than before: number 4, then of each: bias 8 · start 8 ·
  *           end 8 · path: 1 text
  *   READY   once: what the kernel lacks for the sandbox: 1 text
  *   LEAVE   why it ends itself, having begun no other task: 1 text. Instead of READY: why it cannot start
- *   ANSWER  to the oldest task without one: its number 8 · verdict 4 · delay_ms 8 · message, shortage, result:
- *           3 texts · number of effects 4, then of each: kind 4 · delta 8 · floor 8 · key, json: 2 texts
+ *   ANSWER  to the oldest task without one: its number 8 · a packed verdict
  *   LOG     level 4 · 1 text
  *   CRASH   why it ends: signal 4 (0: exit) · code 4 · address 8 · system call 4 · in a call 4 · bytes of memory 8
  *   TRACE   after CRASH: addresses, the innermost first: 8 each, up to the end of the body
@@ -25,7 +24,7 @@
 #pragma once
 
 #include "base/buf.h"
-#include "model/task.h"
+#include "model/task_pack.h"
 
 enum {
 	WIRE_VERSION = 1,
@@ -76,21 +75,9 @@ struct wire_crash {
 	uint64_t memory;
 };
 
-/* An answer whose lengths are right and whose texts end; what it says is still the process's word. */
 struct wire_answer {
 	uint64_t number;
-	enum verdict verdict;
-	int64_t delay_ms;
-	const char *message, *shortage, *result; /* NULL: absent */
-	size_t n_effects;
-	struct str effects; /* for wire_get_effect() */
-};
-
-struct wire_effect {
-	enum effect_kind kind;
-	int64_t delta, floor;
-	const char *key;
-	struct str json;
+	struct task_answer said; /* verdict up to VERDICT_WAIT */
 };
 
 /* Each adds one frame; a failure stays in the buffer. */
@@ -112,8 +99,6 @@ int wire_get_modules(struct str body, struct wire_module *modules, size_t *ret_n
 int wire_get_text(struct str body, const char **ret);
 int wire_get_log(struct str body, uint32_t *ret_level, const char **ret);
 int wire_get_answer(struct str body, struct wire_answer *ret);
-/* Takes the next effect from `effects`. */
-int wire_get_effect(struct str *effects, struct wire_effect *ret);
 int wire_get_crash(struct str body, struct wire_crash *ret);
 /* `trace` holds WIRE_TRACE_MAX. */
 int wire_get_trace(struct str body, uint64_t *trace, size_t *ret_n);

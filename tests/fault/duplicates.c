@@ -124,7 +124,8 @@ static void on_tasks(void *arg, struct task *first)
 
 static int subscribe(void *arg, struct bus *bus, const struct pipeline *p, size_t stage)
 {
-	return bus_subscribe(bus, p, stage, (size_t)p->stages[stage].in_flight, on_tasks, arg);
+	return bus_subscribe(bus, p, stage, (size_t)p->stages[stage].in_flight,
+		&(struct bus_workers){.on_tasks = on_tasks, .arg = arg});
 }
 
 /* --- client --- */

@@ -63,21 +63,22 @@ static void an_answer_crosses(void)
 	_cleanup_(buf_fini) struct buf out = {0};
 	struct task *t = sample();
 	struct wire_answer a;
-	struct wire_effect e;
+	struct task_effect e;
 
 	wire_put_answer(&out, 7, t);
 	REQUIRE(wire_get_answer(frame_body(&out, WIRE_ANSWER), &a) == 0);
-	CHECK(a.number == 7 && a.verdict == VERDICT_DONE && a.delay_ms == 5 && a.n_effects == 3);
-	CHECK_TEXT(a.message, "fine");
-	CHECK_TEXT(a.result, "{\"x\":1}");
-	CHECK(a.shortage == NULL);
-	REQUIRE(wire_get_effect(&a.effects, &e) == 0);
+	CHECK(a.number == 7 && a.said.verdict == VERDICT_DONE && a.said.delay_ms == 5 &&
+		a.said.n_effects == 3);
+	CHECK_TEXT(a.said.message, "fine");
+	CHECK_TEXT(a.said.result, "{\"x\":1}");
+	CHECK(a.said.shortage == NULL);
+	REQUIRE(task_effect_unpack(&a.said.effects, &e) == 0);
 	CHECK(e.kind == EFFECT_ADD && e.delta == -2 && e.floor == 0);
 	CHECK_TEXT(e.key, "stock/A");
-	REQUIRE(wire_get_effect(&a.effects, &e) == 0);
+	REQUIRE(task_effect_unpack(&a.said.effects, &e) == 0);
 	CHECK(e.kind == EFFECT_PUT && str_is(e.json, "{\"a\":1}"));
-	REQUIRE(wire_get_effect(&a.effects, &e) == 0);
-	CHECK(e.kind == EFFECT_DELETE && a.effects.n == 0);
+	REQUIRE(task_effect_unpack(&a.said.effects, &e) == 0);
+	CHECK(e.kind == EFFECT_DELETE && a.said.effects.n == 0);
 	task_free(t);
 }
 
