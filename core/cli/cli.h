@@ -6,6 +6,7 @@ enum { EXIT_USAGE = 2, EXIT_BAD_CONFIG = 78 };
 
 int check_main(int argc, char **argv);
 int dead_letters_main(int argc, char **argv);
+int erase_main(int argc, char **argv); /* `orders erase` */
 int orders_main(int argc, char **argv);
 int pipeline_main(int argc, char **argv);
 int plugin_main(int argc, char **argv);

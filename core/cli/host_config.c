@@ -42,7 +42,7 @@ static const struct sl_option limit_options[] = {
 static const struct option_map limits_map = {
 	.options = limit_options, .n_options = ARRAY_LEN(limit_options)};
 
-enum { LISTEN, DATA, PIPELINE, WATCH, WWW, PLUGINS, LOG_LEVEL };
+enum { LISTEN, DATA, PIPELINE, WATCH, WWW, PLUGINS, LOG_LEVEL, ERASE_AFTER };
 
 static const struct sl_option host_options[] = {
 	[LISTEN] = {SL_OPTION_STRING, 0, "listen", "address and port", "127.0.0.1:8000", NULL,
@@ -61,6 +61,9 @@ static const struct sl_option host_options[] = {
 		"folders of stage plugins; default: the installed ones", NULL, NULL, HOST(plugins)},
 	[LOG_LEVEL] = {SL_OPTION_CHOICE, 0, "log_level", "what is logged", "info",
 		"error|warning|info|debug", HOST(log_level)},
+	[ERASE_AFTER] = {SL_OPTION_DURATION, 0, "erase_after",
+		"orders are erased so long after they ended; 0d: never by themselves", "0d", NULL,
+		HOST(erase_after_ms), 0, 36500 * DAY},
 };
 static const struct option_key host_keys[] = {
 	{.name = "limits",

@@ -53,8 +53,9 @@ struct host_config {
 	uint16_t port;	    /* of `listen`; 0: any free one */
 	const char *data, *pipeline, *www;
 	struct sl_list plugins;
-	bool watch;	   /* load the pipeline anew when its file or a plugin changes */
-	int64_t log_level; /* 0 error, 1 warning, 2 info, 3 debug */
+	bool watch;		/* load the pipeline anew when its file or a plugin changes */
+	int64_t erase_after_ms; /* orders are erased so long after they ended; 0: never */
+	int64_t log_level;	/* 0 error, 1 warning, 2 info, 3 debug */
 	struct host_limits limits;
 	struct arena arena;
 };

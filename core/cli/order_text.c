@@ -14,7 +14,8 @@ static void print_head(const cJSON *order)
 		const char *label, *member;
 	} lines[] = {{"status", "status"}, {"customer", "customer_email"},
 		{"total", "total_amount"}, {"created", "created_at"}, {"updated", "updated_at"},
-		{"completed", "completed_at"}, {"error", "error"}, {"generation", "generation"}};
+		{"completed", "completed_at"}, {"erased", "erased_at"}, {"archived", "archived_at"},
+		{"archive", "archive"}, {"error", "error"}, {"generation", "generation"}};
 	_cleanup_(table_fini) struct table t = {columns, ARRAY_LEN(columns)};
 
 	for (size_t i = 0; i < ARRAY_LEN(lines); i++) {
@@ -84,8 +85,10 @@ void order_print(const struct remote *r, const cJSON *answer)
 	(void)r;
 	print_head(order);
 	putchar('\n');
-	print_items(cJSON_GetObjectItemCaseSensitive(order, "items"));
-	putchar('\n');
+	if (cJSON_GetObjectItemCaseSensitive(order, "items")) {
+		print_items(cJSON_GetObjectItemCaseSensitive(order, "items"));
+		putchar('\n');
+	}
 	print_stages(cJSON_GetObjectItemCaseSensitive(order, "stages"));
 	putchar('\n');
 	print_events(cJSON_GetObjectItemCaseSensitive(answer, "events"));

@@ -1,5 +1,6 @@
 /* `stageline orders`: finding orders, looking at one, cancelling it. */
 #include <stdio.h>
+#include <string.h>
 
 #include "base/mem.h"
 #include "cli/cli.h"
@@ -55,7 +56,9 @@ static void print_cancelled(const struct remote *r, const cJSON *answer)
 		status ? status : "on its way");
 }
 
-static int run_cancel(struct remote *r)
+/* What needs nothing but a reason. */
+static int act(struct remote *r, const char *verb,
+	void (*print)(const struct remote *r, const cJSON *answer))
 {
 	_cleanup_(buf_fini) struct buf body = {0};
 	struct json_writer w = {&body, false};
@@ -63,10 +66,26 @@ static int run_cancel(struct remote *r)
 
 	if (!remote_id(r, r->arguments[0], id))
 		return EXIT_USAGE;
-	snprintf(path, sizeof path, "/orders/%s/cancel", id);
+	snprintf(path, sizeof path, "/orders/%s/%s", id, verb);
 	remote_open_body(r, &w);
 	json_close(&w, '}');
-	return remote_ask(r, path, &body, print_cancelled);
+	return remote_ask(r, path, &body, print);
+}
+
+static int run_cancel(struct remote *r)
+{
+	return act(r, "cancel", print_cancelled);
+}
+
+static void print_erased(const struct remote *r, const cJSON *answer)
+{
+	(void)answer;
+	fprintf(stderr, "Order %s is erased; its status, times and amount stay\n", r->arguments[0]);
+}
+
+static int run_erase(struct remote *r)
+{
+	return act(r, "erase", print_erased);
 }
 
 static const struct remote_action actions[] = {
@@ -76,13 +95,28 @@ static const struct remote_action actions[] = {
 	{"show", "ID", "Shows an order with its stages and history", 1, 1, .run = run_show},
 	{"cancel", "ID", "Cancels an order; what was done is undone", 1, 1,
 		.takes = TAKES(FLAG_REASON), .needs_reason = true, .run = run_cancel},
+	{"erase", "ID", "Erases what an order that has ended says of people", 1, 1,
+		.takes = TAKES(FLAG_REASON), .needs_reason = true, .run = run_erase},
 	{0},
 };
+
+int erase_main(int argc, char **argv)
+{
+	_cleanup_(freep) char **longer = calloc((size_t)argc + 2, sizeof *longer);
+
+	if (!longer) {
+		fputs("stageline: error: no memory\n", stderr);
+		return EXIT_FAILURE;
+	}
+	longer[0] = (char *)"orders";
+	memcpy(longer + 1, argv, (size_t)argc * sizeof *argv); /* "erase", … */
+	return orders_main(argc + 1, longer);
+}
 
 int orders_main(int argc, char **argv)
 {
 	static const struct remote_command command = {
-		"orders", "Finds, shows and cancels orders", actions};
+		"orders", "Finds, shows, cancels and erases orders", actions};
 
 	return remote_main(&command, argc, argv);
 }

@@ -182,6 +182,7 @@ static int start(struct server *s, struct pipeline *p, uint16_t *ret_port, struc
 		.attempts_path = s->attempts_path,
 		.pipeline_path = s->config->pipeline,
 		.folders = host_config_folders(s->config),
+		.erase_after_ms = s->config->erase_after_ms,
 		.orders_in_memory = (size_t)s->config->limits.orders_in_memory,
 		.on_answers = app_on_answers,
 		.on_commit = app_on_commit};

@@ -10,27 +10,46 @@
 
 enum { TRY_AGAIN_MS = 500, TROUBLE_LOG_MS = 10000 };
 
+static int begin(struct engine *en, struct batch *b, struct err *e)
+{
+	int r = b->is_begun ? 0 : journal_begin(en->journal, e);
+
+	b->is_begun |= r == 0;
+	return r;
+}
+
+static void feed_list(struct batch *b, struct event_list *list)
+{
+	*b->feed->events.last = list->first;
+	b->feed->events.last = list->last;
+	b->feed->events.n += list->n;
+}
+
 int batch_append(struct engine *en, struct batch *b, struct event_list *list, struct err *e)
 {
-	if (!b->is_begun && list->first) {
-		int r = journal_begin(en->journal, e);
+	int r = list->first ? begin(en, b, e) : 0;
 
-		if (r < 0)
-			return r;
-		b->is_begun = true;
-	}
+	if (r < 0)
+		return r;
 	for (struct event *ev = list->first; ev; ev = ev->next) {
-		int r = journal_append(en->journal, ev, e);
-
+		r = journal_append(en->journal, ev, e);
 		if (r < 0)
 			return r;
 	}
-	if (list->first) {
-		*b->feed->events.last = list->first;
-		b->feed->events.last = list->last;
-		b->feed->events.n += list->n;
-	}
+	if (list->first)
+		feed_list(b, list);
 	return 0;
+}
+
+int batch_remove(struct engine *en, struct batch *b, struct event_list *list, struct err *e)
+{
+	int r = begin(en, b, e);
+
+	if (r == 0)
+		r = journal_remove(en->journal, list->first, e);
+	if (r == 0)
+		feed_list(b, list);
+	return r;
 }
 
 struct decide_env engine_env(struct engine *en)

@@ -13,6 +13,7 @@ enum command_kind {
 	COMMAND_RESUME,	 /* stage, reason */
 	COMMAND_ADJUST,	 /* effect (its strings owned by the command as `key` and `body`), reason */
 	COMMAND_MIGRATE, /* id, digest (that it is on; "": any), reason: to the current generation */
+	COMMAND_ERASE,	 /* id, reason: what the order says, when it has ended */
 	COMMAND_RELOAD,	 /* → digest, is_unchanged, errors */
 	COMMAND_KINDS
 };

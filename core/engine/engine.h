@@ -21,6 +21,7 @@ struct engine_options {
 	const char *pipeline_path; /* what COMMAND_RELOAD reads; NULL where none comes */
 	const char *attempts_path; /* which attempts are out, for the next start after a crash */
 	struct plugin_folders folders; /* borrowed for the engine's life */
+	int64_t erase_after_ms; /* orders are erased so long after they ended; 0: never by themselves */
 	size_t orders_in_memory; /* more unfinished orders than this are read again when needed */
 	/* NULL: plugins and pools. Else the engine has no thread either: engine_step() is it. Borrowed. */
 	const struct worker_source *workers;

@@ -86,6 +86,7 @@ static int (*const on_command[COMMAND_KINDS])(
 	[COMMAND_RESUME] = people_resume,
 	[COMMAND_ADJUST] = people_adjust,
 	[COMMAND_MIGRATE] = people_migrate,
+	[COMMAND_ERASE] = people_erase,
 	[COMMAND_RELOAD] = reload_adopt,
 };
 

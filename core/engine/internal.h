@@ -9,6 +9,7 @@
 #include "engine/live.h"
 #include "engine/quarantine.h"
 #include "engine/timers.h"
+#include "engine/upkeep.h"
 #include "journal/journal.h"
 #include "model/decide.h"
 
@@ -43,6 +44,7 @@ struct engine {
 	struct quarantine quarantine; /* orders that nobody works on; not in `live` */
 	struct timers timers;
 	struct attempts attempts;
+	struct upkeep upkeep;
 	struct line suspects;	  /* attempts to be tried alone, before anything else */
 	struct line_entry trying; /* the suspect that is out; order_seq 0: none */
 	/* [sequencer] changes them, with the lock held; who is another thread holds it to look. */
@@ -96,6 +98,9 @@ struct batch {
 /* Time, randomness and state for a decision. */
 struct decide_env engine_env(struct engine *en);
 int batch_append(struct engine *en, struct batch *b, struct event_list *list, struct err *e);
+/* Appends the one event of `list`, a removal, and takes away what its order said. As journal_remove(): after -ENOENT,
+ * -EBUSY, -EALREADY and -EXDEV the batch goes on. */
+int batch_remove(struct engine *en, struct batch *b, struct event_list *list, struct err *e);
 /* Appends and applies `list` to the order, and whatever follows by itself. */
 int order_advance(struct engine *en, struct batch *b, struct live_order *lo,
 	struct event_list *list, struct err *e);
@@ -149,6 +154,12 @@ int people_signal(struct engine *en, struct batch *b, struct command *c, struct 
 int people_pause(struct engine *en, struct batch *b, struct command *c, struct err *e);
 int people_resume(struct engine *en, struct batch *b, struct command *c, struct err *e);
 int people_adjust(struct engine *en, struct batch *b, struct command *c, struct err *e);
+
+/* erase.c */
+int people_erase(struct engine *en, struct batch *b, struct command *c, struct err *e);
+/* As batch_remove(). -EBUSY also: it is of the open batch. */
+int erase_order(struct engine *en, struct batch *b, int64_t order_seq, struct str reason,
+	struct str message, struct err *e);
 
 /* migrate.c */
 int people_migrate(struct engine *en, struct batch *b, struct command *c, struct err *e);

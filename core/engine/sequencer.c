@@ -130,20 +130,24 @@ static void wait_for_work(struct engine *en, int64_t until_ms)
 static void turn(struct engine *en)
 {
 	struct backlog *backlog = &en->backlog;
-	int64_t retire_ms;
+	int64_t retire_ms, upkeep_ms;
 	struct batch b;
+	bool is_busy;
 
 	if (en->try_again_ms && clock_mono_ms() < en->try_again_ms) {
 		refuse_commands(en, backlog);
 		return;
 	}
 	b = batch_take(en, backlog);
+	is_busy = b.commands || b.tasks || backlog->commands || backlog->verdicts;
 	batch_run(en, &b);
 	if (atomic_load(&en->is_stopping))
 		return;
 	en->again_ms = dispatch_run(en);
 	retire_ms = en->generations->next ? reload_retire(en) : INT64_MAX;
 	en->again_ms = retire_ms < en->again_ms ? retire_ms : en->again_ms;
+	upkeep_ms = upkeep_run(en, is_busy);
+	en->again_ms = upkeep_ms < en->again_ms ? upkeep_ms : en->again_ms;
 }
 
 int64_t engine_step(struct engine *en)

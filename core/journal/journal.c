@@ -145,6 +145,14 @@ static int open_tables(struct journal *j, struct err *e)
 	return r;
 }
 
+static bool has_log(const struct journal *j)
+{
+	struct journal_size size;
+
+	journal_measure(j, &size);
+	return size.wal_bytes > 0;
+}
+
 int journal_open(const char *path, struct journal **ret, struct err *e)
 {
 	_cleanup_(journal_closep) struct journal *j = calloc(1, sizeof *j);
@@ -157,6 +165,8 @@ int journal_open(const char *path, struct journal **ret, struct err *e)
 	if (!j->path || chain_init(&j->chain) < 0)
 		return err_set(e, -ENOMEM, "out of memory");
 	r = lock_file(path, &j->lock_fd, e);
+	/* Whoever died here may have left some. */
+	j->has_leftovers = j->had_leftovers = has_log(j);
 	if (r == 0)
 		r = create_private(path, e);
 	if (r < 0)
@@ -165,8 +175,6 @@ int journal_open(const char *path, struct journal **ret, struct err *e)
 	if (r < 0)
 		return err_wrap(e, r, "journal '%s'", path);
 	j->committed = j->head;
-	/* Whoever died here may have left some. */
-	j->has_leftovers = j->had_leftovers = true;
 	*ret = steal_ptr(j);
 	return 0;
 }

@@ -33,8 +33,8 @@ int journal_begin(struct journal *j, struct err *e);
 int journal_append(struct journal *j, struct event *ev, struct err *e);
 
 /* Appends `ev`, an order_erased or order_archived, and takes away what the order's earlier events said (remains.h):
- * payloads, salt, key, address, products. -ENOENT, -EBUSY: it has not ended; -EALREADY: it was removed before. After
- * these three nothing has happened and the batch goes on. */
+ * payloads, salt, key, address, products. -ENOENT. -EBUSY: it has not ended. -EALREADY: it was erased before. -EXDEV: it
+ * was archived. After these four nothing has happened and the batch goes on. */
 int journal_remove(struct journal *j, struct event *ev, struct err *e);
 
 /* Writes the order's row in `orders`, after its events: once per batch for an order that was or is on hold

@@ -44,6 +44,8 @@ static const char *const texts[READER_STATEMENTS] = {
 				 " AND seq > ?1 AND generation = ?3 ORDER BY seq LIMIT ?2",
 	[READER_STATE] = "SELECT key, value FROM state WHERE key >= ?1 AND key < ?2 AND key > ?3"
 			 " ORDER BY key LIMIT ?4",
+	[READER_LOOK] = "SELECT seq, created_us, completed_us, removed_seq FROM orders"
+			" WHERE seq > ?1 ORDER BY seq LIMIT ?2",
 };
 
 int reader_open(const char *path, struct pipeline_set *set, struct reader **ret, struct err *e)
@@ -233,6 +235,20 @@ int reader_events(
 		n_events++;
 	}
 	return n < 0 ? n : n_events;
+}
+
+int reader_look(
+	struct reader *r, int64_t after, struct ended_order *ret, size_t limit, struct err *e)
+{
+	sqlite3_stmt *s = r->stmts[READER_LOOK];
+	int bad = sql_bind_int(s, 1, after) | sql_bind_int(s, 2, (int64_t)limit), n, n_found = 0;
+
+	while ((n = sql_row(s, bad, e)) > 0)
+		ret[n_found++] = (struct ended_order){.seq = sqlite3_column_int64(s, 0),
+			.created_us = sqlite3_column_int64(s, 1),
+			.completed_us = sqlite3_column_int64(s, 2),
+			.is_removed = sqlite3_column_type(s, 3) != SQLITE_NULL};
+	return n < 0 ? n : n_found;
 }
 
 /* --- the state --- */

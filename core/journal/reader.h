@@ -93,6 +93,15 @@ int reader_of_generation(struct reader *r, struct str digest, int64_t after, int
  * */
 int reader_unfinished(struct reader *r, int64_t after, int64_t *seqs, size_t limit, struct err *e);
 
+/* An order as the rule of keeping sees it. completed_us: 0 while it has not ended. */
+struct ended_order {
+	int64_t seq, created_us, completed_us;
+	bool is_removed;
+};
+/* The orders with seq > `after`, ascending, up to `limit`. Returns how many. */
+int reader_look(
+	struct reader *r, int64_t after, struct ended_order *ret, size_t limit, struct err *e);
+
 /* State entries whose key starts with `prefix` and is > `after` (absent: from the first), in order
  * of key, up to `limit`. Returns how many. */
 int reader_state(struct reader *r, struct str prefix, struct str after, size_t limit,

@@ -10,7 +10,8 @@
 #include "model/remains.h"
 
 static const char *const texts[REMOVAL_STATEMENTS] = {
-	[REMOVAL_STANDING] = "SELECT is_open, removed_seq FROM orders WHERE seq = ?1",
+	[REMOVAL_STANDING] = "SELECT is_open, (SELECT kind FROM events"
+			     " WHERE seq = removed_seq) FROM orders WHERE seq = ?1",
 	[REMOVAL_EVENTS] =
 		"SELECT " ROW_COLUMNS " FROM events e WHERE e.order_seq = ?1 ORDER BY e.seq",
 	[REMOVAL_REDUCE] = "UPDATE events SET payload = ?2, salt = NULL WHERE seq = ?1",
@@ -31,17 +32,20 @@ void removal_fini(struct removal *m)
 int removal_check(struct removal *m, int64_t order_seq, struct err *e)
 {
 	sqlite3_stmt *s = m->stmts[REMOVAL_STANDING];
-	bool is_open, is_removed;
+	bool is_open;
+	int kind;
 	int r = sql_row(s, sql_bind_int(s, 1, order_seq), e);
 
 	if (r <= 0)
 		return r < 0 ? r : err_set(e, -ENOENT, "there is no such order");
 	is_open = sqlite3_column_int(s, 0);
-	is_removed = sqlite3_column_type(s, 1) != SQLITE_NULL;
+	kind = sqlite3_column_int(s, 1);
 	sqlite3_reset(s);
 	if (is_open)
 		return err_set(e, -EBUSY, "the order has not ended yet");
-	return is_removed ? err_set(e, -EALREADY, "the order was erased or archived before") : 0;
+	if (kind == EVENT_ORDER_ARCHIVED)
+		return err_set(e, -EXDEV, "the order was archived");
+	return kind ? err_set(e, -EALREADY, "the order was erased before") : 0;
 }
 
 static int read_events(struct removal *m, int64_t order_seq, struct event_list *list, struct err *e)

@@ -16,7 +16,7 @@ int removal_init(struct removal *m, sqlite3 *db, struct err *e);
 void removal_fini(struct removal *m);
 
 /* Whether the order may be removed from: 0. -ENOENT: there is no such order. -EBUSY: it has not ended, as far as its
- * row says. -EALREADY: it was erased or archived before. */
+ * row says. -EALREADY: it was erased before. -EXDEV: it was archived. */
 int removal_check(struct removal *m, int64_t order_seq, struct err *e);
 /* Reduces every event of the order to its remains, and the rows that followed from more; adds to `kept` what the
  * removal is to say of them. `kind`: of the removal. */

@@ -77,6 +77,7 @@ void orders_answer_read(struct app *app, struct http_request *req, const struct 
 
 /* people.c */
 void route_cancel_order(void *app, struct http_request *req);
+void route_erase_order(void *app, struct http_request *req);
 void route_signal_order(void *app, struct http_request *req);
 void route_pause_stage(void *app, struct http_request *req);
 void route_resume_stage(void *app, struct http_request *req);

@@ -251,6 +251,10 @@ static int on_row(void *arg, const struct order_row *row)
 	json_key(&l->w, "status");
 	json_str(&l->w, row->status);
 	json_members(&l->w, row->body);
+	if (row->removed.p) {
+		json_key_str(&l->w, row->removed);
+		json_bool(&l->w, true);
+	}
 	json_key(&l->w, "created_at");
 	json_time(&l->w, row->created_us);
 	json_key(&l->w, "updated_at");

@@ -16,21 +16,30 @@ static void answer_order(struct command *c)
 	command_free(c);
 }
 
-void route_cancel_order(void *arg, struct http_request *req)
+/* What needs nothing but a reason. */
+static void ask_of_order(struct app *app, struct http_request *req, enum command_kind kind)
 {
-	struct app *app = arg;
 	_cleanup_(json_freep) cJSON *body = NULL;
 	struct command *c;
 	char *reason;
 	struct id id;
 
 	if (!ask_id(req, &id) || !(body = ask_body(app, req)) ||
-		!(reason = ask_reason(req, body)) ||
-		!(c = ask_command(req, COMMAND_CANCEL, reason)))
+		!(reason = ask_reason(req, body)) || !(c = ask_command(req, kind, reason)))
 		return;
 	c->id = id;
 	c->on_answer = answer_order;
 	app_submit(app, c);
+}
+
+void route_cancel_order(void *app, struct http_request *req)
+{
+	ask_of_order(app, req, COMMAND_CANCEL);
+}
+
+void route_erase_order(void *app, struct http_request *req)
+{
+	ask_of_order(app, req, COMMAND_ERASE);
 }
 
 void route_signal_order(void *arg, struct http_request *req)

@@ -20,6 +20,7 @@ const struct http_route app_routes[] = {
 	{"GET", "/orders", "List and search orders, newest first", route_list_orders},
 	{"GET", "/orders/{id}", "One order with its events", route_get_order},
 	{"POST", "/orders/{id}/cancel", "Cancel an order", route_cancel_order},
+	{"POST", "/orders/{id}/erase", "Erase what an order says", route_erase_order},
 	{"POST", "/orders/{id}/signals/{stage}", "Answer a stage that waits", route_signal_order},
 	{"GET", "/dead-letters", "Orders on hold, or their causes", route_dead_letters},
 	{"POST", "/dead-letters/retry", "Retry what is on hold", route_retry_dead_letters},

@@ -6,7 +6,7 @@ import test from 'node:test';
 import { result, size } from '../lib/faults.mjs';
 import { startLoad } from '../lib/load.mjs';
 import { checkFile, checkOrders, query } from '../lib/oracle.mjs';
-import { getJson } from '../lib/orders.mjs';
+import { finished, getJson, order, place } from '../lib/orders.mjs';
 import { fastPipelineText, pipelineFile, plenty } from '../lib/pipeline.mjs';
 import { seeded } from '../lib/random.mjs';
 import { send } from '../lib/scripted.mjs';
@@ -59,6 +59,18 @@ async function reloadAndMove(s) {
   await resume(s);
 }
 
+// Orders that have ended are erased while others go on.
+async function eraseSome(s, accepted, n) {
+  for (let i = 0; i < n; i++) {
+    const body = order({ 'PROD-002': 1 });
+    const { id } = await place(s, body);
+    accepted.set(id, body);
+    await finished(s, id);
+    const answer = await send(s, `/orders/${id}/erase`, { reason: 'test' });
+    assert.equal(answer.status, 200);
+  }
+}
+
 // A request that failed is fine when the daemon died of it.
 const died = (s, error) => until('its death', () => !s.isRunning, { deadline: 5_000 }).catch(() => { throw error; });
 
@@ -72,7 +84,7 @@ async function liveUntilDeath(s, random, accepted, point, n) {
   }
   const enough = point === 'checkpoint' ? 5000 : 700; // its log must grow to some 16 MiB
   const load = startLoad(doomed, random, { max: 3 * enough });
-  await reloadAndMove(doomed).catch((error) => died(doomed, error));
+  await reloadAndMove(doomed).then(() => eraseSome(doomed, accepted, 5 * n)).catch((error) => died(doomed, error));
   await until('death or the end of the work', () => !doomed.isRunning || load.accepted.size >= enough, { deadline: 60_000 });
   const code = doomed.isRunning ? await doomed.stop() : null;
   await load.stop();
