@@ -350,10 +350,8 @@ int journal_append(struct journal *j, struct event *ev, struct err *e)
 
 static int reduce(struct journal *j, struct event *ev, struct buf *kept, struct err *e)
 {
-	int r = event_rows_flush(&j->rows, e);
+	int r = removal_reduce(&j->removal, &j->projection, ev->order_seq, ev->kind, kept, e);
 
-	if (r == 0)
-		r = removal_reduce(&j->removal, &j->projection, ev->order_seq, ev->kind, kept, e);
 	if (r < 0)
 		return err_wrap(
 			e, r, "removing what the order of event %" PRId64 " said", ev->order_seq);
@@ -361,6 +359,12 @@ static int reduce(struct journal *j, struct event *ev, struct buf *kept, struct 
 	j->has_leftovers = true;
 	ev->kept = buf_view(kept);
 	return 0;
+}
+
+/* Nothing was done, and the batch goes on. */
+static bool is_refusal(int r)
+{
+	return r == -ENOENT || r == -EBUSY || r == -EALREADY || r == -EXDEV;
 }
 
 int journal_remove(struct journal *j, struct event *ev, struct err *e)
@@ -371,11 +375,17 @@ int journal_remove(struct journal *j, struct event *ev, struct err *e)
 
 	assert(j->is_open || j->broken.code);
 	r = check(j, e);
-	if (r == 0)
-		r = removal_check(&j->removal, ev->order_seq, e);
 	if (r < 0)
 		return r;
-	r = reduce(j, ev, &kept, &why);
+	r = event_rows_flush(&j->rows, &why); /* the order, or its removal, may be of this batch */
+	if (r == 0)
+		r = removal_check(&j->removal, ev->order_seq, &why);
+	if (is_refusal(r)) {
+		*e = why;
+		return r;
+	}
+	if (r == 0)
+		r = reduce(j, ev, &kept, &why);
 	if (r < 0)
 		return fail_batch(j, &why, e);
 	r = journal_append(j, ev, e);
