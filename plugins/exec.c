@@ -374,7 +374,7 @@ SL_EXPORT const struct sl_stage stageline_stage = {
 	.version = "1.0",
 	.summary = "Asks a program of your own: JSON lines on stdin and stdout, kept alive between "
 		   "tasks",
-	.flags = SL_STAGE_CONCURRENT | SL_STAGE_EFFECTS,
+	.flags = SL_STAGE_CONCURRENT | SL_STAGE_EFFECTS | SL_STAGE_PROGRAMS,
 	.n_options = sizeof options / sizeof options[0],
 	.option_size = sizeof(struct sl_option),
 	.config_size = sizeof(struct exec_config),

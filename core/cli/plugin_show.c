@@ -39,7 +39,8 @@ struct show {
 static const struct {
 	uint32_t bit;
 	const char *name;
-} flags[] = {{SL_STAGE_CONCURRENT, "concurrent"}, {SL_STAGE_EFFECTS, "effects"}};
+} flags[] = {{SL_STAGE_CONCURRENT, "concurrent"}, {SL_STAGE_EFFECTS, "effects"},
+	{SL_STAGE_NETWORK, "network"}, {SL_STAGE_PROGRAMS, "programs"}};
 
 static void bounds_text(const struct sl_option *o, char out[BOUNDS_SIZE])
 {

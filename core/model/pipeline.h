@@ -53,6 +53,7 @@ enum isolation {
 struct sandbox_policy {
 	bool is_off; /* everything */
 	bool network;
+	bool programs; /* starts some: what they may call is then not listed */
 	struct sl_list read,
 		write;	/* paths: files, or folders with all below; what is written is read too */
 	int64_t memory; /* bytes of one process */

@@ -43,6 +43,9 @@ static const struct option_map breaker_map = {
 static const struct sl_option sandbox_options[] = {
 	{SL_OPTION_BOOL, 0, "network", "whether the stage may use the network", "false", NULL,
 		SANDBOX(network)},
+	{SL_OPTION_BOOL, 0, "programs",
+		"whether the stage may start programs, which are in the same sandbox", "false",
+		NULL, SANDBOX(programs)},
 	{SL_OPTION_LIST, 0, "read", "files and folders that it may read, as absolute paths", "[]",
 		NULL, SANDBOX(read)},
 	{SL_OPTION_LIST, 0, "write", "files and folders that it may read and change", "[]", NULL,

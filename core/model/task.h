@@ -60,6 +60,7 @@ struct task {
 	int64_t started_us; /* monotonic: first call of this attempt */
 	uint64_t ticket;    /* pool: names it to whoever wakes it; 0: none */
 	size_t heap_at;	    /* pool: where it is in the heap; TASK_NOT_IN_HEAP */
+	bool is_ticketed;   /* the plugin has asked for its ticket */
 	bool is_woken;	    /* pool: since its last call began */
 	void *carrier;	    /* bus: what it, or its verdict, came in; NULL: nothing */
 

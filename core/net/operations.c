@@ -184,6 +184,8 @@ static void write_isolation(struct json_writer *w, const struct stage_spec *s)
 	json_open(w, '{');
 	json_key(w, "network");
 	json_bool(w, sandbox->network);
+	json_key(w, "programs");
+	json_bool(w, sandbox->programs);
 	write_list(w, "read", &sandbox->read);
 	write_list(w, "write", &sandbox->write);
 	write_numbers(w,

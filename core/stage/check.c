@@ -75,6 +75,29 @@ static void check_undo(
 			stage->undo ? "'undo_event: …' or " : "");
 }
 
+/* What the plugin says it cannot do without; its processes would be ended for it. */
+static void check_needs(
+	const struct stage_spec *spec, const struct sl_stage *stage, struct yaml_faults *faults)
+{
+	const struct {
+		uint32_t flag;
+		bool is_granted;
+		const char *does, *key;
+	} needs[] = {
+		{SL_STAGE_NETWORK, spec->sandbox.network, "calls out", "network"},
+		{SL_STAGE_PROGRAMS, spec->sandbox.programs, "starts programs", "programs"},
+	};
+
+	if (spec->isolation != ISOLATION_PROCESS || spec->sandbox.is_off)
+		return;
+	for (size_t i = 0; i < ARRAY_LEN(needs); i++)
+		if ((stage->flags & needs[i].flag) && !needs[i].is_granted)
+			yaml_fault(faults, place_of(spec, "sandbox"),
+				"plugin '%s' %s: with 'isolation: process' stage '%s' needs "
+				"'sandbox: {%s: true}'",
+				spec->plugin, needs[i].does, spec->name, needs[i].key);
+}
+
 /* A path that is not there would keep every process of the stage from starting. */
 static void check_paths(const struct stage_spec *spec, const char *key, const struct sl_list *paths,
 	struct yaml_faults *faults)
@@ -106,6 +129,7 @@ int stage_check(
 		if (check_config(spec, plugin->stage, faults) == -ENOMEM)
 			return -ENOMEM;
 		check_undo(spec, plugin->stage, faults);
+		check_needs(spec, plugin->stage, faults);
 		check_paths(spec, "read", &spec->sandbox.read, faults);
 		check_paths(spec, "write", &spec->sandbox.write, faults);
 	}

@@ -4,6 +4,7 @@
 #include "stage/child.h"
 
 #include <link.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/mman.h>
@@ -14,13 +15,14 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "stage/child_tickets.h"
 #include "stage/claim.h"
 #include "stage/crash.h"
 #include "stage/sandbox.h"
 #include "stage/stage.h"
 #include "stage/wire.h"
 
-enum { READ_BYTES = 64 * 1024, ROOM_BYTES = 1 << 20, LOOK_EVERY = 64 };
+enum { READ_BYTES = 64 * 1024, ROOM_BYTES = 1 << 20, LOOK_EVERY = 64, WAKE_SPARE_MS = 20 };
 
 struct child {
 	struct buf in, out;
@@ -32,9 +34,13 @@ struct child {
 	bool has_timer, is_limited;
 	timer_t timer; /* of processor time */
 	uint64_t n_calls;
+	struct child_tickets tickets;
 };
 
 /* --- the socket --- */
+
+/* The process has one socket, and any thread of a plugin may log or wake. */
+static pthread_mutex_t socket_lock = PTHREAD_MUTEX_INITIALIZER;
 
 static bool send_all(const char *p, size_t n)
 {
@@ -54,7 +60,12 @@ static bool send_all(const char *p, size_t n)
 /* Sends what is in `out`. Without the daemon there is nothing left to do. */
 static void send_out(struct buf *out)
 {
-	if (out->failed || !send_all(out->data, out->len))
+	bool is_sent;
+
+	pthread_mutex_lock(&socket_lock);
+	is_sent = !out->failed && send_all(out->data, out->len);
+	pthread_mutex_unlock(&socket_lock);
+	if (!is_sent)
 		_exit(EXIT_FAILURE);
 	buf_clear(out);
 }
@@ -66,6 +77,20 @@ static void on_log(enum log_level level, const char *text)
 
 	wire_put_log(&out, level, text);
 	send_out(&out);
+}
+
+/* The plugin wakes a task: the daemon is told once, and knows the tasks of this process only. */
+static int on_wake(void *arg, uint64_t ticket)
+{
+	_cleanup_(buf_fini) struct buf out = {0};
+	struct child *c = arg;
+	int r = child_tickets_wake(&c->tickets, ticket, clock_mono_ms());
+
+	if (r > 0) {
+		wire_put_wake(&out, ticket);
+		send_out(&out);
+	}
+	return r < 0 ? r : 0;
 }
 
 /* Waits for one frame. False: the daemon has closed its end. */
@@ -193,7 +218,10 @@ static int start(struct child *c, const struct wire_start *s, struct buf *lacks,
 	r = sandbox_enter(&c->spec->sandbox, s->is_sanitized, lacks, e);
 	if (r < 0)
 		return r;
-	return instance_create(c->pipeline, s->stage, plugin, &c->instance, e);
+	r = instance_create(c->pipeline, s->stage, plugin, &c->instance, e);
+	if (r == 0)
+		instance_set_waker(c->instance, on_wake, c);
+	return r;
 }
 
 /* --- working --- */
@@ -222,6 +250,22 @@ static void leave_when_worn(struct child *c, enum verdict verdict)
 	leave(c, &e);
 }
 
+static int64_t began_us(const struct task *t)
+{
+	return t->started_us ? t->started_us : clock_mono_us();
+}
+
+/* How long after its beginning an attempt may be woken. The daemon ends it a little later, so that what the plugin was
+ * told is true: a call follows. */
+static int64_t wake_time_ms(const struct child *c)
+{
+	int64_t timeout_ms = c->spec->timeout_ms, spare_ms = timeout_ms / 10;
+
+	if (timeout_ms <= 0)
+		return INT64_MAX / 2;
+	return timeout_ms - (spare_ms < WAKE_SPARE_MS ? spare_ms : WAKE_SPARE_MS);
+}
+
 static void work(struct child *c, struct str body)
 {
 	struct task *t = NULL;
@@ -234,12 +278,16 @@ static void work(struct child *c, struct str body)
 		_exit(EXIT_SUCCESS); /* somebody else does it */
 	t->pipeline = c->pipeline;
 	t->stage = (size_t)(c->spec - c->pipeline->stages);
+	if (child_tickets_begin(&c->tickets, t->ticket, began_us(t) / 1000 + wake_time_ms(c)) < 0)
+		t->ticket = 0;
 	crash_set_in_call(true);
 	set_timer(c, c->spec->sandbox.cpu_ms);
 	instance_run(c->instance, t);
 	set_timer(c, 0);
 	crash_set_in_call(false);
 	verdict = t->verdict;
+	if (verdict != VERDICT_LATER)
+		child_tickets_end(&c->tickets, t->ticket);
 	wire_put_answer(&c->out, number, t);
 	task_free(t);
 	send_out(&c->out);
@@ -260,7 +308,7 @@ static void map_claim(struct child *c)
 int child_run(void)
 {
 	_cleanup_(buf_fini) struct buf lacks = {0};
-	struct child c = {0};
+	struct child c = {.tickets = {.lock = PTHREAD_MUTEX_INITIALIZER}};
 	struct wire_start s;
 	struct wire_frame frame;
 	struct err e = {0};

@@ -85,6 +85,8 @@ void child_link_give(struct pool *p, struct child_link *c, struct task *t)
 	struct buf *out = &c->process.out;
 	size_t before = out->len;
 
+	if (!t->ticket)
+		t->ticket = tickets_take(&p->tickets, t);
 	wire_put_task(out, c->n_given, t);
 	if (out->failed || out->len - before > WIRE_TASK_MAX) {
 		out->len = before;
@@ -96,6 +98,8 @@ void child_link_give(struct pool *p, struct child_link *c, struct task *t)
 		return;
 	}
 	c->n_given++;
+	t->home = (int32_t)c->pid;
+	t->is_woken = false;
 	/* It may begin before we hear of the one before it. */
 	task_set_mark(t, TASK_MARK_LATER);
 	task_list_add(&c->pipe, t);
@@ -154,9 +158,8 @@ static int32_t hand_in(void *arg, const struct sl_host *h, struct sl_task *st)
 	return answers[a->verdict];
 }
 
-static void take_answer(struct pool *p, const struct child_link *c, struct task *t)
+static void take_answer(struct pool *p, struct task *t)
 {
-	t->home = (int32_t)c->pid;
 	task_set_mark(t, TASK_MARK_LATER);
 	if (t->verdict != VERDICT_LATER) {
 		task_list_add(&p->finished, t);
@@ -177,8 +180,25 @@ static int hear_answer(struct pool *p, struct child_link *c, struct str body)
 	c->n_answered++;
 	p->call_us += (clock_mono_us() - c->head_since_us - p->call_us) / AVERAGE_OF;
 	instance_answer(p->instance, t, hand_in, &a.said);
-	take_answer(p, c, t);
+	t->is_ticketed = a.is_ticketed;
+	p->is_waking |= a.is_ticketed;
+	p->has_answered = true;
+	take_answer(p, t);
 	next_call(c);
+	return 0;
+}
+
+/* Of its own tasks only. It has looked at the time: a call follows, as it was told. */
+static int hear_wake(struct pool *p, struct child_link *c, struct str body)
+{
+	uint64_t ticket;
+	struct task *t;
+
+	if (wire_get_wake(body, &ticket) < 0)
+		return -EPROTO;
+	t = tickets_find(&p->tickets, ticket);
+	if (t && t->home == (int32_t)c->pid)
+		later_wake(&p->later, t);
 	return 0;
 }
 
@@ -255,6 +275,7 @@ static int hear_frame(struct pool *p, struct child_link *c, const struct wire_fr
 		[WIRE_LOG] = hear_log,
 		[WIRE_CRASH] = hear_crash,
 		[WIRE_TRACE] = hear_trace,
+		[WIRE_WAKE] = hear_wake,
 	};
 
 	return hear[frame->type] ? hear[frame->type](p, c, frame->body) : -EPROTO;

@@ -6,7 +6,10 @@
  *
  * A call of a few microseconds would be spent waiting for the socket, so a process whose stage is that fast gets
  * some tasks ahead. The oldest of them is the one that runs; when the process dies, it is charged with that, and the
- * others go to another process as if nothing had happened. */
+ * others go to another process as if nothing had happened.
+ *
+ * A stage that wakes its tasks keeps in its process what they wait for, so such a process gets nothing ahead that would
+ * have to be taken back from it by ending it. When it ends all the same, they go on in another one at once. */
 #include "stage/children.h"
 
 #include <poll.h>
@@ -76,6 +79,8 @@ static void deliver(struct pool *p)
 {
 	struct task *first = p->finished.first;
 
+	for (struct task *t = first; t; t = task_next(t))
+		tickets_give_back(&p->tickets, t->ticket);
 	p->finished = (struct task_list){0};
 	if (first)
 		p->on_verdicts(p->arg, first);
@@ -218,6 +223,7 @@ static void children_free(struct pool *p)
 	task_list_free(&p->ready);
 	task_list_free(&p->finished);
 	later_fini(&p->later);
+	tickets_fini(&p->tickets);
 	free(p->fds);
 	free(p);
 }

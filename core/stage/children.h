@@ -10,6 +10,7 @@
 #include "stage/later.h"
 #include "stage/pool.h"
 #include "stage/process.h"
+#include "stage/tickets.h"
 
 enum child_state {
 	CHILD_NONE,
@@ -53,12 +54,15 @@ struct pool {
 	/* [supervisor] */
 	struct task_list ready, finished;
 	struct later later;
-	size_t n_wanted;       /* children: grows with the demand */
-	size_t n_lost;	       /* that ended and have not been replaced */
-	unsigned n_failures;   /* starts in a row */
-	int64_t next_start_ms; /* not before */
-	int64_t call_us;       /* of a call, on average */
+	struct tickets tickets; /* of all that were given out and have no verdict yet */
+	size_t n_wanted;	/* children: grows with the demand */
+	size_t n_lost;		/* that ended and have not been replaced */
+	unsigned n_failures;	/* starts in a row */
+	int64_t next_start_ms;	/* not before */
+	int64_t call_us;	/* of a call, on average */
 	bool has_said_lacks;
+	bool has_answered; /* any process, any task */
+	bool is_waking;	   /* the stage wakes its tasks: its processes hold what these wait for */
 
 	pthread_mutex_t lock; /* what is shown */
 	struct pool_counts counts;

@@ -34,6 +34,7 @@ static void share_out(struct pool *p, struct child_link *c, const char *why)
 		child_link_untouched(t);
 		task_list_add(&back, t);
 	}
+	later_orphaned(&p->later, (int32_t)c->pid);
 	task_list_put_first(&p->ready, &c->mine);
 	task_list_put_first(&p->ready, &back);
 }

@@ -22,8 +22,8 @@ static bool may_take(const struct pool *p, const struct child_link *c, int64_t n
 		return false;
 	if (!c->pipe.n)
 		return true;
-	return c->pipe.n < AHEAD_MAX && (int64_t)c->pipe.n * p->call_us < AHEAD_US &&
-	       now_us - c->head_since_us < AHEAD_US &&
+	return p->has_answered && !p->is_waking && c->pipe.n < AHEAD_MAX &&
+	       (int64_t)c->pipe.n * p->call_us < AHEAD_US && now_us - c->head_since_us < AHEAD_US &&
 	       c->process.out.len - c->process.out_at < UNSENT_MAX;
 }
 

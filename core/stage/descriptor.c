@@ -6,7 +6,7 @@
 
 enum { OPTIONS_MAX = 128, CONFIG_SIZE_MAX = 64 * 1024, STRUCT_SIZE_MAX = 4096 };
 
-#define KNOWN_FLAGS (SL_STAGE_CONCURRENT | SL_STAGE_EFFECTS)
+#define KNOWN_FLAGS (SL_STAGE_CONCURRENT | SL_STAGE_EFFECTS | SL_STAGE_NETWORK | SL_STAGE_PROGRAMS)
 
 /* What a descriptor and an option must at least reach to, whatever version they are from. */
 #define STAGE_SIZE_MIN	offsetof(struct sl_stage, undo)

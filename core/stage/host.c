@@ -57,6 +57,7 @@ static uint32_t on_turn(const struct sl_task *t)
 
 static uint64_t on_ticket(const struct sl_task *t)
 {
+	t->task->is_ticketed = t->task->ticket != 0;
 	return t->task->ticket;
 }
 

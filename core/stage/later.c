@@ -150,20 +150,26 @@ void later_time_out(const struct later *l, struct task *t)
 	t->duration_ms = (clock_mono_us() - t->started_us) / 1000;
 }
 
-bool later_wake(struct later *l, struct task *t)
+void later_wake(struct later *l, struct task *t)
+{
+	if (t->is_woken)
+		return;
+	t->is_woken = true;
+	if (t->heap_at == TASK_NOT_IN_HEAP)
+		return;
+	t->due_ms = clock_mono_ms();
+	rise(l, t->heap_at);
+}
+
+void later_orphaned(struct later *l, int32_t home)
 {
 	int64_t now_ms = clock_mono_ms();
 
-	if (t->is_woken)
-		return true;
-	if (later_deadline_ms(l, t) <= now_ms)
-		return false;
-	t->is_woken = true;
-	if (t->heap_at != TASK_NOT_IN_HEAP) {
-		t->due_ms = now_ms;
-		rise(l, t->heap_at);
-	}
-	return true;
+	for (size_t i = 0; i < l->n; i++)
+		if (l->heap[i]->home == home && l->heap[i]->is_ticketed)
+			l->heap[i]->due_ms = now_ms;
+	for (size_t i = 1; i < l->n; i++)
+		rise(l, i);
 }
 
 void later_fini(struct later *l)

@@ -34,6 +34,8 @@ struct task *later_take(struct later *l);
 bool later_goes_on(const struct later *l, const struct task *t, int64_t now_ms);
 /* Fills in the verdict of one that does not. */
 void later_time_out(const struct later *l, struct task *t);
-/* What the task waits for has happened: it goes on at once, or as soon as it is pushed. False: its time is up. */
-bool later_wake(struct later *l, struct task *t);
+/* What the task waits for has happened: it goes on at once, or as soon as it is pushed. */
+void later_wake(struct later *l, struct task *t);
+/* Those that are to be woken by the process `home` are due at once: it has ended. */
+void later_orphaned(struct later *l, int32_t home);
 void later_fini(struct later *l);

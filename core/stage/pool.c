@@ -45,7 +45,8 @@ static int pool_wake(void *arg, uint64_t ticket)
 
 	pthread_mutex_lock(&p->lock);
 	t = tickets_find(&p->tickets, ticket);
-	if (t && later_wake(&p->later, t)) {
+	if (t && later_goes_on(&p->later, t, clock_mono_ms())) {
+		later_wake(&p->later, t);
 		r = 0;
 		if (!t->heap_at && p->has_keeper)
 			pthread_cond_signal(&p->timer);

@@ -203,6 +203,21 @@ static const int calls_of_writing[] = {SCMP_SYS(open), SCMP_SYS(openat), SCMP_SY
 	SCMP_SYS(fchmodat), SCMP_SYS(utimensat), SCMP_SYS(copy_file_range), SCMP_SYS(chdir),
 	SCMP_SYS(fchdir)};
 
+/* What no program of a stage has to do with, whatever it is written in. */
+static const int calls_of_nobody[] = {SCMP_SYS(ptrace), SCMP_SYS(process_vm_readv),
+	SCMP_SYS(process_vm_writev), SCMP_SYS(pidfd_getfd), SCMP_SYS(bpf),
+	SCMP_SYS(perf_event_open), SCMP_SYS(userfaultfd), SCMP_SYS(io_uring_setup), SCMP_SYS(mount),
+	SCMP_SYS(umount2), SCMP_SYS(pivot_root), SCMP_SYS(chroot), SCMP_SYS(setns),
+	SCMP_SYS(unshare), SCMP_SYS(open_by_handle_at), SCMP_SYS(keyctl), SCMP_SYS(add_key),
+	SCMP_SYS(request_key), SCMP_SYS(kexec_load), SCMP_SYS(init_module), SCMP_SYS(finit_module),
+	SCMP_SYS(delete_module), SCMP_SYS(reboot), SCMP_SYS(swapon), SCMP_SYS(swapoff),
+	SCMP_SYS(acct), SCMP_SYS(settimeofday), SCMP_SYS(clock_settime), SCMP_SYS(sethostname),
+	SCMP_SYS(setdomainname)};
+
+/* With the id of a process first. */
+static const int calls_on_processes[] = {SCMP_SYS(kill), SCMP_SYS(tkill), SCMP_SYS(tgkill),
+	SCMP_SYS(pidfd_open), SCMP_SYS(rt_sigqueueinfo), SCMP_SYS(rt_tgsigqueueinfo)};
+
 struct rules {
 	scmp_filter_ctx filter;
 	int result; /* the first error */
@@ -288,9 +303,28 @@ static void fill(struct rules *r, const struct sandbox_policy *p)
 	allow_reading(r, SCMP_SYS(openat), 2);
 }
 
+/* Programs make calls of all kinds, so what may be called is not listed: EPERM for what would lead out of the sandbox,
+ * and for signals to the daemon. Files are Landlock's matter. */
+static void fill_for_programs(struct rules *r, const struct sandbox_policy *p)
+{
+	const uint32_t daemon[] = {(uint32_t)getppid(), (uint32_t)-getppid(), (uint32_t)-1};
+
+	for (size_t i = 0; i < ARRAY_LEN(calls_of_nobody); i++)
+		answer_always(r, calls_of_nobody[i], SCMP_ACT_ERRNO(EPERM));
+	for (size_t i = 0; i < ARRAY_LEN(calls_on_processes); i++)
+		for (size_t k = 0; k < ARRAY_LEN(daemon); k++)
+			answer(r, calls_on_processes[i], SCMP_ACT_ERRNO(EPERM),
+				SCMP_A0(SCMP_CMP_MASKED_EQ, UINT32_MAX, daemon[k]));
+	if (p->network)
+		answer(r, SCMP_SYS(socket), SCMP_ACT_ERRNO(EACCES),
+			SCMP_A0(SCMP_CMP_EQ, 1 /* AF_UNIX */));
+	else
+		answer_always(r, SCMP_SYS(socket), SCMP_ACT_ERRNO(EACCES));
+}
+
 static int restrict_calls(const struct sandbox_policy *p, struct buf *lacks, struct err *e)
 {
-	struct rules r = {.filter = seccomp_init(SCMP_ACT_TRAP)};
+	struct rules r = {.filter = seccomp_init(p->programs ? SCMP_ACT_ALLOW : SCMP_ACT_TRAP)};
 
 	if (!r.filter)
 		return -ENOMEM;
@@ -300,7 +334,10 @@ static int restrict_calls(const struct sandbox_policy *p, struct buf *lacks, str
 		return 0;
 	}
 	seccomp_attr_set(r.filter, SCMP_FLTATR_CTL_OPTIMIZE, 2); /* a tree, not a list */
-	fill(&r, p);
+	if (p->programs)
+		fill_for_programs(&r, p);
+	else
+		fill(&r, p);
 	if (r.result == 0)
 		r.result = seccomp_load(r.filter);
 	seccomp_release(r.filter);

@@ -45,6 +45,8 @@ void wire_put_task(struct buf *out, uint64_t number, const struct task *t)
 	size_t at = frame_begin(out);
 
 	pack_u64(out, number);
+	pack_u64(out, t->ticket);
+	pack_u64(out, (uint64_t)t->started_us);
 	task_pack(out, t);
 	frame_end(out, at, WIRE_TASK);
 }
@@ -80,11 +82,20 @@ void wire_put_log(struct buf *out, uint32_t level, const char *text)
 	frame_end(out, at, WIRE_LOG);
 }
 
+void wire_put_wake(struct buf *out, uint64_t ticket)
+{
+	size_t at = frame_begin(out);
+
+	pack_u64(out, ticket);
+	frame_end(out, at, WIRE_WAKE);
+}
+
 void wire_put_answer(struct buf *out, uint64_t number, const struct task *t)
 {
 	size_t at = frame_begin(out);
 
 	pack_u64(out, number);
+	pack_u32(out, t->is_ticketed);
 	task_answer_pack(out, t);
 	frame_end(out, at, WIRE_ANSWER);
 }
@@ -101,7 +112,7 @@ int wire_take(struct str *in, size_t max, struct wire_frame *ret)
 	memcpy(&length, in->p, sizeof length);
 	memcpy(words, in->p + sizeof length, sizeof words);
 	if (length > max - WIRE_HEAD || words[1] != WIRE_VERSION || words[0] < WIRE_START ||
-		words[0] > WIRE_TRACE)
+		words[0] > WIRE_WAKE)
 		return -EPROTO;
 	if (in->n - WIRE_HEAD < length)
 		return 0;
@@ -128,7 +139,8 @@ int wire_get_start(struct str body, struct wire_start *ret)
 int wire_get_task(struct str body, uint64_t *ret_number, struct task **ret)
 {
 	struct unpack r = {body, false};
-	uint64_t number = unpack_u64(&r);
+	uint64_t number = unpack_u64(&r), ticket = unpack_u64(&r);
+	int64_t started_us = (int64_t)unpack_u64(&r);
 	struct task *t;
 	int result = task_unpack(&r, &t);
 
@@ -138,6 +150,8 @@ int wire_get_task(struct str body, uint64_t *ret_number, struct task **ret)
 		task_free(t);
 		return -EPROTO;
 	}
+	t->ticket = ticket;
+	t->started_us = started_us;
 	*ret_number = number;
 	*ret = t;
 	return 0;
@@ -179,13 +193,26 @@ int wire_get_log(struct str body, uint32_t *ret_level, const char **ret)
 	return *ret ? unpack_end(&r) : -EPROTO;
 }
 
+int wire_get_wake(struct str body, uint64_t *ret_ticket)
+{
+	struct unpack r = {body, false};
+
+	*ret_ticket = unpack_u64(&r);
+	return unpack_end(&r);
+}
+
 int wire_get_answer(struct str body, struct wire_answer *ret)
 {
 	struct unpack r = {body, false};
 
+	uint32_t is_ticketed;
+
 	ret->number = unpack_u64(&r);
-	if (task_answer_unpack(&r, &ret->said) < 0 || ret->said.verdict > VERDICT_WAIT)
+	is_ticketed = unpack_u32(&r);
+	if (task_answer_unpack(&r, &ret->said) < 0 || ret->said.verdict > VERDICT_WAIT ||
+		is_ticketed > 1)
 		return -EPROTO;
+	ret->is_ticketed = is_ticketed;
 	return unpack_end(&r);
 }
 

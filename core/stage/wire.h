@@ -7,14 +7,16 @@
  *   to the process
  *   START   once, first: stage 4 · log level 4 · process id of the daemon 4 · sanitizer 4 · path and name of the
  *           plugin, text of the pipeline: 3 texts
- *   TASK    number 8 · a packed task (model/task_pack.h)
+ *   TASK    number 8 · ticket 8 · began 8 (microseconds, monotonic; 0: begins now) · a packed task
+ *           (model/task_pack.h)
  *
  *   to the daemon
  *   MODULES the mapped objects, when they are others than before: number 4, then of each: bias 8 · start 8 ·
  *           end 8 · path: 1 text
  *   READY   once: what the kernel lacks for the sandbox: 1 text
  *   LEAVE   why it ends itself, having begun no other task: 1 text. Instead of READY: why it cannot start
- *   ANSWER  to the oldest task without one: its number 8 · a packed verdict
+ *   ANSWER  to the oldest task without one: its number 8 · whether its ticket was asked for 4 · a packed verdict
+ *   WAKE    what the task of this ticket waits for has happened: ticket 8
  *   LOG     level 4 · 1 text
  *   CRASH   why it ends: signal 4 (0: exit) · code 4 · address 8 · system call 4 · in a call 4 · bytes of memory 8
  *   TRACE   after CRASH: addresses, the innermost first: 8 each, up to the end of the body
@@ -27,7 +29,7 @@
 #include "model/task_pack.h"
 
 enum {
-	WIRE_VERSION = 1,
+	WIRE_VERSION = 2,
 	WIRE_HEAD = 8,
 	WIRE_TASK_MAX = 16 << 20,
 	WIRE_ANSWER_MAX = 2 << 20,
@@ -45,6 +47,7 @@ enum wire_type {
 	WIRE_LOG,
 	WIRE_CRASH,
 	WIRE_TRACE,
+	WIRE_WAKE,
 };
 
 struct wire_frame {
@@ -77,6 +80,7 @@ struct wire_crash {
 
 struct wire_answer {
 	uint64_t number;
+	bool is_ticketed;
 	struct task_answer said; /* verdict up to VERDICT_WAIT */
 };
 
@@ -86,6 +90,7 @@ void wire_put_task(struct buf *out, uint64_t number, const struct task *t);
 void wire_put_modules(struct buf *out, const struct wire_module *modules, size_t n);
 void wire_put_text(struct buf *out, enum wire_type type, const char *text); /* READY, LEAVE */
 void wire_put_log(struct buf *out, uint32_t level, const char *text);
+void wire_put_wake(struct buf *out, uint64_t ticket);
 void wire_put_answer(struct buf *out, uint64_t number, const struct task *t);
 /* The head of a frame, for who may not allocate. */
 void wire_head(char out[WIRE_HEAD], enum wire_type type, uint32_t length);
@@ -98,6 +103,7 @@ int wire_get_task(struct str body, uint64_t *ret_number, struct task **ret);
 int wire_get_modules(struct str body, struct wire_module *modules, size_t *ret_n);
 int wire_get_text(struct str body, const char **ret);
 int wire_get_log(struct str body, uint32_t *ret_level, const char **ret);
+int wire_get_wake(struct str body, uint64_t *ret_ticket);
 int wire_get_answer(struct str body, struct wire_answer *ret);
 int wire_get_crash(struct str body, struct wire_crash *ret);
 /* `trace` holds WIRE_TRACE_MAX. */

@@ -203,6 +203,17 @@ BY_NAME int32_t go_on_later(struct hazard *h)
 	return SL_DONE;
 }
 
+/* Waits for somebody of this process to wake it, who never does. */
+BY_NAME int32_t wait_to_be_woken(struct hazard *h)
+{
+	if (h->host->turn(h->task)) {
+		h->host->set_message(h->task, "went on");
+		return SL_DONE;
+	}
+	h->host->delay(h->task, h->host->ticket(h->task) ? 3600000 : 0);
+	return SL_LATER;
+}
+
 /* Whether the second turn is where the first one was. This process remembers. */
 BY_NAME int32_t come_home(struct hazard *h)
 {
@@ -245,6 +256,7 @@ static const struct {
 	{"process", tell_process},
 	{"nap", take_a_nap},
 	{"later", go_on_later},
+	{"park", wait_to_be_woken},
 	{"home", come_home},
 };
 

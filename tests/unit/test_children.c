@@ -222,6 +222,70 @@ static void a_further_turn_goes_to_the_process_of_the_first(void)
 	stop(&o);
 }
 
+static void await_parked(struct outcome *o, size_t n)
+{
+	int64_t until_ms = clock_mono_ms() + 30000;
+	struct pool_counts counts = {0};
+
+	while (counts.later < n && clock_mono_ms() < until_ms)
+		pool_counts(o->pool, &counts);
+	REQUIRE(counts.later == n);
+}
+
+static void a_woken_task_goes_on_before_its_delay_is_over(void)
+{
+	char message[1024];
+	struct outcome o;
+
+	start(&o, "name: probe, workers: 1");
+	submit(&o, 200, "{\"do\":\"park\"}");
+	await_parked(&o, 200);
+	submit(&o, 1, "{\"do\":\"wake\"}");
+	CHECK_INT(take(&o, 201, VERDICT_DONE, NULL), 201);
+	try(&o, "{\"do\":\"wake\"}", VERDICT_DONE, message);
+	CHECK_TEXT(message, "0 woken, 200 gone");
+	stop(&o);
+}
+
+static void what_happens_before_the_answer_is_not_missed(void)
+{
+	struct outcome o;
+
+	start(&o, "name: probe, workers: 2");
+	submit(&o, 200, "{\"do\":\"wake-first\"}");
+	CHECK_INT(take(&o, 200, VERDICT_DONE, NULL), 200);
+	stop(&o);
+}
+
+static void waking_does_not_prolong_the_time_of_an_attempt(void)
+{
+	char message[1024];
+	struct outcome o;
+
+	start(&o, "name: probe, workers: 1, timeout: 400ms");
+	submit(&o, 3, "{\"do\":\"wake-for-ever\"}");
+	CHECK_INT(take(&o, 3, VERDICT_TIMEOUT, NULL), 3);
+	submit(&o, 20, "{\"do\":\"park\"}");
+	CHECK_INT(take(&o, 20, VERDICT_TIMEOUT, NULL), 20);
+	try(&o, "{\"do\":\"wake\"}", VERDICT_DONE, message);
+	CHECK_TEXT(message, "0 woken, 20 gone");
+	stop(&o);
+}
+
+static void what_a_process_would_have_woken_goes_on_when_it_ends(void)
+{
+	char message[1024];
+	struct outcome o;
+
+	start(&o, "name: hazard, workers: 1, timeout: 1m");
+	submit(&o, 20, "{\"do\":\"park\"}");
+	await_parked(&o, 20);
+	submit(&o, 1, "{\"do\":\"segv\"}");
+	CHECK_INT(take(&o, 21, VERDICT_DONE, message), 20);
+	CHECK_TEXT(message, "went on");
+	stop(&o);
+}
+
 static void a_child_has_its_socket_and_nothing_else(void)
 {
 	char message[1024];
@@ -312,6 +376,10 @@ int main(int argc, char **argv)
 		TEST(neighbours_of_a_crash_are_done_in_the_same_attempt),
 		TEST(what_answers_later_goes_on_in_a_process_too),
 		TEST(a_further_turn_goes_to_the_process_of_the_first),
+		TEST(a_woken_task_goes_on_before_its_delay_is_over),
+		TEST(what_happens_before_the_answer_is_not_missed),
+		TEST(waking_does_not_prolong_the_time_of_an_attempt),
+		TEST(what_a_process_would_have_woken_goes_on_when_it_ends),
 		TEST(a_child_has_its_socket_and_nothing_else), TEST(answers_cross_as_they_are),
 		TEST(nobody_waits_behind_a_call_that_blocks),
 		TEST(a_stage_that_cannot_start_says_why_and_backs_off),

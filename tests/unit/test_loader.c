@@ -46,8 +46,8 @@ static void a_newer_plugin_is_judged_by_what_it_uses(void)
 	REQUIRE(load("newer_quiet", &plugin, &e) == 0);
 	CHECK_TEXT(plugin->stage->options[1].name, "two");
 	check_refused("newer_needy", -EPROTO,
-		"uses a part of the descriptor that this host does not know: it is for ABI 1.8, "
-		"this is 1.1");
+		"uses a part of the descriptor that this host does not know: it is for ABI 1.9, "
+		"this is 1.2");
 	check_refused("newer_flag", -EPROTO, "sets a flag that this host does not know");
 	check_refused(
 		"newer_option", -EPROTO, "uses a part of an option that this host does not know");
@@ -55,7 +55,7 @@ static void a_newer_plugin_is_judged_by_what_it_uses(void)
 
 static void a_broken_descriptor_is_refused_by_name(void)
 {
-	check_refused("other_major", -EPROTO, "is for ABI 2.0, this host is 1.1");
+	check_refused("other_major", -EPROTO, "is for ABI 2.0, this host is 1.2");
 	check_refused("no_symbol", -EPROTO, "has no symbol 'stageline_stage'");
 	check_refused("function_symbol", -EPROTO, "is not data");
 	check_refused("lying_size", -EPROTO, "descriptor says 2048 bytes");

@@ -114,6 +114,8 @@ static int read_as(enum wire_type type, struct str body)
 		return wire_get_log(body, &level, &text);
 	case WIRE_CRASH:
 		return wire_get_crash(body, &crash);
+	case WIRE_WAKE:
+		return wire_get_wake(body, &number);
 	case WIRE_TRACE:
 		return wire_get_trace(body, trace, &n);
 	}
@@ -135,6 +137,7 @@ static void put_all(struct buf *out)
 	wire_put_text(out, WIRE_READY, "");
 	wire_put_text(out, WIRE_LEAVE, "tired");
 	wire_put_answer(out, 1, t);
+	wire_put_wake(out, (uint64_t)1 << 32);
 	wire_put_log(out, 2, "hello");
 	wire_head(head, WIRE_CRASH, sizeof numbers);
 	buf_add(out, head, sizeof head);
@@ -170,7 +173,7 @@ static void a_body_that_is_cut_off_or_too_long_is_refused(void)
 			free(cut);
 		}
 	}
-	CHECK_INT(n_types, WIRE_TRACE);
+	CHECK_INT(n_types, WIRE_WAKE);
 	CHECK_INT(rest.n, 0);
 }
 
@@ -179,7 +182,7 @@ static void a_head_that_is_none_is_refused(void)
 	static const struct {
 		uint32_t length;
 		uint16_t type, version;
-	} heads[] = {{4, 0, WIRE_VERSION}, {4, WIRE_TRACE + 1, WIRE_VERSION},
+	} heads[] = {{4, 0, WIRE_VERSION}, {4, WIRE_WAKE + 1, WIRE_VERSION},
 		{4, WIRE_LOG, WIRE_VERSION + 1}, {UINT32_MAX, WIRE_LOG, WIRE_VERSION},
 		{1024 - WIRE_HEAD + 1, WIRE_LOG, WIRE_VERSION}};
 	struct wire_frame frame;

@@ -18,6 +18,7 @@
  * then `run` and `undo` may be called from several workers at once.
  *
  * History (newest first; every change stands here)
+ *   1.2  SL_STAGE_NETWORK, SL_STAGE_PROGRAMS: what a stage needs of its sandbox
  *   1.1  sl_host.ticket, sl_host.wake: a task that answered SL_LATER goes on before its delay is over
  *   1.0  first version
  */
@@ -32,13 +33,18 @@ extern "C" {
 #endif
 
 #define SL_ABI_MAJOR 1
-#define SL_ABI_MINOR 1
+#define SL_ABI_MINOR 2
 #define SL_ABI	     ((uint32_t)SL_ABI_MAJOR << 16 | SL_ABI_MINOR)
 
 /* Flags of a stage. */
 #define SL_STAGE_CONCURRENT 0x1u /* run and undo may be called from several threads at once */
 #define SL_STAGE_EFFECTS                                                                           \
 	0x2u /* run changes the world or Stageline's state: needs undo or irreversible */
+
+/* Since 1.2: what the stage needs of the sandbox of `isolation: process`. A pipeline file that does not grant it is
+ * refused before the stage is started. */
+#define SL_STAGE_NETWORK  0x4u /* calls out over the network */
+#define SL_STAGE_PROGRAMS 0x8u /* starts programs */
 
 /* Verdicts: what run and undo return. Any other number counts as SL_RETRY and is reported. */
 #define SL_DONE 0 /* finished; message, result and effects are taken */
