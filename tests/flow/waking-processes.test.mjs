@@ -83,6 +83,7 @@ test('requests_of_a_process_that_dies_are_sent_again_by_the_next_one', { timeout
   for (let i = 0; i < 40; i++)
     ids.push((await place(s, order({ 'PROD-002': 1 }, { service: { run: [{ act: 'hang' }, {}] } }))).id);
   await until('all requests to be under way', () => ids.every((id) => service.of(id).length === 1));
+  await until('no call to go on', async () => (await stageOf(s, 'ask')).live.later === ids.length);
   for (const pid of childrenOf(s.pid))
     process.kill(pid, 'SIGKILL');
   await allFinished(s);
