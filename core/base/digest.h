@@ -24,3 +24,10 @@ int digest_once(struct str message, uint8_t out[DIGEST_SIZE]);
 
 /* Lowercase hex with a NUL. */
 void digest_text(const uint8_t bytes[DIGEST_SIZE], char out[DIGEST_TEXT_SIZE]);
+/* Exactly `n` bytes from hex of either case. -EINVAL: that it is not. */
+int hex_parse(struct str text, uint8_t *out, size_t n);
+
+static inline int digest_parse(struct str text, uint8_t out[DIGEST_SIZE])
+{
+	return hex_parse(text, out, DIGEST_SIZE);
+}

@@ -4,6 +4,7 @@
 /* Exit statuses: EXIT_SUCCESS, EXIT_FAILURE, and these. */
 enum { EXIT_USAGE = 2, EXIT_BAD_CONFIG = 78 };
 
+int audit_main(int argc, char **argv);
 int check_main(int argc, char **argv);
 int dead_letters_main(int argc, char **argv);
 int erase_main(int argc, char **argv); /* `orders erase` */
@@ -11,6 +12,7 @@ int orders_main(int argc, char **argv);
 int pipeline_main(int argc, char **argv);
 int plugin_main(int argc, char **argv);
 int reload_main(int argc, char **argv);
+int replay_main(int argc, char **argv);
 int serve_main(int argc, char **argv);
 int state_main(int argc, char **argv);
 int test_main(int argc, char **argv);

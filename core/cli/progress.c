@@ -4,30 +4,90 @@
 #include <stdio.h>
 #include <unistd.h>
 
-enum { BAR = 30 };
+#include "base/clock.h"
+
+enum { BAR = 24, REDRAW_MS = 100, RATE_AFTER_MS = 500 };
+
+/* How many per second, 0: too early to say. */
+static int64_t rate_of(const struct progress *p, size_t done)
+{
+	int64_t ms = clock_mono_ms() - p->start_ms;
+
+	return ms < RATE_AFTER_MS ? 0 : (int64_t)done * 1000 / ms;
+}
+
+static int64_t seconds_left(int64_t rate, size_t done, size_t total)
+{
+	return rate ? (int64_t)(total - done) / rate : -1;
+}
+
+static void show_left(int64_t seconds)
+{
+	if (seconds >= 3600)
+		fprintf(stderr, ", %lld:%02lld h left", (long long)seconds / 3600,
+			(long long)seconds / 60 % 60);
+	else if (seconds >= 60)
+		fprintf(stderr, ", %lld:%02lld min left", (long long)seconds / 60,
+			(long long)seconds % 60);
+	else if (seconds >= 0)
+		fprintf(stderr, ", %lld s left", (long long)seconds);
+}
 
 static void show_bar(struct progress *p, size_t done, size_t total)
 {
 	size_t full = total ? done * BAR / total : BAR;
+	int64_t rate = rate_of(p, done);
 
+	if (p->is_open && done < total && clock_mono_ms() - p->shown_ms < REDRAW_MS)
+		return;
+	p->shown_ms = clock_mono_ms();
 	fprintf(stderr, "\r%s [", p->label);
 	for (size_t i = 0; i < BAR; i++)
 		fputc(i < full ? '#' : '.', stderr);
-	fprintf(stderr, "] %zu/%zu ", done, total);
+	fprintf(stderr, "] %zu/%zu%s%s", done, total, p->unit ? " " : "", p->unit ? p->unit : "");
+	if (rate)
+		fprintf(stderr, ", %lld/s", (long long)rate);
+	if (done < total)
+		show_left(seconds_left(rate, done, total));
+	fputs("\033[K", stderr);
 	fflush(stderr);
 	p->is_open = true;
+}
+
+static void show_line(const struct progress *p, size_t done, size_t total)
+{
+	int64_t rate = rate_of(p, done), left = seconds_left(rate, done, total);
+
+	if (!p->is_json) {
+		fprintf(stderr, "%s: %zu of %zu\n", p->label, done, total);
+		return;
+	}
+	fprintf(stderr, "{\"progress\":\"%s\",\"done\":%zu,\"total\":%zu", p->label, done, total);
+	if (rate)
+		fprintf(stderr, ",\"per_s\":%lld,\"left_s\":%lld", (long long)rate,
+			(long long)left);
+	fputs("}\n", stderr);
 }
 
 void progress_show(struct progress *p, size_t done, size_t total)
 {
 	int tenth = total ? (int)(done * 10 / total) : 10;
 
-	if (isatty(STDERR_FILENO)) {
+	if (done > total)
+		total = done; /* it grows while it is read */
+	if (!p->start_ms)
+		p->start_ms = clock_mono_ms();
+	if (isatty(STDERR_FILENO) && !p->is_json) {
 		show_bar(p, done, total);
 	} else if (tenth > p->last_tenth) {
 		p->last_tenth = tenth;
-		fprintf(stderr, "%s: %zu of %zu\n", p->label, done, total);
+		show_line(p, done, total);
 	}
+}
+
+void progress_on_journal(void *progress, int64_t done, int64_t total)
+{
+	progress_show(progress, (size_t)done, (size_t)total);
 }
 
 void progress_end(struct progress *p)

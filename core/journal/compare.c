@@ -1,156 +1,28 @@
 /* Projections against events: everything is projected once more, into a scratch database, by the
  * code that the writer uses, and compared row by row. */
 #include <inttypes.h>
-#include <search.h>
 
 #include "base/mem.h"
-#include "journal/generation.h"
-#include "journal/projection.h"
-#include "journal/row.h"
+#include "journal/fold_thread.h"
 #include "journal/schema.h"
 #include "journal/verify.h"
-#include "model/apply.h"
-#include "model/migrate.h"
-#include "model/remains.h"
+#include "journal/walk.h"
 
-enum { FLUSH_EVENTS = 1000 }; /* between flushes of the state and of the arena */
-
-struct rebuild {
+struct replay {
 	sqlite3 *live, *scratch;
-	struct pipeline_set *set;
-	struct projection projection;
-	void *open; /* tsearch() tree of orders that are not terminal, by seq */
-	struct err *e;
-	int failed;
+	struct folding folding;
+	struct replay_report *report;
 };
-
-/* --- the orders being folded --- */
-
-static int by_seq(const void *a, const void *b)
-{
-	int64_t x = ((const struct order *)a)->seq, y = ((const struct order *)b)->seq;
-
-	return (x > y) - (x < y);
-}
-
-/* Where the tree keeps the order. */
-static struct order **find_open(struct rebuild *b, int64_t order_seq)
-{
-	struct order key = {.seq = order_seq};
-
-	return tfind(&key, &b->open, by_seq);
-}
-
-static void free_order(void *o)
-{
-	order_free(o);
-}
-
-static int create_order(struct rebuild *b, const struct event *ev)
-{
-	_cleanup_(order_freep) struct order *o = NULL;
-	const struct pipeline *p = pipeline_set_find(b->set, ev->generation);
-	int r;
-
-	if (!p)
-		return err_set(b->e, -EPROTO, "event %" PRId64 ": generation %.*s was never loaded",
-			ev->seq, (int)ev->generation.n, ev->generation.p);
-	o = order_new(p);
-	r = o ? apply(o, ev) : -ENOMEM;
-	if (r < 0)
-		return err_set(b->e, r, "event %" PRId64 ": %s", ev->seq, strerror(-r));
-	if (!tsearch(o, &b->open, by_seq))
-		return err_set(b->e, -ENOMEM, "out of memory");
-	steal_ptr(o);
-	return 0;
-}
-
-static int fold_one(struct rebuild *b, const struct event *ev)
-{
-	struct order **slot, *o;
-	int r;
-
-	if (ev->kind == EVENT_ORDER_CREATED)
-		return create_order(b, ev);
-	if (event_is_removal(ev->kind)) /* the order has ended: its row alone changes */
-		return 0;
-	slot = find_open(b, ev->order_seq);
-	r = slot ? fold(slot, ev, b->set) : -EPROTO;
-	if (r < 0)
-		return err_set(b->e, r, "event %" PRId64 " (%.*s) does not fit its order", ev->seq,
-			(int)ev->type.n, ev->type.p);
-	o = *slot;
-	if (!order_is_terminal(o))
-		return 0;
-	r = projection_order(&b->projection, o, b->e);
-	tdelete(o, &b->open, by_seq);
-	order_free(o);
-	return r;
-}
-
-static void put_open(const void *node, VISIT visit, void *rebuild)
-{
-	struct rebuild *b = rebuild;
-
-	if ((visit == postorder || visit == leaf) && b->failed == 0)
-		b->failed = projection_order(&b->projection, *(struct order *const *)node, b->e);
-}
-
-/* --- projecting --- */
-
-static int project(struct rebuild *b, sqlite3_stmt *s, struct arena *arena)
-{
-	struct event_list list;
-	const struct pipeline *p;
-	struct event *ev;
-	int r;
-
-	event_list_init(&list, arena);
-	r = row_event(s, &list, &ev, b->e);
-	if (r == 0 && ev->kind == EVENT_PIPELINE_LOADED &&
-		!pipeline_set_find(b->set, ev->generation))
-		r = generation_add(b->set, ev->generation, ev->text, &p, b->e);
-	if (r == 0)
-		r = projection_event(&b->projection, ev, b->e);
-	if (r == 0 && ev->order_seq)
-		r = fold_one(b, ev);
-	if (r == 0 && ev->seq % FLUSH_EVENTS == 0)
-		r = projection_flush(&b->projection, b->e);
-	if (ev && ev->seq % FLUSH_EVENTS == 0)
-		arena_fini(arena);
-	return r;
-}
-
-static int project_all(struct rebuild *b)
-{
-	_cleanup_(sql_finalizep) sqlite3_stmt *s = NULL;
-	_cleanup_(arena_fini) struct arena arena = {0};
-	int r = sql_prepare(
-		b->live, "SELECT " ROW_COLUMNS " FROM events e ORDER BY e.seq", &s, b->e);
-
-	if (r < 0)
-		return r;
-	while ((r = sql_row(s, 0, b->e)) > 0) {
-		r = project(b, s, &arena);
-		if (r < 0)
-			return r;
-	}
-	if (r < 0)
-		return r;
-	twalk_r(b->open, put_open, b);
-	return b->failed < 0 ? b->failed : projection_flush(&b->projection, b->e);
-}
-
-/* --- comparing --- */
 
 static const struct table {
 	const char *name, *key;
+	int n_key; /* columns of the key, the first ones of the row */
 } tables[] = {
-	{"orders", "seq"},
-	{"product_blocks", "product, block"},
-	{"state", "key"},
-	{"idempotency", "key"},
-	{"generations", "digest"},
+	{"orders", "seq", 1},
+	{"product_blocks", "product, block", 2},
+	{"state", "key", 1},
+	{"idempotency", "key", 1},
+	{"generations", "digest", 1},
 };
 
 static struct str value_text(sqlite3_stmt *s, int column)
@@ -184,31 +56,63 @@ static int compare_row(const struct table *t, sqlite3_stmt *live, sqlite3_stmt *
 	return 0;
 }
 
-static int compare_rows(
-	const struct table *t, sqlite3_stmt *live, sqlite3_stmt *made, struct err *e)
+static int compare_values(sqlite3_stmt *a, sqlite3_stmt *b, int column)
 {
-	int r, a, b;
+	struct str x, y;
+	int order;
 
+	if (sqlite3_column_type(a, column) == SQLITE_INTEGER &&
+		sqlite3_column_type(b, column) == SQLITE_INTEGER) {
+		int64_t i = sqlite3_column_int64(a, column), k = sqlite3_column_int64(b, column);
+
+		return (i > k) - (i < k);
+	}
+	x = sql_str(a, column);
+	y = sql_str(b, column);
+	order = memcmp(x.n ? x.p : "", y.n ? y.p : "", x.n < y.n ? x.n : y.n);
+	return order ? order : (x.n > y.n) - (x.n < y.n);
+}
+
+/* Which row comes first; 0: both are of one key. */
+static int compare_keys(const struct table *t, sqlite3_stmt *live, sqlite3_stmt *made)
+{
+	int order = 0;
+
+	for (int i = 0; i < t->n_key && !order; i++)
+		order = compare_values(live, made, i);
+	return order;
+}
+
+static int one_alone(const struct table *t, sqlite3_stmt *row, const char *what, struct err *e)
+{
+	struct str key = value_text(row, 0);
+
+	return err_set(e, -EBADMSG, "%s, row %.*s: %s", t->name, (int)key.n, key.p, what);
+}
+
+static int compare_rows(const struct table *t, sqlite3_stmt *live, sqlite3_stmt *made,
+	int64_t *n_rows, struct err *e)
+{
 	for (;;) {
-		a = sql_row(live, 0, e);
-		b = a < 0 ? a : sql_row(made, 0, e);
-		if (a < 0 || b < 0)
-			return a < 0 ? a : b;
-		if (!a && !b)
-			return 0;
-		if (a != b) {
-			struct str row = value_text(a ? live : made, 0);
+		int a = sql_row(live, 0, e);
+		int b = a < 0 ? a : sql_row(made, 0, e);
+		int order, r;
 
-			return err_set(e, -EBADMSG, "%s, row %.*s: %s", t->name, (int)row.n, row.p,
-				a ? "no event gives it" : "missing");
-		}
+		if (b < 0 || (!a && !b))
+			return b;
+		order = a && b ? compare_keys(t, live, made) : a ? -1 : 1;
+		if (order < 0)
+			return one_alone(t, live, "no event gives it", e);
+		if (order > 0)
+			return one_alone(t, made, "missing", e);
 		r = compare_row(t, live, made, e);
 		if (r < 0)
 			return r;
+		++*n_rows;
 	}
 }
 
-static int compare_table(struct rebuild *b, const struct table *t)
+static int compare_table(struct replay *p, const struct table *t, struct err *e)
 {
 	_cleanup_(sql_finalizep) sqlite3_stmt *live = NULL;
 	_cleanup_(sql_finalizep) sqlite3_stmt *made = NULL;
@@ -216,43 +120,83 @@ static int compare_table(struct rebuild *b, const struct table *t)
 	int r;
 
 	sqlite3_snprintf(sizeof text, text, "SELECT * FROM %s ORDER BY %s", t->name, t->key);
-	r = sql_prepare(b->live, text, &live, b->e);
+	r = sql_prepare(p->live, text, &live, e);
 	if (r == 0)
-		r = sql_prepare(b->scratch, text, &made, b->e);
-	return r < 0 ? r : compare_rows(t, live, made, b->e);
+		r = sql_prepare(p->scratch, text, &made, e);
+	if (r == 0)
+		r = compare_rows(t, live, made, &p->report->n_rows, e);
+	p->report->is_difference = r == -EBADMSG;
+	return r;
 }
 
-static int rebuild(struct rebuild *b)
+/* Checking and decoding here, folding in a thread of its own. */
+static int fold_all(struct replay *p, const struct journal_watch *watch, struct err *e)
 {
-	int r = schema_check(b->live, b->e);
+	const struct verify_request request = {.watch = watch};
+	struct fold_thread *thread;
+	int ended, r = fold_thread_start(&p->folding, &thread, e);
+
+	if (r < 0)
+		return r;
+	r = chain_walk(p->live, &request, &(struct chain_visitor){fold_thread_row, thread},
+		&p->report->chain, e);
+	ended = fold_thread_end(thread, r == -EBADMSG ? NULL : e);
+	if (r == 0 || r == -ECANCELED)
+		r = ended;
+	return r < 0 ? r : folding_end(&p->folding, e);
+}
+
+static int open_scratch(struct replay *p, struct err *e)
+{
+	_cleanup_(buf_fini) struct buf indices = {0};
+	int r = sql_open(NULL, SQL_SCRATCH, &p->scratch, e);
 
 	if (r == 0)
-		r = sql_exec(b->live, "BEGIN", b->e);
+		r = schema_migrate(p->scratch, e);
 	if (r == 0)
-		r = sql_open(NULL, SQL_SCRATCH, &b->scratch, b->e);
+		r = schema_drop_indices(p->scratch, &indices, e); /* nobody looks anything up */
+	return r == 0 ? sql_exec(p->scratch, "BEGIN", e) : r;
+}
+
+static int replay(struct replay *p, const char *path, struct pipeline_set *set,
+	const struct journal_watch *watch, struct err *e)
+{
+	int r = chain_open(path, &p->report->chain, &p->live, e);
+
 	if (r == 0)
-		r = schema_migrate(b->scratch, b->e);
+		r = open_scratch(p, e);
 	if (r == 0)
-		r = sql_exec(b->scratch, "BEGIN", b->e);
+		r = folding_init(&p->folding, p->scratch, set, e);
 	if (r == 0)
-		r = projection_init(&b->projection, b->scratch, b->e);
-	if (r == 0)
-		r = project_all(b);
+		r = fold_all(p, watch, e);
 	for (size_t i = 0; r == 0 && i < ARRAY_LEN(tables); i++)
-		r = compare_table(b, &tables[i]);
+		r = compare_table(p, &tables[i], e);
 	return r;
+}
+
+int journal_replay(const char *path, struct pipeline_set *set, const struct journal_watch *watch,
+	struct replay_report *ret, struct err *e)
+{
+	struct replay p = {.report = ret};
+	int r;
+
+	*ret = (struct replay_report){0};
+	r = replay(&p, path, set, watch, e);
+	ret->n_broken = p.folding.n_broken;
+	folding_fini(&p.folding);
+	sqlite3_close(p.scratch);
+	sqlite3_close(p.live);
+	return r;
+}
+
+void replay_report_fini(struct replay_report *r)
+{
+	verify_report_fini(&r->chain);
 }
 
 int journal_compare(const char *path, struct pipeline_set *set, struct err *e)
 {
-	struct rebuild b = {.set = set, .e = e};
-	int r = sql_open(path, SQL_READ, &b.live, e);
+	_cleanup_(replay_report_fini) struct replay_report report;
 
-	if (r == 0)
-		r = rebuild(&b);
-	tdestroy(b.open, free_order);
-	projection_fini(&b.projection);
-	sqlite3_close(b.scratch);
-	sqlite3_close(b.live);
-	return r;
+	return journal_replay(path, set, NULL, &report, e);
 }

@@ -152,3 +152,41 @@ int schema_check(sqlite3 *db, struct err *e)
 			version, (int)VERSION);
 	return 0;
 }
+
+int schema_open(const char *path, sqlite3 **ret, struct err *e)
+{
+	_cleanup_(sql_closep) sqlite3 *db = NULL;
+	int r = sql_open(path, SQL_READ, &db, e);
+
+	if (r == 0)
+		r = schema_check(db, e);
+	if (r == 0)
+		r = sql_exec(db, "BEGIN", e);
+	if (r < 0)
+		return err_wrap(e, r, "journal '%s'", path);
+	*ret = steal_ptr(db);
+	return 0;
+}
+
+int schema_drop_indices(sqlite3 *db, struct buf *ret, struct err *e)
+{
+	_cleanup_(sql_finalizep) sqlite3_stmt *s = NULL;
+	_cleanup_(buf_fini) struct buf drop = {0};
+	int r = sql_prepare(db,
+		"SELECT name, sql FROM sqlite_schema WHERE type = 'index'"
+		" AND sql IS NOT NULL AND tbl_name <> 'events'",
+		&s, e);
+
+	if (r < 0)
+		return r;
+	while ((r = sql_row(s, 0, e)) > 0) {
+		buf_text(&drop, "DROP INDEX ");
+		buf_str(&drop, sql_str(s, 0));
+		buf_char(&drop, ';');
+		buf_str(ret, sql_str(s, 1));
+		buf_char(ret, ';');
+	}
+	if (r == 0 && (drop.failed || ret->failed))
+		r = err_set(e, -ENOMEM, "out of memory");
+	return r < 0 || !drop.len ? r : sql_exec(db, drop.data, e);
+}

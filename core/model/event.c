@@ -30,6 +30,7 @@ static const struct event_kind_info kinds[EVENT_KINDS] = {
 	[EVENT_ORDER_ERASED] = {"order_erased", "info", false},
 	[EVENT_ORDER_ARCHIVED] = {"order_archived", "info", false},
 	[EVENT_ORDERS_ARCHIVED] = {"orders_archived", "info", false},
+	[EVENT_JOURNAL_RECOVERED] = {"journal_recovered", "info", false},
 };
 
 const struct event_kind_info *event_kind_info(enum event_kind kind)

@@ -34,6 +34,8 @@ enum event_kind {
 	EVENT_ORDER_ERASED = 21, /* of what its events said, only the remains are left: remains.h */
 	EVENT_ORDER_ARCHIVED = 22,  /* likewise; a file has all of it */
 	EVENT_ORDERS_ARCHIVED = 23, /* that file: its name, digest and range */
+	EVENT_JOURNAL_RECOVERED =
+		24, /* saved from a damaged file: its metadata lists the events that are missing */
 	EVENT_KINDS
 };
 

@@ -293,19 +293,24 @@ static void check_damage(const char *sql, const char *want)
 static void changes_of_what_remains_are_named(void)
 {
 	check_damage("UPDATE events SET payload = replace(payload, '12.5', '99.5') WHERE seq = 3",
-		"event 3: what remains");
+		"event 3 was changed: what remains");
 	check_damage("UPDATE events SET payload = replace(payload, '-1', '-2') WHERE seq = 5",
-		"event 5: what remains");
-	check_damage("UPDATE events SET payload = NULL WHERE seq = 4", "event 4: its payload");
-	check_damage("UPDATE events SET digest = zeroblob(32) WHERE seq = 4", "event 4:");
-	check_damage("UPDATE events SET digest = x'00' WHERE seq = 4", "event 4: its digest");
-	check_damage("UPDATE events SET salt = zeroblob(16) WHERE seq = 3", "event 3: its payload");
+		"event 5 was changed: what remains");
+	check_damage("UPDATE events SET payload = NULL WHERE seq = 4",
+		"event 4 was changed: its payload");
+	check_damage(
+		"UPDATE events SET digest = zeroblob(32) WHERE seq = 4", "event 4 was changed:");
+	check_damage("UPDATE events SET digest = x'00' WHERE seq = 4",
+		"event 4 was changed: its digest");
+	check_damage("UPDATE events SET salt = zeroblob(16) WHERE seq = 3",
+		"event 3 was changed: its payload");
 	check_damage("UPDATE events SET payload = replace(payload, 'May', 'Jun') WHERE seq = 13",
-		"event 3: its salt is missing");
-	check_damage("UPDATE events SET salt = NULL WHERE seq = 8", "event 8: its salt is missing");
+		"event 3 was changed: its salt is missing");
+	check_damage("UPDATE events SET salt = NULL WHERE seq = 8",
+		"event 8 was changed: its salt is missing");
 	check_damage("DELETE FROM events WHERE seq = 13;"
 		     "UPDATE events SET payload = '{}' WHERE seq = 3",
-		"event 3: its salt is missing");
+		"event 3 was changed: its salt is missing");
 }
 
 static void random_trade_with_erasing_is_a_fold_of_its_events(void)

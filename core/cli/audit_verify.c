@@ -1,0 +1,242 @@
+/* `stageline audit verify`: whether history is what it was, and which event is the first that is not. */
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "base/mem.h"
+#include "cli/audit.h"
+#include "cli/cli.h"
+#include "cli/offline.h"
+#include "cli/terminal.h"
+#include "journal/verify.h"
+
+struct heads {
+	struct chain_head *list;
+	size_t n, cap;
+};
+
+static void heads_fini(struct heads *h)
+{
+	free(h->list);
+}
+
+static int heads_add(struct heads *h, const struct chain_head *head)
+{
+	if (h->n == h->cap) {
+		size_t cap = h->cap ? h->cap * 2 : 16;
+		struct chain_head *grown = realloc(h->list, cap * sizeof *grown);
+
+		if (!grown)
+			return -ENOMEM;
+		h->list = grown;
+		h->cap = cap;
+	}
+	h->list[h->n++] = *head;
+	return 0;
+}
+
+/* "… head=SEQ:HASH", as the log and the file of heads have it, or "SEQ:HASH" alone. */
+static int read_line(struct str line, struct heads *ret)
+{
+	const char *key = memmem(line.p, line.n, "head=", 5);
+	struct chain_head head;
+	struct str text = line;
+	size_t n = 0;
+
+	if (key)
+		text = (struct str){key + 5, line.n - (size_t)(key + 5 - line.p)};
+	while (n < text.n && text.p[n] != ' ' && text.p[n] != '\r')
+		n++;
+	return chain_head_parse((struct str){text.p, n}, &head) < 0 ? -EINVAL
+								    : heads_add(ret, &head);
+}
+
+static int read_heads_file(const struct offline *o, const char *path, struct heads *ret)
+{
+	_cleanup_(freep) char *text = NULL;
+	FILE *file = fopen(path, "re");
+	int status = EXIT_SUCCESS;
+	size_t cap = 0, line = 0;
+	ssize_t n;
+
+	if (!file)
+		return offline_refuse(o, "'%s': %s", path, strerror(errno));
+	while (status == EXIT_SUCCESS && (n = getline(&text, &cap, file)) >= 0) {
+		line++;
+		if (n && text[n - 1] == '\n')
+			n--;
+		if (n && read_line((struct str){text, (size_t)n}, ret) < 0)
+			status = offline_refuse(
+				o, "%s:%zu: no head; one looks like 1042:9f86d081…", path, line);
+	}
+	fclose(file);
+	return status;
+}
+
+static int read_heads(const struct offline *o, struct heads *ret)
+{
+	const char *file = offline_text(o, OFFLINE_HEADS);
+
+	for (size_t i = 0; i < o->flags[OFFLINE_HEAD].n; i++) {
+		const char *text = o->flags[OFFLINE_HEAD].values[i];
+		struct chain_head head;
+
+		if (chain_head_parse(str_of(text), &head) < 0)
+			return offline_refuse(o,
+				"--head '%.100s' is not SEQ:HASH, such as 1042:9f86d081… (64 hex "
+				"digits)",
+				text);
+		if (heads_add(ret, &head) < 0)
+			return offline_refuse(o, "no memory");
+	}
+	return file ? read_heads_file(o, file, ret) : EXIT_SUCCESS;
+}
+
+/* Heads before the first event that is looked at cannot be compared. */
+static void drop_early(struct heads *h, int64_t from)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < h->n; i++)
+		if (h->list[i].seq >= from - 1)
+			h->list[n++] = h->list[i];
+	h->n = n;
+}
+
+/* --- gaps that are known --- */
+
+static bool is_named(const struct offline *o, const struct chain_gap *gap)
+{
+	char text[48];
+
+	snprintf(text, sizeof text, "%" PRId64 "-%" PRId64, gap->from, gap->to);
+	for (size_t i = 0; i < o->flags[OFFLINE_GAP].n; i++)
+		if (strcmp(text, o->flags[OFFLINE_GAP].values[i]) == 0)
+			return true;
+	return false;
+}
+
+static bool has_unnamed_gap(const struct offline *o, const struct verify_report *report)
+{
+	for (size_t i = 0; i < report->gaps.n; i++)
+		if (!is_named(o, &report->gaps.list[i]))
+			return true;
+	return false;
+}
+
+static void print_gaps(const struct offline *o, const struct verify_report *report)
+{
+	for (size_t i = 0; i < report->gaps.n; i++) {
+		const struct chain_gap *gap = &report->gaps.list[i];
+
+		fprintf(stderr,
+			"events %" PRId64 " to %" PRId64 " are missing since a recovery%s\n",
+			gap->from, gap->to, is_named(o, gap) ? ", as --gap says" : "");
+	}
+	if (report->n_unproven)
+		fprintf(stderr,
+			"the content of %" PRId64
+			" events cannot be checked: their orders' first events are "
+			"among these\n",
+			report->n_unproven);
+	if (has_unnamed_gap(o, report))
+		fputs("stageline: error: the journal has gaps; --gap FROM-TO takes one as known\n",
+			stderr);
+}
+
+/* --- what came out --- */
+
+static void print_json(const struct verify_report *report, bool is_ok, const struct err *e)
+{
+	_cleanup_(buf_fini) struct buf out = {0};
+	struct json_writer w = {&out, false};
+	char hash[DIGEST_TEXT_SIZE];
+
+	json_open(&w, '{');
+	json_key(&w, "ok");
+	json_bool(&w, is_ok);
+	json_key(&w, "events");
+	json_int(&w, report->n_events);
+	if (report->last.seq) {
+		digest_text(report->last.hash, hash);
+		json_key(&w, "head");
+		json_open(&w, '{');
+		json_key(&w, "seq");
+		json_int(&w, report->last.seq);
+		json_key(&w, "hash");
+		json_text(&w, hash);
+		json_close(&w, '}');
+	}
+	if (e->code) {
+		json_key(&w, "fault");
+		json_text(&w, verify_fault_word(report->fault));
+		json_key(&w, "seq");
+		json_int(&w, report->fault_seq);
+		json_key(&w, "detail");
+		json_text(&w, err_text(e));
+	}
+	json_key(&w, "gaps");
+	json_open(&w, '[');
+	for (size_t i = 0; i < report->gaps.n; i++) {
+		json_open(&w, '[');
+		json_int(&w, report->gaps.list[i].from);
+		json_int(&w, report->gaps.list[i].to);
+		json_close(&w, ']');
+	}
+	json_close(&w, ']');
+	json_close(&w, '}');
+	puts(buf_view(&out).p);
+}
+
+static void print_text(const struct offline *o, const struct verify_report *report)
+{
+	char hash[DIGEST_TEXT_SIZE];
+
+	digest_text(report->last.hash, hash);
+	print_gaps(o, report);
+	printf("%" PRId64 " events are what was appended; head=%" PRId64 ":%s\n", report->n_events,
+		report->last.seq, report->last.seq ? hash : "");
+}
+
+static int run(struct offline *o)
+{
+	_cleanup_(verify_report_fini) struct verify_report report = {0};
+	_cleanup_(heads_fini) struct heads heads = {0};
+	struct verify_request request = {.watch = &o->watch};
+	struct err e = {0};
+	int r, status = read_heads(o, &heads);
+
+	if (status != EXIT_SUCCESS)
+		return status;
+	if (!offline_number(o, OFFLINE_FROM, 0, &request.from))
+		return EXIT_USAGE;
+	drop_early(&heads, request.from);
+	request.heads = heads.list;
+	request.n_heads = heads.n;
+	offline_begin(o, "verify");
+	r = journal_verify_chain(o->journal, &request, &report, &e);
+	progress_end(&o->progress);
+	status = r < 0 || has_unnamed_gap(o, &report) ? EXIT_FAILURE : EXIT_SUCCESS;
+	if (r < 0 && r != -EBADMSG)
+		return offline_fail(o, &e);
+	if (o->is_json)
+		print_json(&report, status == EXIT_SUCCESS, &e);
+	if (r < 0)
+		return o->is_json ? EXIT_FAILURE : offline_fail(o, &e);
+	if (!o->is_json)
+		print_text(o, &report);
+	return status;
+}
+
+const struct offline_action audit_verify = {
+	.name = "audit verify",
+	.arguments = "",
+	.summary = "Checks the hash chain and names the first event that is not what was appended",
+	.details = "A chain that was cut off at its end, or computed anew as a whole, is sound in "
+		   "itself: it takes a\n"
+		   "head that was noted outside to see that. The daemon logs its head every hour "
+		   "and when it stops;\n"
+		   "`heads:` in its settings also sends it elsewhere.\n",
+	.takes = OFFLINE(FROM) | OFFLINE(HEAD) | OFFLINE(HEADS) | OFFLINE(GAP) | OFFLINE(JOURNAL) |
+		 OFFLINE(DATA) | OFFLINE(CONFIG),
+	.run = run,
+};
