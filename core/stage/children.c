@@ -132,7 +132,7 @@ static void look_after(struct pool *p, struct child_link *c, const struct pollfd
 		return;
 	if ((fds[0].revents | fds[1].revents) & (POLLIN | POLLHUP | POLLERR))
 		child_link_hear(p, c);
-	if (!fds[0].revents || !process_reap(&c->process, &c->autopsy.status))
+	if (!fds[0].revents || !process_reap(&c->process, &c->autopsy.status, &c->n_begun))
 		return;
 	children_bury(p, c);
 	buf_fini(&c->modules.body);

@@ -27,6 +27,7 @@ struct child_link {
 	struct task_list
 		mine; /* to be given to it: it ran their turns before, and may remember them */
 	uint64_t n_given, n_answered;
+	uint64_t n_begun;      /* once it has ended */
 	int64_t head_since_us; /* the oldest one's call began, as far as can be told */
 	int64_t kill_ms;       /* SIGKILL then; INT64_MAX: no */
 	int64_t started_ms;

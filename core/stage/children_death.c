@@ -21,8 +21,10 @@ static void convict(struct pool *p, struct task *t, enum verdict verdict, const 
 /* The call that was going on is charged; those that waited behind it are not. */
 static void share_out(struct pool *p, struct child_link *c, const char *why)
 {
-	/* A process that leaves has begun nothing more; one that never did anything else is not believed. */
-	bool is_free = c->is_leaving && c->n_answered && !c->is_timed_out && !c->autopsy.has_crash;
+	/* A process that leaves has begun nothing more, nor has one that was killed from outside before it began the
+	 * next; one that never did anything else is not believed. */
+	bool has_begun = !c->is_leaving && c->n_begun > c->n_answered;
+	bool is_free = !has_begun && c->n_answered && !c->is_timed_out && !c->autopsy.has_crash;
 	struct task *t = is_free ? NULL : task_list_take(&c->pipe);
 	struct task_list back = {0};
 	char text[POOL_TEXT_MAX];

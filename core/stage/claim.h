@@ -27,6 +27,12 @@ static inline bool claim_begin(struct claim *c)
 	return true;
 }
 
+/* In the daemon. How many tasks the process has begun. */
+static inline uint64_t claim_count(struct claim *c)
+{
+	return atomic_load(&c->word) & ~CLAIM_RECALLED;
+}
+
 /* In the daemon. How many tasks the process says it has begun. */
 static inline uint64_t claim_recall(struct claim *c)
 {

@@ -194,11 +194,12 @@ void process_signal(const struct process *p, int number)
 		kill(p->pid, number); /* before it has its own group */
 }
 
-bool process_reap(struct process *p, int *ret_status)
+bool process_reap(struct process *p, int *ret_status, uint64_t *ret_begun)
 {
 	if (p->pid <= 0 || waitpid(p->pid, ret_status, WNOHANG) != p->pid)
 		return false;
 	kill(-p->pid, SIGKILL); /* what it left behind */
+	*ret_begun = claim_count(p->claim);
 	free_all(p);
 	return true;
 }

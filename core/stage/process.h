@@ -27,5 +27,5 @@ void process_stop_sending(struct process *p);
 ssize_t process_receive(struct process *p);
 /* To it and whatever it has started. */
 void process_signal(const struct process *p, int number);
-/* It has ended: true, and its status as of waitpid(). Frees everything. */
-bool process_reap(struct process *p, int *ret_status);
+/* It has ended: true, its status as of waitpid(), and how many tasks it had begun. Frees everything. */
+bool process_reap(struct process *p, int *ret_status, uint64_t *ret_begun);

@@ -40,8 +40,8 @@ function program() {
 
 const startExec = (folder, sandbox = {}, policy = {}) => startStageline({ pipeline: pipeline('exec',
   { command: [python, 'actor.py'], folder, timeout: '50s', processes: 2 }, { programs: true, read: [folder], ...sandbox }, policy) });
-const startHttp = (config = {}) => startStageline({ pipeline: pipeline('http',
-  { url: service.url, timeout: '50s', ...config }, { network: true }) });
+const startHttp = (config = {}, policy = {}) => startStageline({ pipeline: pipeline('http',
+  { url: service.url, timeout: '50s', ...config }, { network: true }, policy) });
 const childrenOf = (pid) => execFileSync('ps', ['-o', 'pid=', '--ppid', String(pid)], { encoding: 'utf8' })
   .split('\n').filter(Boolean).map(Number);
 const isAlive = (pid) => existsSync(`/proc/${pid}`) && !/^State:\s+[ZX]/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'));
@@ -78,7 +78,7 @@ test('what_a_service_says_is_the_same_in_a_process', { timeout: 60_000 }, async 
 });
 
 test('requests_of_a_process_that_dies_are_sent_again_by_the_next_one', { timeout: 60_000 }, async () => {
-  const s = await startHttp({ in_flight: 100 });
+  const s = await startHttp({ in_flight: 100 }, { workers: 1 });
   const ids = [];
   for (let i = 0; i < 40; i++)
     ids.push((await place(s, order({ 'PROD-002': 1 }, { service: { run: [{ act: 'hang' }, {}] } }))).id);
