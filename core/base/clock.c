@@ -130,11 +130,34 @@ static int take_fraction(struct str *s, int64_t *ret_us)
 	return 0;
 }
 
+/* "Z", or ±hh:mm as seconds east of Greenwich. */
+static int take_offset(struct str *s, int *ret_s)
+{
+	bool is_west = s->n && s->p[0] == '-';
+	int hours, minutes;
+
+	*ret_s = 0;
+	if (take_char(s, 'Z') == 0)
+		return 0;
+	if (take_char(s, is_west ? '-' : '+') || take_digits(s, 2, &hours) || take_char(s, ':') ||
+		take_digits(s, 2, &minutes) || hours > 23 || minutes > 59)
+		return -EINVAL;
+	*ret_s = (is_west ? -1 : 1) * (hours * 3600 + minutes * 60);
+	return 0;
+}
+
 int clock_parse(struct str text, int64_t *ret_wall_us)
+{
+	bool is_utc = text.n && text.p[text.n - 1] == 'Z';
+
+	return is_utc ? clock_parse_offset(text, ret_wall_us) : -EINVAL;
+}
+
+int clock_parse_offset(struct str text, int64_t *ret_wall_us)
 {
 	struct str s = text;
 	struct tm tm = {0}, back;
-	int year, month;
+	int year, month, east_s;
 	int64_t us;
 	time_t t;
 
@@ -142,8 +165,8 @@ int clock_parse(struct str text, int64_t *ret_wall_us)
 		take_char(&s, '-') || take_digits(&s, 2, &tm.tm_mday) || take_char(&s, 'T') ||
 		take_digits(&s, 2, &tm.tm_hour) || take_char(&s, ':') ||
 		take_digits(&s, 2, &tm.tm_min) || take_char(&s, ':') ||
-		take_digits(&s, 2, &tm.tm_sec) || take_fraction(&s, &us) || take_char(&s, 'Z') ||
-		s.n)
+		take_digits(&s, 2, &tm.tm_sec) || take_fraction(&s, &us) ||
+		take_offset(&s, &east_s) || s.n)
 		return -EINVAL;
 	tm.tm_year = year - 1900;
 	tm.tm_mon = month - 1;
@@ -152,6 +175,6 @@ int clock_parse(struct str text, int64_t *ret_wall_us)
 	if (back.tm_mday != tm.tm_mday || back.tm_mon != tm.tm_mon || back.tm_hour != tm.tm_hour ||
 		back.tm_min != tm.tm_min || back.tm_sec != tm.tm_sec)
 		return -EINVAL;
-	*ret_wall_us = (int64_t)t * 1000000 + us;
+	*ret_wall_us = ((int64_t)t - east_s) * 1000000 + us;
 	return 0;
 }

@@ -23,3 +23,5 @@ void clock_set_source(const struct clock_source *source);
 void clock_text(int64_t wall_us, char out[CLOCK_TEXT_SIZE]);
 /* The reverse, accepting 0 to 6 digits of fraction and "Z" only; -EINVAL for all else. */
 int clock_parse(struct str text, int64_t *ret_wall_us);
+/* As clock_parse(), and with an offset such as +02:00 in place of "Z". */
+int clock_parse_offset(struct str text, int64_t *ret_wall_us);

@@ -39,12 +39,15 @@ static int run_list(struct remote *r)
 
 static int run_show(struct remote *r)
 {
-	char id[ID_TEXT_SIZE], path[64];
+	static const enum remote_flag query[] = {FLAG_AT};
+	_cleanup_(buf_fini) struct buf path = {0};
+	char id[ID_TEXT_SIZE];
 
 	if (!remote_id(r, r->arguments[0], id))
 		return EXIT_USAGE;
-	snprintf(path, sizeof path, "/orders/%s", id);
-	return remote_ask(r, path, NULL, order_print);
+	buf_fmt(&path, "/orders/%s", id);
+	remote_query(r, &path, query, ARRAY_LEN(query));
+	return remote_ask(r, path.failed ? NULL : path.data, NULL, order_print);
 }
 
 static void print_cancelled(const struct remote *r, const cJSON *answer)
@@ -92,7 +95,8 @@ static const struct remote_action actions[] = {
 	{"list", "", "Lists orders, newest first", .run = run_list,
 		.takes = TAKES(FLAG_STATUS) | TAKES(FLAG_QUERY) | TAKES(FLAG_LIMIT) |
 			 TAKES(FLAG_CURSOR)},
-	{"show", "ID", "Shows an order with its stages and history", 1, 1, .run = run_show},
+	{"show", "ID", "Shows an order with its stages and history", 1, 1, .takes = TAKES(FLAG_AT),
+		.run = run_show},
 	{"cancel", "ID", "Cancels an order; what was done is undone", 1, 1,
 		.takes = TAKES(FLAG_REASON), .needs_reason = true, .run = run_cancel},
 	{"erase", "ID", "Erases what an order that has ended says of people", 1, 1,

@@ -30,6 +30,8 @@ static const struct remote_flag_entry {
 	[FLAG_DELTA] = {"delta", "N", "adds N, which may be negative"},
 	[FLAG_FLOOR] = {"floor", "N", "with --delta: the result may not be below (default 0)"},
 	[FLAG_VALUE] = {"value", "JSON", "sets the value; null deletes the key"},
+	[FLAG_AT] = {"at", "SEQ|TIME",
+		"as it was after that event, or at that time: 2026-01-31T10:00:00Z"},
 	[FLAG_JSON] = {"json", NULL, "prints the daemon's answer as JSON, for programs"},
 	[FLAG_URL] = {"url", "URL",
 		"where the daemon is (default: $STAGELINE_URL, else http://127.0.0.1:8000)"},

@@ -21,6 +21,7 @@ enum remote_flag {
 	FLAG_DELTA,
 	FLAG_FLOOR,
 	FLAG_VALUE,
+	FLAG_AT,
 	FLAG_JSON,
 	FLAG_URL,
 	FLAG_HELP,

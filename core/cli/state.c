@@ -29,7 +29,7 @@ static void print_list(const struct remote *r, const cJSON *answer)
 
 static int run_list(struct remote *r)
 {
-	static const enum remote_flag query[] = {FLAG_PREFIX, FLAG_AFTER, FLAG_LIMIT};
+	static const enum remote_flag query[] = {FLAG_PREFIX, FLAG_AFTER, FLAG_LIMIT, FLAG_AT};
 	_cleanup_(buf_fini) struct buf path = {0};
 
 	buf_text(&path, "/state");
@@ -96,7 +96,8 @@ static int run_adjust(struct remote *r)
 
 static const struct remote_action actions[] = {
 	{"list", "", "Lists keys and values", .run = run_list,
-		.takes = TAKES(FLAG_PREFIX) | TAKES(FLAG_AFTER) | TAKES(FLAG_LIMIT)},
+		.takes = TAKES(FLAG_PREFIX) | TAKES(FLAG_AFTER) | TAKES(FLAG_LIMIT) |
+			 TAKES(FLAG_AT)},
 	{"adjust", "KEY", "Adds to a value, or sets it", 1, 1, .needs_reason = true,
 		.takes = TAKES(FLAG_REASON) | TAKES(FLAG_DELTA) | TAKES(FLAG_FLOOR) |
 			 TAKES(FLAG_VALUE),

@@ -42,8 +42,7 @@ static const char *const texts[READER_STATEMENTS] = {
 				    " WHERE is_open = 1 GROUP BY generation",
 	[READER_OF_GENERATION] = "SELECT seq FROM orders INDEXED BY orders_open WHERE is_open = 1"
 				 " AND seq > ?1 AND generation = ?3 ORDER BY seq LIMIT ?2",
-	[READER_STATE] = "SELECT key, value FROM state WHERE key >= ?1 AND key < ?2 AND key > ?3"
-			 " ORDER BY key LIMIT ?4",
+	[READER_STATE] = READER_STATE_TEXT,
 	[READER_LOOK] = "SELECT seq, created_us, completed_us, removed_seq FROM orders"
 			" WHERE seq > ?1 ORDER BY seq LIMIT ?2",
 };
@@ -253,16 +252,17 @@ int reader_look(
 
 /* --- the state --- */
 
-int reader_state(struct reader *r, struct str prefix, struct str after, size_t limit,
+int reader_list_state(sqlite3_stmt *s, const struct state_page *page,
 	int (*on_entry)(void *arg, struct str key, struct str json), void *arg, struct err *e)
 {
-	sqlite3_stmt *s = r->stmts[READER_STATE];
+	struct str prefix = page->prefix, after = page->after;
 	struct sql_range range;
 	int n, bad, n_entries = 0;
 
 	sql_range_of(prefix, &range);
 	bad = sql_bind_str(s, 1, prefix.p ? prefix : STR("")) | sql_bind_range_end(s, 2, &range) |
-	      sql_bind_str(s, 3, after.p ? after : STR("")) | sql_bind_int(s, 4, (int64_t)limit);
+	      sql_bind_str(s, 3, after.p ? after : STR("")) |
+	      sql_bind_int(s, 4, (int64_t)page->limit);
 	while ((n = sql_row(s, bad, e)) > 0) {
 		n_entries++;
 		if (on_entry(arg, sql_str(s, 0), sql_str(s, 1)) == 0)
@@ -271,4 +271,10 @@ int reader_state(struct reader *r, struct str prefix, struct str after, size_t l
 		break;
 	}
 	return n < 0 ? n : n_entries;
+}
+
+int reader_state(struct reader *r, const struct state_page *page,
+	int (*on_entry)(void *arg, struct str key, struct str json), void *arg, struct err *e)
+{
+	return reader_list_state(r->stmts[READER_STATE], page, on_entry, arg, e);
 }

@@ -103,6 +103,27 @@ int reader_look(
 	struct reader *r, int64_t after, struct ended_order *ret, size_t limit, struct err *e);
 
 /* State entries whose key starts with `prefix` and is > `after` (absent: from the first), in order
- * of key, up to `limit`. Returns how many. */
-int reader_state(struct reader *r, struct str prefix, struct str after, size_t limit,
+ * of key, up to `limit`. */
+struct state_page {
+	struct str prefix, after;
+	size_t limit;
+};
+
+/* Returns how many. */
+int reader_state(struct reader *r, const struct state_page *page,
 	int (*on_entry)(void *arg, struct str key, struct str json), void *arg, struct err *e);
+
+/* --- the past --- */
+
+/* The last event before the first that is later than `wall_us`; 0: none. Times are taken to ascend: where the clock
+ * was set back it is one of the places where that time was. */
+int reader_seq_at(
+	struct reader *r, int64_t wall_us, int64_t last_seq, int64_t *ret_seq, struct err *e);
+/* Likewise among the events of one order, for reader_order(). */
+int reader_order_seq_at(
+	struct reader *r, int64_t order_seq, int64_t wall_us, int64_t *ret_seq, struct err *e);
+/* As reader_state(), after event `at_seq`. Reads all events up to there. -EIO: interrupted. */
+int reader_state_at(struct reader *r, int64_t at_seq, const struct state_page *page,
+	int (*on_entry)(void *arg, struct str key, struct str json), void *arg, struct err *e);
+/* [any thread] Whatever it is reading just now fails. */
+void reader_interrupt(struct reader *r);

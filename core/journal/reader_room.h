@@ -28,3 +28,10 @@ struct reader {
 	struct pipeline_set *set; /* borrowed */
 	sqlite3_stmt *stmts[READER_STATEMENTS];
 };
+
+#define READER_STATE_TEXT                                                                          \
+	"SELECT key, value FROM state WHERE key >= ?1 AND key < ?2 AND key > ?3"                   \
+	" ORDER BY key LIMIT ?4"
+/* Of a statement of that text. */
+int reader_list_state(sqlite3_stmt *s, const struct state_page *page,
+	int (*on_entry)(void *arg, struct str key, struct str json), void *arg, struct err *e);

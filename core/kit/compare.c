@@ -145,7 +145,8 @@ static int on_entry(void *arg, struct str key, struct str json)
 static int compare_key(struct play *p, const struct yaml_node *want, struct err *e)
 {
 	struct found f = {.key = want->key};
-	int r = reader_state(p->reader, want->key, (struct str){0}, 1, on_entry, &f, e);
+	struct state_page page = {.prefix = want->key, .limit = 1};
+	int r = reader_state(p->reader, &page, on_entry, &f, e);
 
 	if (r >= 0 && !f.is_there && want->type != YAML_NULL)
 		yaml_fault(p->faults, want, "%s is absent, not %s", want->key.p,

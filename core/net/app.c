@@ -73,8 +73,17 @@ int app_start(
 	int r;
 
 	app->engine = engine;
+	app->set = options->set;
+	app->journal_path = strdup(options->journal_path);
+	if (!app->journal_path)
+		return err_set(e, -ENOMEM, "no memory to start");
 	r = reading_create(app->base, options->journal_path, options->set, &app->reading, e);
 	return r == 0 ? live_start(app->live, options->journal_path, options->set, e) : r;
+}
+
+int app_read_past(struct app *app, struct err *e)
+{
+	return reading_create(app->base, app->journal_path, app->set, &app->past, e);
 }
 
 void app_submit(struct app *app, struct command *c)
@@ -94,6 +103,8 @@ void app_drain(struct app *app)
 {
 	app->is_draining = true;
 	bulk_close(app);
+	if (app->past)
+		reading_interrupt(app->past);
 	live_close_all(app->live);
 	http_drain(app->http);
 }
@@ -107,12 +118,14 @@ void app_free(struct app *app)
 		event_free(app->on_answers);
 	}
 	bulk_free_all(app);
+	reading_destroy(app->past);
 	reading_destroy(app->reading);
 	live_stop(app->live);
 	http_destroy(app->http);
 	live_free(app->live);
 	files_free(app->files);
 	queue_fini(&app->answers);
+	free(app->journal_path);
 	free(app->last_reload.errors);
 	free(app);
 }

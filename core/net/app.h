@@ -30,6 +30,10 @@ struct app {
 	struct http_server *http;
 	struct files *files;
 	struct reading *reading; /* orders, lists, state */
+	struct reading *past;	 /* the state as it was; NULL: nobody has asked yet */
+	int64_t n_past;		 /* jobs that wait there */
+	char *journal_path;
+	struct pipeline_set *set; /* borrowed */
 	struct live_room *live;
 	struct app_limits limits;
 	struct queue answers; /* commands that came back */
@@ -61,6 +65,8 @@ int app_start(
 void app_submit(struct app *app, struct command *c);
 /* Has the pipeline file loaded anew; the log and GET /pipeline tell how it went. */
 void app_reload(struct app *app);
+/* Makes `app->past`. */
+int app_read_past(struct app *app, struct err *e);
 /* Nothing new is accepted; watchers are told to come back. */
 void app_drain(struct app *app);
 void app_free(struct app *app);
@@ -101,6 +107,8 @@ void route_health(void *app, struct http_request *req);
 void route_livez(void *app, struct http_request *req);
 void route_readyz(void *app, struct http_request *req);
 void route_pipeline(void *app, struct http_request *req);
+
+/* state.c */
 void route_state(void *app, struct http_request *req);
 
 /* reload.c */

@@ -1,9 +1,7 @@
-/* For operators and monitors: the pipeline with its live counts, state, statistics, health. */
+/* For operators and monitors: the pipeline with its live counts, statistics, health. */
 #include "base/log.h"
 #include "base/mem.h"
 #include "net/app.h"
-
-enum { STATE_DEFAULT = 200, STATE_MAX = 1000 };
 
 struct number {
 	const char *name;
@@ -288,107 +286,4 @@ void route_pipeline(void *arg, struct http_request *req)
 	json_close(&w, ']');
 	json_close(&w, '}');
 	http_reply_json(req, 200, &body);
-}
-
-/* --- state --- */
-
-struct state_job {
-	struct read_job job;
-	struct http_request *req;
-	char prefix[257], after[257];
-	struct str prefix_str, after_str;
-	size_t limit;
-	int result;
-	struct err err;
-	struct buf body, last_key;
-	struct json_writer w;
-};
-
-static int on_entry(void *arg, struct str key, struct str json)
-{
-	struct state_job *s = arg;
-
-	json_key_str(&s->w, key);
-	json_raw(&s->w, json);
-	buf_clear(&s->last_key);
-	buf_str(&s->last_key, key);
-	return 0;
-}
-
-static void run_state(struct read_job *job, struct reader *r)
-{
-	struct state_job *s = CONTAINER_OF(job, struct state_job, job);
-	int64_t last;
-
-	s->w = (struct json_writer){&s->body, false};
-	json_open(&s->w, '{');
-	s->result = reader_begin(r, &last, &s->err);
-	if (s->result < 0)
-		return;
-	json_key(&s->w, "seq");
-	json_int(&s->w, last);
-	json_key(&s->w, "state");
-	json_open(&s->w, '{');
-	s->result = reader_state(r, s->prefix_str, s->after_str, s->limit, on_entry, s, &s->err);
-	reader_end(r);
-	json_close(&s->w, '}');
-}
-
-static void done_state(struct read_job *job)
-{
-	struct state_job *s = CONTAINER_OF(job, struct state_job, job);
-
-	if (s->result < 0) {
-		log_error("the state cannot be read: %s", err_text(&s->err));
-		http_problem(s->req, 503, "the state cannot be read: %s", err_text(&s->err));
-	} else {
-		json_key(&s->w, "next");
-		json_str(&s->w,
-			(size_t)s->result == s->limit ? buf_view(&s->last_key) : (struct str){0});
-		json_close(&s->w, '}');
-		http_reply_json(s->req, 200, &s->body);
-	}
-	buf_fini(&s->body);
-	buf_fini(&s->last_key);
-	free(s);
-}
-
-static bool take_key(struct http_request *req, const char *name, char out[257], struct str *ret)
-{
-	struct str text = http_query(req, name);
-
-	*ret = (struct str){0};
-	if (!text.p)
-		return true;
-	if (text.n > 256 || !utf8_valid(text)) {
-		http_problem(req, 400, "'%s' must be UTF-8 of at most 256 bytes", name);
-		return false;
-	}
-	memcpy(out, text.p, text.n);
-	*ret = (struct str){out, text.n};
-	return true;
-}
-
-void route_state(void *arg, struct http_request *req)
-{
-	struct app *app = arg;
-	struct state_job *s = calloc(1, sizeof *s);
-	int64_t limit;
-
-	if (!s) {
-		http_problem(req, 503, "no memory");
-		return;
-	}
-	s->job = (struct read_job){.run = run_state, .done = done_state};
-	s->req = req;
-	if (!take_key(req, "prefix", s->prefix, &s->prefix_str) ||
-		!take_key(req, "after", s->after, &s->after_str) ||
-		!app_query_int(req, "limit", 1, STATE_MAX, STATE_DEFAULT, &limit)) {
-		free(s);
-		return;
-	}
-	if (!s->prefix_str.p)
-		s->prefix_str = STR("");
-	s->limit = (size_t)limit;
-	reading_submit(app->reading, &s->job);
 }

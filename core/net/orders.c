@@ -2,6 +2,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "net/app.h"
+#include "net/moment.h"
 #include "net/shape.h"
 
 enum { KEY_MAX = 255, LIST_DEFAULT = 50, LIST_MAX = 200 };
@@ -132,7 +133,8 @@ struct get_job {
 	struct read_job job;
 	struct http_request *req;
 	struct id id;
-	int64_t at_seq;
+	struct moment at;
+	bool is_too_early; /* it was placed after that moment */
 	int result;
 	struct err err;
 	struct buf body;
@@ -144,10 +146,17 @@ static int write_order(struct get_job *g, struct reader *r, int64_t seq)
 	_cleanup_(arena_fini) struct arena arena = {0};
 	struct json_writer w = {&g->body, false};
 	struct event_list events;
-	int result;
+	int64_t at_seq = g->at.value;
+	int result = 0;
 
 	event_list_init(&events, &arena);
-	result = reader_order(r, seq, g->at_seq, &o, &events, &g->err);
+	if (g->at.is_time)
+		result = reader_order_seq_at(r, seq, g->at.value, &at_seq, &g->err);
+	g->is_too_early = result == 0 && at_seq < seq;
+	if (g->is_too_early)
+		return -ENOENT;
+	if (result == 0)
+		result = reader_order(r, seq, at_seq, &o, &events, &g->err);
 	if (result < 0)
 		return result;
 	json_open(&w, '{');
@@ -183,7 +192,9 @@ static void done_get(struct read_job *job)
 	if (g->result == 0) {
 		http_reply_json(g->req, 200, &g->body);
 	} else if (g->result == -ENOENT) {
-		http_problem(g->req, 404, "there is no such order");
+		http_problem(g->req, 404,
+			g->is_too_early ? "the order was placed later than that"
+					: "there is no such order");
 	} else {
 		log_error("an order cannot be read: %s", err_text(&g->err));
 		http_problem(g->req, 503, "the order cannot be read: %s", err_text(&g->err));
@@ -193,7 +204,7 @@ static void done_get(struct read_job *job)
 }
 
 static void read_order(
-	struct app *app, struct http_request *req, const struct id *id, int64_t at_seq)
+	struct app *app, struct http_request *req, const struct id *id, struct moment at)
 {
 	struct get_job *g = calloc(1, sizeof *g);
 
@@ -204,26 +215,26 @@ static void read_order(
 	g->job = (struct read_job){.run = run_get, .done = done_get};
 	g->req = req;
 	g->id = *id;
-	g->at_seq = at_seq;
+	g->at = at;
 	reading_submit(app->reading, &g->job);
 }
 
 void orders_answer_read(struct app *app, struct http_request *req, const struct id *id)
 {
-	read_order(app, req, id, INT64_MAX);
+	read_order(app, req, id, (struct moment){.value = INT64_MAX});
 }
 
 void route_get_order(void *arg, struct http_request *req)
 {
-	int64_t at_seq;
+	struct moment at;
 	struct id id;
 
 	if (id_parse(http_param(req, "id"), &id) < 0)
 		http_problem(req, 404,
 			"there is no such order: an id looks like "
 			"01890a5d-ac96-774b-bcce-b302099a8057");
-	else if (app_query_int(req, "at", 1, INT64_MAX, INT64_MAX, &at_seq))
-		read_order(arg, req, &id, at_seq);
+	else if (moment_take(req, &at))
+		read_order(arg, req, &id, at);
 }
 
 /* --- lists --- */

@@ -9,7 +9,7 @@ struct reading {
 	struct event *on_finished;
 	pthread_t thread;
 	bool has_thread;
-	atomic_bool is_ending;
+	atomic_bool is_ending, is_interrupted;
 };
 
 static void *run_jobs(void *arg)
@@ -27,6 +27,8 @@ static void *run_jobs(void *arg)
 			struct read_job *job = (struct read_job *)n;
 
 			n = n->next;
+			if (atomic_load(&rd->is_interrupted))
+				reader_interrupt(rd->reader);
 			job->run(job, rd->reader);
 			queue_push(&rd->finished, &job->node);
 		}
@@ -84,6 +86,12 @@ fail:
 void reading_submit(struct reading *rd, struct read_job *job)
 {
 	queue_push(&rd->jobs, &job->node);
+}
+
+void reading_interrupt(struct reading *rd)
+{
+	atomic_store(&rd->is_interrupted, true);
+	reader_interrupt(rd->reader);
 }
 
 void reading_destroy(struct reading *rd)

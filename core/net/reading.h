@@ -20,5 +20,7 @@ int reading_create(struct event_base *base, const char *journal_path, struct pip
 	struct reading **ret, struct err *e);
 /* [net loop] Jobs are done in the order they come. */
 void reading_submit(struct reading *rd, struct read_job *job);
+/* What is being read fails, and so does what waits. */
+void reading_interrupt(struct reading *rd);
 /* Does the jobs that are there, then ends; their `done` is called before it returns. */
 void reading_destroy(struct reading *rd);

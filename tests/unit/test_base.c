@@ -133,6 +133,19 @@ static void time_text_reads_back(void)
 	CHECK_INT(clock_parse(STR("2026-02-30T00:00:00Z"), &(int64_t){0}), -EINVAL);
 	CHECK_INT(clock_parse(STR("2026-02-03T00:00:00"), &(int64_t){0}), -EINVAL);
 	CHECK_INT(clock_parse(STR("2026-02-03T00:00:00.Z"), &(int64_t){0}), -EINVAL);
+	CHECK_INT(clock_parse(STR("2026-02-03T00:00:00+00:00"), &(int64_t){0}), -EINVAL);
+}
+
+static void a_time_may_have_an_offset(void)
+{
+	int64_t us = 0;
+
+	CHECK_INT(clock_parse_offset(STR("1970-01-01T02:00:01+02:00"), &us), 0);
+	CHECK_INT(us, 1000000);
+	CHECK_INT(clock_parse_offset(STR("1969-12-31T18:30:00.5-05:30"), &us), 0);
+	CHECK_INT(us, 500000);
+	CHECK_INT(clock_parse_offset(STR("1970-01-01T02:00:01+24:00"), &us), -EINVAL);
+	CHECK_INT(clock_parse_offset(STR("1970-01-01T02:00:01+02:00Z"), &us), -EINVAL);
 }
 
 static void ids_are_version_7_and_sort_by_time(void)
@@ -235,7 +248,7 @@ static void queue_keeps_order_and_a_poke_wakes(void)
 UNIT_MAIN("base", TEST(json_gate_refuses_what_rfc_8259_forbids),
 	TEST(money_is_exact_to_two_decimals), TEST(writer_puts_commas_and_escapes),
 	TEST(numbers_have_the_shortest_text_that_reads_back), TEST(time_text_reads_back),
-	TEST(ids_are_version_7_and_sort_by_time), TEST(sha256_gives_the_standard_answer),
-	TEST(a_digest_needs_no_memory_once_it_is_there),
+	TEST(a_time_may_have_an_offset), TEST(ids_are_version_7_and_sort_by_time),
+	TEST(sha256_gives_the_standard_answer), TEST(a_digest_needs_no_memory_once_it_is_there),
 	TEST(want_of_memory_is_not_taken_for_bad_json), TEST(arena_hands_out_aligned_zeroed_memory),
 	TEST(queue_keeps_order_and_a_poke_wakes))

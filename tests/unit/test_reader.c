@@ -252,14 +252,77 @@ static void the_state_is_read_by_prefix(void)
 	struct fixture f;
 	_cleanup_(buf_fini) struct buf all = {0};
 	_cleanup_(buf_fini) struct buf some = {0};
-	struct str none = {NULL, 0};
+	struct state_page first = {.limit = 9}, stock = {.prefix = STR("stock/"), .limit = 9};
+	struct state_page next = {.after = STR("stock/A"), .limit = 9};
 
 	fixture_init(&f);
-	CHECK_INT(reader_state(f.reader, none, none, 9, on_entry, &all, &f.shop.e), 2);
+	CHECK_INT(reader_state(f.reader, &first, on_entry, &all, &f.shop.e), 2);
 	CHECK_TEXT(all.data, "note={\"n\":1.5} stock/A=1000000 ");
-	CHECK_INT(reader_state(f.reader, STR("stock/"), none, 9, on_entry, &some, &f.shop.e), 1);
+	CHECK_INT(reader_state(f.reader, &stock, on_entry, &some, &f.shop.e), 1);
 	CHECK_TEXT(some.data, "stock/A=1000000 ");
-	CHECK_INT(reader_state(f.reader, none, STR("stock/A"), 9, on_entry, &some, &f.shop.e), 0);
+	CHECK_INT(reader_state(f.reader, &next, on_entry, &some, &f.shop.e), 0);
+	fixture_fini(&f);
+}
+
+/* --- the past --- */
+
+/* Sells until the state has changed often, and says after each event what it should be. */
+static void the_state_as_it_was_is_a_fold_of_the_events_before(void)
+{
+	struct state_page page = {.limit = 9};
+	struct fixture f;
+	int64_t last;
+
+	fixture_init(&f);
+	for (int i = 0; i < 40; i++) {
+		_cleanup_(buf_fini) struct buf want = {0}, is = {0};
+
+		shop_sell(&f.shop, "a@x.org", "A", 9);
+		last = journal_last_seq(f.shop.journal);
+		buf_fmt(&want, "note={\"n\":1.5} stock/A=%d ", 999999 - i);
+		shop_sell(&f.shop, "b@x.org", "A", 9);
+		/* Two are sold by now; one was then. */
+		CHECK_INT(reader_state_at(f.reader, last, &page, on_entry, &is, &f.shop.e), 2);
+		buf_clear(&want);
+		buf_fmt(&want, "note={\"n\":1.5} stock/A=%d ", 999999 - 2 * i);
+		CHECK_TEXT(is.data, want.data);
+	}
+	CHECK_INT(reader_state_at(f.reader, 1, &page, on_entry, NULL, &f.shop.e), 0);
+	fixture_fini(&f);
+}
+
+static void a_time_means_the_event_before_the_first_later_one(void)
+{
+	struct fixture f;
+	struct event_list list;
+	struct order *o = NULL;
+	struct arena arena = {0};
+	int64_t seq, at = -1, us;
+
+	fixture_init(&f);
+	shop_sell(&f.shop, "a@x.org", "A", 9);
+	seq = shop_sell(&f.shop, "b@x.org", "A", 9);
+	event_list_init(&list, &arena);
+	REQUIRE(reader_order(f.reader, seq, INT64_MAX, &o, &list, &f.shop.e) == 0);
+	us = list.first->next->time_us;
+	CHECK_INT(reader_order_seq_at(f.reader, seq, us, &at, &f.shop.e), 0);
+	CHECK_INT(at, seq + 1);
+	CHECK_INT(reader_order_seq_at(f.reader, seq, us - 1, &at, &f.shop.e), 0);
+	CHECK_INT(at, seq);
+	CHECK_INT(reader_order_seq_at(f.reader, seq, 5, &at, &f.shop.e), 0);
+	CHECK_INT(at, seq - 1);
+	CHECK_INT(reader_order_seq_at(f.reader, seq, INT64_MAX, &at, &f.shop.e), 0);
+	CHECK_INT(at, INT64_MAX);
+	CHECK_INT(reader_seq_at(f.reader, us, seq + 4, &at, &f.shop.e), 0);
+	CHECK_INT(at, seq + 1);
+	CHECK_INT(reader_seq_at(f.reader, us - 1, seq + 4, &at, &f.shop.e), 0);
+	CHECK_INT(at, seq);
+	CHECK_INT(reader_seq_at(f.reader, 5, seq + 4, &at, &f.shop.e), 0);
+	CHECK_INT(at, 0);
+	CHECK_INT(reader_seq_at(f.reader, INT64_MAX, seq + 4, &at, &f.shop.e), 0);
+	CHECK_INT(at, seq + 4);
+	order_free(o);
+	arena_fini(&arena);
 	fixture_fini(&f);
 }
 
@@ -321,4 +384,5 @@ UNIT_MAIN("reader", TEST(a_reader_sees_one_moment_and_is_never_in_the_way),
 	TEST(an_order_is_folded_up_to_any_event), TEST(events_that_do_not_fit_are_named),
 	TEST(events_come_in_order_with_their_order_ids), TEST(lists_filter_by_status_and_query),
 	TEST(orders_at_a_stage_are_found_page_by_page), TEST(counts_and_unfinished_orders),
-	TEST(the_state_is_read_by_prefix), TEST(lists_neither_scan_nor_sort))
+	TEST(the_state_is_read_by_prefix), TEST(the_state_as_it_was_is_a_fold_of_the_events_before),
+	TEST(a_time_means_the_event_before_the_first_later_one), TEST(lists_neither_scan_nor_sort))
