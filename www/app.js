@@ -6,6 +6,7 @@ import { h, fill } from './dom.js';
 import { icon } from './parts/icons.js';
 import { emptyState } from './parts/notice.js';
 import * as orderForm from './views/order-form.js';
+import * as orderPast from './views/order-past.js';
 import * as orders from './views/orders.js';
 import * as track from './views/track.js';
 
@@ -14,6 +15,7 @@ const routes = [
   { pattern: /^\/$/, view: orderForm, nav: { label: 'New order', href: '#/', sign: 'plus' } },
   { pattern: /^\/orders$/, view: orders, nav: { label: 'Orders', href: '#/orders', sign: 'list' } },
   { pattern: /^\/orders\/([^/]+)$/, view: track, under: '#/orders' },
+  { pattern: /^\/orders\/([^/]+)\/events$/, view: orderPast, under: '#/orders' },
 ];
 
 const main = document.querySelector('#main');

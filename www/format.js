@@ -15,6 +15,10 @@ const dayFormat = new Intl.DateTimeFormat('en-GB', { day: 'numeric', month: 'sho
 const yearFormat = new Intl.DateTimeFormat('en-GB', { dateStyle: 'medium' });
 const fullFormat = new Intl.DateTimeFormat('en-GB', { dateStyle: 'full', timeStyle: 'long' });
 
+/* Of what an erased or archived order said there is the amount, if it had one. */
+export const isRemoved = ({ erased, archived }) => Boolean(erased || archived);
+export const totalText = ({ total_amount: total }) => (total === undefined ? '–' : money(toCents(total)));
+
 /* "14:02:10" */
 export const clock = (time) => clockFormat.format(new Date(time));
 
@@ -137,6 +141,8 @@ const typeSigns = {
   stage_signalled: { tone: 'active', icon: 'inbox' },
   stage_released: { tone: 'active', icon: 'retry' },
   stage_skipped: { tone: 'idle', icon: 'skip' },
+  order_erased: { tone: 'idle', icon: 'ban' },
+  order_archived: { tone: 'idle', icon: 'box' },
   stage_paused: { tone: 'warn', icon: 'pause' },
   stage_resumed: { tone: 'active', icon: 'retry' },
 };
@@ -145,6 +151,8 @@ export const eventSign = (event) =>
 
 const saying = {
   order_created: () => 'Order received',
+  order_erased: (e) => `What the order said was erased${because(e.reason)}`,
+  order_archived: (e) => `What the order said was archived${because(e.metadata?.file)}`,
   order_validated: (e) => e.message || 'Order checked',
   payment_processed: (e) => e.message || 'Payment captured',
   payment_refunded: (e) => refund(e),

@@ -7,8 +7,8 @@ import { capital, clock, duration, humanise, moment, stageIcon, stageWord } from
 const TICK_MS = 100;
 const reached = new Set(['done', 'skipped', 'undoing', 'undone', 'failed']);
 
-/* Returns { element, show(order, events) }; keeps time until `signal` aborts. */
-export function progress({ signal }) {
+/* Returns { element, show(order, events) }; keeps time until `signal` aborts. `now`: the moment that is shown. */
+export function progress({ signal, now = Date.now }) {
   const list = h('ol', { class: 'progress-stages', 'aria-label': 'Progress' });
   const lines = svg('svg', { class: 'progress-lines', 'aria-hidden': 'true' });
   const element = h('div', { class: 'progress' }, lines, list);
@@ -23,7 +23,7 @@ export function progress({ signal }) {
       build();
     times = stageTimes(stages, events);
     for (const stage of stages)
-      showStage(nodes.get(stage.name), stage, times.get(stage.name));
+      showStage(nodes.get(stage.name), stage, times.get(stage.name), now());
     draw();
   }
 
@@ -63,9 +63,9 @@ export function progress({ signal }) {
     for (const stage of stages) {
       const time = times.get(stage.name);
       if (stageWord(stage.status).isCurrent && time?.startedAt && !time.endedAt)
-        setText(nodes.get(stage.name).time, timeText(stage, time));
+        setText(nodes.get(stage.name).time, timeText(stage, time, now()));
       if (stage.due_at)
-        setText(nodes.get(stage.name).note, noteText(stage));
+        setText(nodes.get(stage.name).note, noteText(stage, now()));
     }
   }
 
@@ -99,7 +99,7 @@ function stageNode(stage) {
   return { item, disc, word, time, note };
 }
 
-function showStage(node, stage, time) {
+function showStage(node, stage, time, now) {
   const { label, tone, isCurrent, icon: sign } = stageWord(stage.status);
   if (node.item.dataset.status !== stage.status) {
     node.item.dataset.status = stage.status;
@@ -115,12 +115,12 @@ function showStage(node, stage, time) {
   else
     node.item.removeAttribute('aria-current');
   setText(node.word, label);
-  setText(node.time, timeText(stage, time));
-  setText(node.note, noteText(stage));
+  setText(node.time, timeText(stage, time, now));
+  setText(node.note, noteText(stage, now));
 }
 
-function noteText({ status, error, attempt, due_at }) {
-  const isAhead = due_at && Date.parse(due_at) > Date.now();
+function noteText({ status, error, attempt, due_at }, now) {
+  const isAhead = due_at && Date.parse(due_at) > now;
   if (status === 'waiting')
     return isAhead ? `Until ${moment(due_at)}` : '';
   if (error && ['retrying', 'queued', 'running', 'undoing'].includes(status))
@@ -149,13 +149,13 @@ function stageTimes(stages, events) {
 const isEnd = ({ status, event_type }) =>
   status === 'success' || status === 'failed' || event_type === 'stage_skipped';
 
-function timeText(stage, time) {
+function timeText(stage, time, now) {
   if (!time?.startedAt || stage.status === 'idle' || stage.status === 'skipped')
     return '';
   const isMoving = stageWord(stage.status).isCurrent && !time.endedAt;
   if (!isMoving && !time.endedAt)
     return '';
-  return duration((time.endedAt ?? Date.now()) - time.startedAt);
+  return duration((time.endedAt ?? now) - time.startedAt);
 }
 
 function lineWord(from, to) {

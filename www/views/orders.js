@@ -4,7 +4,7 @@
 import { h, fill, setText } from '../dom.js';
 import { get } from '../api.js';
 import { follow } from '../live.js';
-import { count, fullTime, moment, money, shortId, toCents } from '../format.js';
+import { count, fullTime, moment, shortId, totalText } from '../format.js';
 import { icon } from '../parts/icons.js';
 import { liveChip } from '../parts/live-chip.js';
 import { emptyState, problemState, skeleton } from '../parts/notice.js';
@@ -369,13 +369,19 @@ function orderRow(order) {
     { role: 'row' },
     h('th', { role: 'rowheader', scope: 'row', class: 'cell-id' }, link),
     cell('status', pill),
-    cell('customer', clamp(h('bdi', {}, order.customer_email))),
+    cell('customer', clamp(customerText(order))),
     cell('items', clamp(...itemsText(order))),
-    cell('total', money(toCents(order.total_amount))),
+    cell('total', totalText(order)),
     cell('placed', placed),
   );
   const show = (changed) => updatePill(pill, changed.status);
   return { element, link, show };
+}
+
+function customerText({ erased, archived, customer_email: email }) {
+  if (email)
+    return h('bdi', {}, email);
+  return h('span', { class: 'order-removed' }, erased ? 'Erased' : archived ? 'Archived' : '–');
 }
 
 /* Two lines at most; the order's own page shows all of it. */
@@ -383,6 +389,8 @@ const clamp = (...children) => h('div', { class: 'cell-clamp' }, children);
 
 /* A name may run from right to left: it must not turn the rest of the cell. */
 function itemsText({ items }) {
+  if (!items?.length)
+    return ['–'];
   const [first, ...others] = items;
   return [
     h('bdi', {}, first.name),

@@ -5,12 +5,14 @@ import { follow } from '../live.js';
 import {
   duration,
   fullTime,
+  isRemoved,
   moment,
   money,
   orderStatus,
   sentence,
   shortId,
   toCents,
+  totalText,
 } from '../format.js';
 import { cancelOrder } from '../parts/cancel-order.js';
 import { copyButton } from '../parts/copy-button.js';
@@ -188,7 +190,12 @@ function trackPage(id, { signal, announce, path, onAnswer }) {
       h(
         'section',
         { class: 'card', 'aria-labelledby': 'history-title' },
-        h('h2', { class: 'card-title', id: 'history-title' }, 'History'),
+        h(
+          'div',
+          { class: 'track-card-head' },
+          h('h2', { class: 'card-title', id: 'history-title' }, 'History'),
+          h('a', { href: `#/orders/${encodeURIComponent(id)}/events` }, 'Event by event'),
+        ),
         past.element,
       ),
       h(
@@ -233,7 +240,9 @@ function showStatus(sign, headline, { status }, events) {
 const isCancelled = (events) => events.some(({ event_type }) => event_type === 'cancel_requested');
 
 function aboutText(order) {
-  const placed = [`Placed ${moment(order.created_at)} for `, h('bdi', {}, order.customer_email)];
+  const placed = [`Placed ${moment(order.created_at)}`];
+  if (order.customer_email)
+    placed.push(' for ', h('bdi', {}, order.customer_email));
   if (!order.completed_at)
     return placed;
   const took = duration(Date.parse(order.completed_at) - Date.parse(order.created_at));
@@ -241,7 +250,7 @@ function aboutText(order) {
 }
 
 function orderItems(order) {
-  const rows = order.items.map(({ product_id, name, quantity, price }) =>
+  const rows = (order.items ?? []).map(({ product_id, name, quantity, price }) =>
     h(
       'tr',
       {},
@@ -255,6 +264,7 @@ function orderItems(order) {
     ),
   );
   return [
+    isRemoved(order) && removedNote(order),
     h(
       'table',
       { class: 'items' },
@@ -267,18 +277,28 @@ function orderItems(order) {
           'tr',
           {},
           h('th', { scope: 'row' }, 'Total'),
-          h('td', {}, money(toCents(order.total_amount))),
+          h('td', {}, totalText(order)),
         ),
       ),
     ),
     h(
       'dl',
       { class: 'track-facts' },
-      fact('Customer', h('bdi', {}, order.customer_email)),
+      order.customer_email && fact('Customer', h('bdi', {}, order.customer_email)),
       fact('Placed', moment(order.created_at), fullTime(order.created_at)),
       order.generation && fact('Pipeline', String(order.generation).slice(0, 12), null, 'mono'),
     ),
   ];
+}
+
+/* What the order said is gone from here: status, times and amount stay. */
+function removedNote({ erased, erased_at: erasedAt, archived_at: archivedAt, archive }) {
+  const at = erased ? erasedAt : archivedAt;
+  const when = at ? ` ${moment(at)}` : '';
+  const text = erased
+    ? `Erased${when}: who ordered what is not known here any more.`
+    : `Archived${when}: the rest of it is in ${archive?.file ?? 'an archive'}.`;
+  return h('div', { class: 'notice track-removed' }, icon(erased ? 'ban' : 'box'), h('p', {}, text));
 }
 
 function fact(name, value, title, className) {
