@@ -156,6 +156,10 @@ static void print_json(const struct verify_report *report, bool is_ok, const str
 	json_bool(&w, is_ok);
 	json_key(&w, "events");
 	json_int(&w, report->n_events);
+	if (report->n_absent) {
+		json_key(&w, "absent");
+		json_int(&w, report->n_absent);
+	}
 	if (report->last.seq) {
 		digest_text(report->last.hash, hash);
 		json_key(&w, "head");
@@ -193,6 +197,11 @@ static void print_text(const struct offline *o, const struct verify_report *repo
 
 	digest_text(report->last.hash, hash);
 	print_gaps(o, report);
+	if (report->n_absent)
+		fprintf(stderr,
+			"the content of %" PRId64
+			" events is elsewhere: they stand between those of the archive\n",
+			report->n_absent);
 	printf("%" PRId64 " events are what was appended; head=%" PRId64 ":%s\n", report->n_events,
 		report->last.seq, report->last.seq ? hash : "");
 }
@@ -213,7 +222,9 @@ static int run(struct offline *o)
 	request.heads = heads.list;
 	request.n_heads = heads.n;
 	offline_begin(o, "verify");
-	r = journal_verify_chain(o->journal, &request, &report, &e);
+	request.is_archive = offline_has(o, OFFLINE_ARCHIVE);
+	r = journal_verify_chain(request.is_archive ? offline_text(o, OFFLINE_ARCHIVE) : o->journal,
+		&request, &report, &e);
 	progress_end(&o->progress);
 	status = r < 0 || has_unnamed_gap(o, &report) ? EXIT_FAILURE : EXIT_SUCCESS;
 	if (r < 0 && r != -EBADMSG)
@@ -236,7 +247,7 @@ const struct offline_action audit_verify = {
 		   "head that was noted outside to see that. The daemon logs its head every hour "
 		   "and when it stops;\n"
 		   "`heads:` in its settings also sends it elsewhere.\n",
-	.takes = OFFLINE(FROM) | OFFLINE(HEAD) | OFFLINE(HEADS) | OFFLINE(GAP) | OFFLINE(JOURNAL) |
-		 OFFLINE(DATA) | OFFLINE(CONFIG),
+	.takes = OFFLINE(FROM) | OFFLINE(HEAD) | OFFLINE(HEADS) | OFFLINE(GAP) | OFFLINE(ARCHIVE) |
+		 OFFLINE(JOURNAL) | OFFLINE(DATA) | OFFLINE(CONFIG),
 	.run = run,
 };

@@ -7,6 +7,7 @@ enum { EXIT_USAGE = 2, EXIT_BAD_CONFIG = 78 };
 int audit_main(int argc, char **argv);
 int check_main(int argc, char **argv);
 int dead_letters_main(int argc, char **argv);
+int archive_main(int argc, char **argv);
 int erase_main(int argc, char **argv); /* `orders erase` */
 int orders_main(int argc, char **argv);
 int pipeline_main(int argc, char **argv);

@@ -34,6 +34,7 @@ static const struct command_entry {
 	{"dead-letters", "shows orders on hold, and repairs them", dead_letters_main},
 	{"state", "shows and adjusts stock and ledgers", state_main},
 	{"pipeline", "shows stages and generations, pauses, resumes, migrates", pipeline_main},
+	{"archive", "moves orders that have ended into a file, with their proof", archive_main},
 	{"replay", "folds the journal once more, and compares", replay_main},
 	{"audit", "proves what happened: checks the journal's hash chain", audit_main},
 	{"plugin", "makes, shows and tries out plugins, for those who write stages", plugin_main},

@@ -30,7 +30,8 @@ int chain_head_parse(struct str text, struct chain_head *ret);
 
 struct verify_request {
 	int64_t from; /* the first event to check: the hash before it is taken as it stands. 0: all */
-	int64_t until;			/* the last event to check; 0: all */
+	int64_t until; /* the last event to check; 0: all */
+	bool is_archive; /* archive.h: it begins somewhere, and has no content of events that are not its own */
 	const struct chain_head *heads; /* any order */
 	size_t n_heads;
 	const struct journal_watch *watch; /* may be NULL */
@@ -41,6 +42,7 @@ struct verify_report {
 	struct chain_head last;
 	enum verify_fault fault;
 	int64_t fault_seq;
+	int64_t n_absent; /* events of an archive without their content */
 	int64_t n_unproven; /* payloads of orders whose first event, with the salt, is missing in a known gap */
 	struct chain_gaps gaps; /* known ones, met on the way */
 };

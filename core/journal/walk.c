@@ -17,6 +17,7 @@ struct walk {
 	struct chain chain;
 	struct salt_cache salts;
 	struct kept_cache kept;
+	sqlite3_stmt *own;	/* of an archive: whether the order is one of its own */
 	struct chain_gaps gaps; /* that the journal knows of; read at the first one met */
 	bool has_gaps;
 	int64_t total;
@@ -25,6 +26,7 @@ struct walk {
 
 static void walk_fini(struct walk *w)
 {
+	sqlite3_finalize(w->own);
 	kept_cache_fini(&w->kept);
 	salt_cache_fini(&w->salts);
 	chain_fini(&w->chain);
@@ -100,6 +102,23 @@ static int check_remains(
 	return r < 0 && r != -ENOENT ? r : 0;
 }
 
+/* An archive has all of its own orders. */
+static int check_absent(
+	struct walk *w, const struct chain_row *row, const char **ret_flaw, struct err *e)
+{
+	int r;
+
+	*ret_flaw = NULL;
+	if (!row->ev.order_seq || !w->own)
+		return 0;
+	r = sql_row(w->own, sql_bind_int(w->own, 1, row->ev.order_seq), e);
+	if (r > 0) {
+		*ret_flaw = "its payload is missing";
+		sqlite3_reset(w->own);
+	}
+	return r < 0 ? r : 0;
+}
+
 /* What is wrong with the row by itself: its form, its payload. */
 static int find_flaw(
 	struct walk *w, const struct chain_row *row, const char **ret_flaw, struct err *e)
@@ -107,6 +126,11 @@ static int find_flaw(
 	uint8_t salt[CHAIN_SALT_SIZE], digest[CHAIN_HASH_SIZE];
 	int r;
 
+	if (w->request->is_archive && !row->payload.p && row->digest.n == CHAIN_HASH_SIZE &&
+		row->hash.n == CHAIN_HASH_SIZE) {
+		w->report->n_absent++;
+		return check_absent(w, row, ret_flaw, e);
+	}
 	*ret_flaw = chain_row_flaw(row);
 	if (*ret_flaw)
 		return 0;
@@ -168,13 +192,45 @@ static int check_event(struct walk *w, const struct chain_row *row, struct err *
 
 /* --- all events --- */
 
+/* An archive begins with an event whose hash is taken as it stands. */
+static int find_archive_start(struct walk *w, struct err *e)
+{
+	_cleanup_(sql_finalizep) sqlite3_stmt *s = NULL;
+	struct str hash;
+	int64_t n = 0;
+	int r = sql_number(w->db, "SELECT 1 FROM meta WHERE key = 'archive'", 0, &n, e);
+
+	if (r == 0 && !n)
+		return err_set(e, -EPROTO, "this is no archive");
+	if (r == 0)
+		r = sql_number(w->db, "SELECT count(*) - 1 FROM events", 0, &w->total, e);
+	if (r == 0)
+		r = sql_prepare(w->db, "SELECT 1 FROM orders WHERE seq = ?1", &w->own, e);
+	if (r == 0)
+		r = sql_prepare(w->db, "SELECT seq, hash FROM events ORDER BY seq LIMIT 1", &s, e);
+	if (r == 0)
+		r = sql_row(s, 0, e);
+	if (r <= 0)
+		return r;
+	hash = sql_str(s, 1);
+	if (hash.n != CHAIN_HASH_SIZE)
+		return err_set(e, -EPROTO, "the archive does not begin with a hash");
+	w->at.seq = sqlite3_column_int64(s, 0);
+	memcpy(w->at.hash, hash.p, CHAIN_HASH_SIZE);
+	return 0;
+}
+
 /* Where to begin: after the last event that is taken as it stands. */
 static int find_start(struct walk *w, struct err *e)
 {
 	_cleanup_(sql_finalizep) sqlite3_stmt *s = NULL;
 	struct str hash;
 	int64_t last;
-	int r = sql_number(w->db, "SELECT seq FROM events ORDER BY seq DESC LIMIT 1", 0, &last, e);
+	int r;
+
+	if (w->request->is_archive)
+		return find_archive_start(w, e);
+	r = sql_number(w->db, "SELECT seq FROM events ORDER BY seq DESC LIMIT 1", 0, &last, e);
 
 	if (w->request->until && w->request->until < last)
 		last = w->request->until;
@@ -213,7 +269,8 @@ static int on_unreadable(struct walk *w, int r, struct err *e)
 static int walk_all(struct walk *w, struct err *e)
 {
 	_cleanup_(sql_finalizep) sqlite3_stmt *s = NULL;
-	bool is_whole = w->request->from <= 1 && !w->request->until;
+	int64_t from = w->request->is_archive ? w->at.seq + 1 : w->request->from;
+	bool is_whole = from <= 1 && !w->request->until;
 	struct chain_row row;
 	int bad, r = sql_prepare(w->db,
 			 is_whole ? "SELECT " CHAIN_ROW_COLUMNS " FROM events ORDER BY seq"
@@ -224,7 +281,7 @@ static int walk_all(struct walk *w, struct err *e)
 	if (r < 0)
 		return r;
 	bad = is_whole ? 0
-		       : sql_bind_int(s, 1, w->request->from) |
+		       : sql_bind_int(s, 1, from) |
 				 sql_bind_int(
 					 s, 2, w->request->until ? w->request->until : INT64_MAX);
 	while ((r = sql_row(s, bad, e)) > 0) {
