@@ -8,7 +8,8 @@
 #include "cli/cli.h"
 #include "cli/offline.h"
 
-static const struct offline_action *const actions[] = {&audit_verify};
+static const struct offline_action *const actions[] = {
+	&audit_verify, &audit_prove, &audit_export, &audit_import};
 
 static const char *short_name(const struct offline_action *a)
 {

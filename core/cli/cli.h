@@ -12,6 +12,7 @@ int erase_main(int argc, char **argv); /* `orders erase` */
 int orders_main(int argc, char **argv);
 int pipeline_main(int argc, char **argv);
 int plugin_main(int argc, char **argv);
+int recover_main(int argc, char **argv);
 int reload_main(int argc, char **argv);
 int replay_main(int argc, char **argv);
 int serve_main(int argc, char **argv);

@@ -18,6 +18,7 @@ static const struct offline_flag_entry {
 		"replaces these rows by what the events give; not while a daemon runs"},
 	[OFFLINE_UNTIL] = {"until", "SEQ|TIME",
 		"writes the journal as it was then into the new file NEW"},
+	[OFFLINE_UNTIL_SEQ] = {"until", "SEQ", "goes on at least to this event"},
 	[OFFLINE_AGAINST] = {"against", "FILE",
 		"decides finished orders again with another pipeline"},
 	[OFFLINE_FROM] = {"from", "SEQ",

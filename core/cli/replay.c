@@ -2,11 +2,12 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "cli/cli.h"
 #include "cli/offline.h"
 #include "cli/terminal.h"
-#include "journal/verify.h"
+#include "journal/rebuild.h"
 
 /* --- --verify --- */
 
@@ -66,6 +67,74 @@ static int verify(struct offline *o)
 	return EXIT_SUCCESS;
 }
 
+/* --- --rebuild --- */
+
+static int rebuild(struct offline *o)
+{
+	_cleanup_(replay_report_fini) struct replay_report report = {0};
+	struct err e = {0};
+	int r;
+
+	offline_begin(o, "rebuild");
+	r = journal_rebuild(o->journal, &o->watch, &report, &e);
+	progress_end(&o->progress);
+	if (r == -EBUSY)
+		err_wrap(&e, r, "stop the daemon first");
+	if (r < 0)
+		return offline_fail(o, &e);
+	if (o->is_json)
+		printf("{\"ok\":true,\"events\":%" PRId64 "}\n", report.chain.n_events);
+	else
+		printf("every row now is what %" PRId64 " events give\n", report.chain.n_events);
+	return EXIT_SUCCESS;
+}
+
+/* --- --until --- */
+
+/* "1042", or a time as the API shows it. */
+static int find_moment(struct offline *o, int64_t *ret)
+{
+	const char *text = offline_text(o, OFFLINE_UNTIL);
+	struct err e = {0};
+	int64_t wall_us;
+
+	if (clock_parse(str_of(text), &wall_us) < 0)
+		return offline_number(o, OFFLINE_UNTIL, 0, ret) ? EXIT_SUCCESS : EXIT_USAGE;
+	if (journal_seq_at(o->journal, wall_us, ret, &e) < 0)
+		return offline_fail(o, &e);
+	if (*ret)
+		return EXIT_SUCCESS;
+	err_set(&e, -ENOENT, "there is no event so early");
+	return offline_fail(o, &e);
+}
+
+static int until(struct offline *o)
+{
+	_cleanup_(verify_report_fini) struct verify_report report = {0};
+	struct err e = {0};
+	int64_t seq;
+	int r, status;
+
+	if (o->n_arguments != 1)
+		return offline_refuse(o, "--until needs the name of the new file");
+	status = find_moment(o, &seq);
+	if (status != EXIT_SUCCESS)
+		return status;
+	offline_begin(o, "until");
+	r = journal_until(o->journal, seq, o->arguments[0], &o->watch, &report, &e);
+	progress_end(&o->progress);
+	if (r < 0)
+		return offline_fail(o, &e);
+	if (o->is_json)
+		printf("{\"ok\":true,\"events\":%" PRId64 ",\"until\":%" PRId64 "}\n",
+			report.n_events, report.last.seq);
+	else
+		printf("%" PRId64 " events, the last is %" PRId64
+		       "; `stageline serve --read-only --journal FILE` shows it\n",
+			report.n_events, report.last.seq);
+	return EXIT_SUCCESS;
+}
+
 /* --- the command --- */
 
 static int run(struct offline *o)
@@ -73,7 +142,7 @@ static int run(struct offline *o)
 	static const struct {
 		enum offline_flag flag;
 		int (*run)(struct offline *o);
-	} modes[] = {{OFFLINE_VERIFY, verify}};
+	} modes[] = {{OFFLINE_VERIFY, verify}, {OFFLINE_REBUILD, rebuild}, {OFFLINE_UNTIL, until}};
 	int (*chosen)(struct offline * o) = NULL;
 
 	for (size_t i = 0; i < ARRAY_LEN(modes); i++) {
@@ -83,17 +152,23 @@ static int run(struct offline *o)
 			return offline_refuse(o, "one thing at a time");
 		chosen = modes[i].run;
 	}
+	if (o->n_arguments && chosen != until)
+		return offline_refuse(
+			o, "replay does not know what to do with '%.80s'", o->arguments[0]);
 	return chosen ? chosen(o)
-		      : offline_refuse(o, "replay needs to know what for, such as --verify");
+		      : offline_refuse(
+				o, "replay needs to know what for: --verify, --rebuild or --until");
 }
 
 int replay_main(int argc, char **argv)
 {
 	static const struct offline_action action = {
 		.name = "replay",
-		.arguments = "",
+		.arguments = "[NEW]",
+		.n_max = 1,
 		.summary = "Folds the journal once more, from its file",
-		.takes = OFFLINE(VERIFY) | OFFLINE(JOURNAL) | OFFLINE(DATA) | OFFLINE(CONFIG),
+		.takes = OFFLINE(VERIFY) | OFFLINE(REBUILD) | OFFLINE(UNTIL) | OFFLINE(JOURNAL) |
+			 OFFLINE(DATA) | OFFLINE(CONFIG),
 		.run = run,
 	};
 

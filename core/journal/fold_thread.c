@@ -5,6 +5,7 @@
 
 #include "base/mem.h"
 #include "base/queue.h"
+#include "journal/walk.h"
 
 enum { BATCHES = 4, BATCH_EVENTS = 256, BATCH_MEMORY = 256 << 10 };
 
@@ -32,7 +33,8 @@ static void fold_batch(struct fold_thread *t, const struct fold_batch *b)
 {
 	int r = 0;
 
-	t->f->is_broken |= b->is_after_gap;
+	if (b->is_after_gap)
+		folding_break(t->f);
 	for (const struct event *ev = b->list.first; ev && r == 0; ev = ev->next)
 		r = folding_event(t->f, ev, &t->e);
 	if (r == 0)
@@ -83,7 +85,7 @@ static void hand_over(struct fold_thread *t)
 	queue_push(&t->full, &steal_ptr(t->current)->node);
 }
 
-int fold_thread_start(struct folding *f, struct fold_thread **ret, struct err *e)
+static int start(struct folding *f, struct fold_thread **ret, struct err *e)
 {
 	struct fold_thread *t = calloc(1, sizeof *t);
 	int r;
@@ -106,7 +108,7 @@ int fold_thread_start(struct folding *f, struct fold_thread **ret, struct err *e
 	return 0;
 }
 
-int fold_thread_row(
+static int hand_row(
 	void *fold_thread, const struct chain_row *row, bool is_after_gap, struct err *e)
 {
 	struct fold_thread *t = fold_thread;
@@ -124,7 +126,7 @@ int fold_thread_row(
 	return r;
 }
 
-int fold_thread_end(struct fold_thread *t, struct err *e)
+static int end(struct fold_thread *t, struct err *e)
 {
 	int r = 0;
 
@@ -141,4 +143,18 @@ int fold_thread_end(struct fold_thread *t, struct err *e)
 	queue_fini(&t->empty);
 	free(t);
 	return r;
+}
+
+int fold_chain(sqlite3 *db, struct folding *f, const struct journal_watch *watch,
+	struct verify_report *ret, struct err *e)
+{
+	const struct verify_request request = {.watch = watch};
+	struct fold_thread *thread = NULL;
+	int ended, r = start(f, &thread, e);
+
+	if (r < 0)
+		return r;
+	r = chain_walk(db, &request, &(struct chain_visitor){hand_row, thread}, ret, e);
+	ended = end(thread, r == 0 || r == -ECANCELED ? e : NULL);
+	return r == 0 || r == -ECANCELED ? ended : r;
 }

@@ -87,6 +87,8 @@ static int fold_order(struct folding *f, const struct event *ev, struct err *e)
 	r = is_new ? create_order(f, ev, e) : advance(f, slot, ev, e);
 	if (r != -EPROTO || !f->is_broken)
 		return r;
+	if (f->n_broken < FOLDING_BROKEN_MAX)
+		f->broken[f->n_broken] = slot ? (*slot)->id : ev->order_id;
 	f->n_broken++;
 	if (slot)
 		forget(f, *slot);
@@ -105,6 +107,12 @@ int folding_init(struct folding *f, sqlite3 *db, struct pipeline_set *set, struc
 {
 	*f = (struct folding){.db = db, .set = set};
 	return projection_init(&f->projection, db, e);
+}
+
+void folding_break(struct folding *f)
+{
+	f->is_broken = true;
+	f->projection.is_lenient = true;
 }
 
 int folding_event(struct folding *f, const struct event *ev, struct err *e)

@@ -24,3 +24,15 @@ int generation_add(struct pipeline_set *set, struct str digest, struct str text,
 	*ret = pipeline_set_add(set, steal_ptr(p));
 	return 0;
 }
+
+void generations_read(sqlite3 *db, struct pipeline_set *set)
+{
+	_cleanup_(sql_finalizep) sqlite3_stmt *s = NULL;
+	const struct pipeline *p;
+
+	if (sql_prepare(db, "SELECT digest, text FROM generations", &s, NULL) < 0)
+		return;
+	while (sql_row(s, 0, NULL) > 0)
+		if (!pipeline_set_find(set, sql_str(s, 0)))
+			generation_add(set, sql_str(s, 0), sql_str(s, 1), &p, NULL);
+}

@@ -5,13 +5,13 @@
 #include <assert.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/crash_point.h"
 #include "base/mem.h"
 #include "journal/event_rows.h"
+#include "journal/lock.h"
 #include "journal/projection.h"
 #include "journal/removal.h"
 #include "journal/schema.h"
@@ -58,29 +58,6 @@ struct journal {
 };
 
 /* --- open and close --- */
-
-static int lock_file(const char *path, int *ret_fd, struct err *e)
-{
-	_cleanup_(freep) char *name = NULL;
-	int fd;
-
-	if (asprintf(&name, "%s.lock", path) < 0) {
-		name = NULL;
-		return err_set(e, -ENOMEM, "out of memory");
-	}
-	fd = open(name, O_RDWR | O_CREAT | O_CLOEXEC, FILE_MODE);
-	if (fd < 0)
-		return err_set(e, -errno, "'%s': %s", name, strerror(errno));
-	if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
-		int r = errno == EWOULDBLOCK ? -EBUSY : -errno;
-
-		close(fd);
-		return err_set(e, r, "'%s': %s", path,
-			r == -EBUSY ? "another process writes this journal" : strerror(-r));
-	}
-	*ret_fd = fd;
-	return 0;
-}
 
 /* SQLite would create it for everyone to read. */
 static int create_private(const char *path, struct err *e)
@@ -164,7 +141,7 @@ int journal_open(const char *path, struct journal **ret, struct err *e)
 	j->path = strdup(path);
 	if (!j->path || chain_init(&j->chain) < 0)
 		return err_set(e, -ENOMEM, "out of memory");
-	r = lock_file(path, &j->lock_fd, e);
+	r = journal_lock(path, &j->lock_fd, e);
 	/* Whoever died here may have left some. */
 	j->has_leftovers = j->had_leftovers = has_log(j);
 	if (r == 0)

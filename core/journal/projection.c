@@ -171,6 +171,18 @@ static int remove_order(struct projection *p, const struct event *ev, struct err
 	return sql_run(s, sql_bind_int(s, 1, ev->order_seq) | sql_bind_int(s, 2, ev->seq), e);
 }
 
+static int apply_effect(struct projection *p, const struct effect *f, struct err *e)
+{
+	struct effect free_of_floor = *f;
+	int r;
+
+	if (!p->is_lenient)
+		return state_apply(&p->state, f, e);
+	free_of_floor.floor = EFFECT_NO_FLOOR;
+	r = state_apply(&p->state, &free_of_floor, e);
+	return r == -ENOMEM || r == -EIO ? r : 0; /* what cannot be added to stays as it is */
+}
+
 int projection_event(struct projection *p, const struct event *ev, struct err *e)
 {
 	int r = 0;
@@ -186,7 +198,7 @@ int projection_event(struct projection *p, const struct event *ev, struct err *e
 	if (r == 0 && event_is_removal(ev->kind))
 		r = remove_order(p, ev, e);
 	for (size_t i = 0; r == 0 && i < ev->n_effects; i++)
-		r = state_apply(&p->state, &ev->effects[i], e);
+		r = apply_effect(p, &ev->effects[i], e);
 	return r;
 }
 

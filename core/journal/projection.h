@@ -33,6 +33,7 @@ struct product_block {
 struct projection {
 	sqlite3_stmt *stmts[PROJECTION_STATEMENTS];
 	struct state state;
+	bool is_lenient; /* events are missing: what they did to the state no longer has to fit */
 	struct product_block known[PRODUCTS_KEPT]; /* rows that are there; by hash of the product */
 };
 

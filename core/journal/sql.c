@@ -85,12 +85,14 @@ static const char *const mode_pragmas[] = {
 	/* A file that nobody can reach, so that memory stays flat. */
 	[SQL_SCRATCH] = "PRAGMA temp_store=FILE; PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF;"
 			"PRAGMA cache_size=-8192;",
+	[SQL_BULK] = "PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF; PRAGMA cache_size=-16384;",
 };
 
 static const int mode_flags[] = {
 	[SQL_READ] = SQLITE_OPEN_READONLY,
 	[SQL_WRITE] = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE,
 	[SQL_SCRATCH] = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE,
+	[SQL_BULK] = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE,
 };
 
 int sql_open(const char *path, enum sql_mode mode, sqlite3 **ret, struct err *e)

@@ -10,9 +10,10 @@
 
 enum { SQL_BUSY_MS = 2000 }; /* a connection waits so long for another */
 
-enum sql_mode { SQL_READ, SQL_WRITE, SQL_SCRATCH };
+enum sql_mode { SQL_READ, SQL_WRITE, SQL_SCRATCH, SQL_BULK };
 
-/* SQL_SCRATCH: a private database that is gone after the close; `path` is not looked at.
+/* SQL_BULK: fills a new file that nobody sees before it is whole and synced; a failure leaves rubbish.
+ * SQL_SCRATCH: a private database that is gone after the close; `path` is not looked at.
  * -ENOENT: SQL_READ of a file that is not there. Returns owned: sqlite3_close(). */
 int sql_open(const char *path, enum sql_mode mode, sqlite3 **ret, struct err *e);
 

@@ -160,17 +160,29 @@ static int check_head(struct walk *w, const struct chain_head *head, struct err 
 	return fault_at(w, head->seq, VERIFY_REWRITTEN);
 }
 
+/* Rows come in the order of their numbers, unless a page is damaged. */
+static int out_of_order(struct walk *w, const struct chain_row *row, struct err *e)
+{
+	if (w->report->n_events) {
+		err_set(e, -EBADMSG,
+			"event %" PRId64 " cannot be read: a row of number %" PRId64
+			" stands there",
+			w->at.seq + 1, row->ev.seq);
+		return fault_at(w, w->at.seq + 1, VERIFY_UNREADABLE);
+	}
+	err_set(e, -EBADMSG, "event %" PRId64 " was inserted: no event has such a number",
+		row->ev.seq);
+	return fault_at(w, row->ev.seq, VERIFY_INSERTED);
+}
+
 static int check_event(struct walk *w, const struct chain_row *row, struct err *e)
 {
 	bool is_after_gap = row->ev.seq > w->at.seq + 1;
 	const char *flaw = NULL;
 	int r;
 
-	if (row->ev.seq <= w->at.seq) {
-		err_set(e, -EBADMSG, "event %" PRId64 " was inserted: no event has such a number",
-			row->ev.seq);
-		return fault_at(w, row->ev.seq, VERIFY_INSERTED);
-	}
+	if (row->ev.seq <= w->at.seq)
+		return out_of_order(w, row, e);
 	r = is_after_gap ? cross_gap(w, row, e) : 0;
 	if (r >= 0)
 		r = find_flaw(w, row, &flaw, e);
