@@ -2,6 +2,7 @@
  *
  * A view is a module with open(root, context) that fills `root` and may return { update(route) }, called
  * when only the query changed. Everything a view starts must end when context.signal aborts. */
+import { get } from './api.js';
 import { h, fill } from './dom.js';
 import { icon } from './parts/icons.js';
 import { emptyState } from './parts/notice.js';
@@ -103,6 +104,17 @@ function decode(text) {
   }
 }
 
+/* A journal that is only looked at says so on every page. */
+async function showReadOnly() {
+  const health = await get('/health').catch(() => null);
+  if (!health?.read_only)
+    return;
+  const until = Number(health.last_seq).toLocaleString('en');
+  document
+    .querySelector('.shell-header')
+    .append(h('p', { class: 'shell-note' }, `Read-only: the journal up to event ${until}. Nothing can be changed here.`));
+}
+
 const darkSystem = matchMedia('(prefers-color-scheme: dark)');
 
 function isDark() {
@@ -159,5 +171,6 @@ document.querySelector('.skip-link').addEventListener('click', (event) => {
   event.preventDefault();
   main.focus();
 });
+showReadOnly();
 addEventListener('hashchange', navigate);
 navigate();

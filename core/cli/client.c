@@ -18,12 +18,14 @@ enum { CONNECT_TIMEOUT_S = 5, DEPTH_MAX = 64, ANSWER_MAX = 256 << 20 };
 
 struct client {
 	char *url, *host, *port, *prefix, *host_header;
+	int timeout_s;
 };
 
 /* One request on its way. */
 struct exchange {
 	struct event_base *base;
 	struct client_answer *answer; /* to fill; NULL: it came */
+	int timeout_s;
 	int result;
 	bool has_failed;
 };
@@ -76,6 +78,7 @@ int client_create(const char *url, struct client **ret, struct err *e)
 	if (uri)
 		evhttp_uri_free(uri);
 	if (r == 0) {
+		c->timeout_s = CLIENT_TIMEOUT_S;
 		c->url = strdup(url);
 		r = c->url ? 0 : -ENOMEM;
 	}
@@ -95,6 +98,11 @@ void client_free(struct client *c)
 	free(c->prefix);
 	free(c->host_header);
 	free(c);
+}
+
+void client_set_timeout(struct client *c, int seconds)
+{
+	c->timeout_s = seconds;
 }
 
 /* --- one exchange --- */
@@ -155,9 +163,9 @@ static bool add_headers(
 static int send_and_wait(struct exchange *x, struct evhttp_connection *connection,
 	struct evhttp_request *req, enum evhttp_cmd_type method, const char *path)
 {
-	const struct timeval limit = {.tv_sec = CLIENT_TIMEOUT_S};
+	const struct timeval limit = {.tv_sec = x->timeout_s};
 
-	evhttp_connection_set_timeout(connection, CLIENT_TIMEOUT_S);
+	evhttp_connection_set_timeout(connection, x->timeout_s);
 	evhttp_connection_set_max_body_size(connection, ANSWER_MAX);
 	x->result = -ENOTCONN;
 	if (evhttp_make_request(connection, req, method, path) < 0 || x->has_failed)
@@ -185,7 +193,7 @@ static int why_not(const struct addrinfo *a)
 static int try_address(const struct client *c, const char *address, enum evhttp_cmd_type method,
 	const char *path, struct str body, struct client_answer *ret)
 {
-	struct exchange x = {.answer = ret, .base = event_base_new()};
+	struct exchange x = {.answer = ret, .base = event_base_new(), .timeout_s = c->timeout_s};
 	struct evhttp_connection *connection =
 		x.base ? evhttp_connection_base_new(
 				 x.base, NULL, address, (unsigned short)strtoul(c->port, NULL, 10))
@@ -216,7 +224,7 @@ static int explain(const struct client *c, int r, struct err *e)
 	if (r == -ETIME)
 		return err_set(e, r,
 			"no answer from %s in %d s; what was asked for may be done all the same",
-			c->url, CLIENT_TIMEOUT_S);
+			c->url, c->timeout_s);
 	if (r == -EMSGSIZE)
 		return err_set(
 			e, r, "the answer from %s is larger than %d MiB", c->url, ANSWER_MAX >> 20);
@@ -242,7 +250,9 @@ static int ask(const struct client *c, enum evhttp_cmd_type method, const char *
 	if (r != 0)
 		return err_set(e, -EHOSTUNREACH, "no answer from %s: %s: %s", c->url, c->host,
 			gai_strerror(r));
-	r = asprintf(&whole, "%s%s", c->prefix, path) < 0 ? -ENOMEM : -ECONNREFUSED;
+	r = asprintf(&whole, "%s%s", c->prefix, *path || *c->prefix ? path : "/") < 0
+		    ? -ENOMEM
+		    : -ECONNREFUSED;
 	for (const struct addrinfo *a = all; a && r == -ECONNREFUSED; a = a->ai_next) {
 		if (getnameinfo(a->ai_addr, a->ai_addrlen, address, sizeof address, NULL, 0,
 			    NI_NUMERICHOST) == 0)

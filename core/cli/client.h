@@ -16,6 +16,8 @@ struct client_answer {
 /* `url` is http://HOST[:PORT][/PREFIX]. -EINVAL: it is not. Returns owned. */
 int client_create(const char *url, struct client **ret, struct err *e);
 void client_free(struct client *c);
+/* Instead of CLIENT_TIMEOUT_S. */
+void client_set_timeout(struct client *c, int seconds);
 
 /* Any answer is a success, whatever its status; `path` begins with "/". -ECONNREFUSED: nobody listens;
  * -ETIME: no whole answer in CLIENT_TIMEOUT_S, so what a POST asked for may be done all the same. */

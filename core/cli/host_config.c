@@ -42,6 +42,17 @@ static const struct sl_option limit_options[] = {
 static const struct option_map limits_map = {
 	.options = limit_options, .n_options = ARRAY_LEN(limit_options)};
 
+static const struct sl_option head_options[] = {
+	{SL_OPTION_DURATION, 0, "every", "how often the head of the journal's chain is noted", "1h",
+		NULL, offsetof(struct host_heads, every_ms), 1000, DAY},
+	{SL_OPTION_STRING, 0, "file", "a file that takes a line for each", NULL, NULL,
+		offsetof(struct host_heads, file)},
+	{SL_OPTION_STRING, 0, "url", "http://… that each is sent to", NULL, NULL,
+		offsetof(struct host_heads, url)},
+};
+static const struct option_map heads_map = {
+	.options = head_options, .n_options = ARRAY_LEN(head_options)};
+
 enum { LISTEN, DATA, PIPELINE, WATCH, WWW, PLUGINS, LOG_LEVEL, ERASE_AFTER };
 
 static const struct sl_option host_options[] = {
@@ -70,6 +81,10 @@ static const struct option_key host_keys[] = {
 		.summary = "bounds; beyond them work is refused, never lost",
 		.map = &limits_map,
 		.offset = HOST(limits)},
+	{.name = "heads",
+		.summary = "where the head of the journal's chain is noted, besides the log",
+		.map = &heads_map,
+		.offset = HOST(heads)},
 };
 static const struct option_map host_map = {.options = host_options,
 	.n_options = ARRAY_LEN(host_options),
@@ -131,7 +146,7 @@ static bool make_relative(const char **path, const char *file, struct arena *are
 
 static int resolve_paths(struct host_config *c, const char *file)
 {
-	const char **paths[] = {&c->data, &c->pipeline, &c->www};
+	const char **paths[] = {&c->data, &c->pipeline, &c->www, &c->heads.file};
 
 	for (size_t i = 0; i < ARRAY_LEN(paths); i++)
 		if (!make_relative(paths[i], file, &c->arena))

@@ -45,6 +45,12 @@ struct host_limits {
 	int64_t drain_ms;	  /* at a stop, running attempts get this long */
 };
 
+/* Where the head of the chain is noted, besides the log. */
+struct host_heads {
+	int64_t every_ms;
+	const char *file, *url; /* NULL: not there */
+};
+
 /* All strings and lists live until host_config_destroy(). */
 struct host_config {
 	const char *file;   /* that was read; NULL: none */
@@ -57,6 +63,7 @@ struct host_config {
 	int64_t erase_after_ms; /* orders are erased so long after they ended; 0: never */
 	int64_t log_level;	/* 0 error, 1 warning, 2 info, 3 debug */
 	struct host_limits limits;
+	struct host_heads heads;
 	struct arena arena;
 };
 

@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "cli/cli.h"
+#include "cli/heads.h"
 #include "cli/host_config.h"
 #include "engine/load.h"
 #include "net/app.h"
@@ -26,15 +27,18 @@ struct server {
 	struct app *app;
 	struct engine *engine;
 	struct plugin_folders folders;
+	struct heads_publisher *heads;
 	struct changes *changes; /* NULL: nobody asked for it */
 	char *journal_path, *attempts_path;
 	bool has_failed;
+	bool is_read_only;
 };
 
 static const char usage[] =
 	"usage: stageline serve [--config FILE] [--pipeline FILE] [--data DIR] [--listen "
 	"HOST:PORT]\n"
 	"                       [--www DIR] [--plugins DIR ...] [--watch]\n"
+	"       stageline serve --read-only [--journal FILE] [--listen HOST:PORT] [--www DIR]\n"
 	"\n"
 	"Runs the pipeline and serves HTTP until SIGTERM or SIGINT. SIGHUP loads the pipeline file "
 	"anew, as\n"
@@ -47,6 +51,13 @@ static const char usage[] =
 	"  --www DIR           the client's files\n"
 	"  --plugins DIR       folder of stage plugins; may be given several times\n"
 	"  --watch             loads the pipeline anew when its file or a plugin changes\n"
+	"\n"
+	"  --read-only         shows a journal that nobody writes, such as replay --until makes; "
+	"no "
+	"stage\n"
+	"                      runs, nothing can be changed\n"
+	"  --journal FILE      with --read-only: that file (default: journal.sqlite in the data "
+	"folder)\n"
 	"\n"
 	"Exit status: 0 stopped by a signal, 1 failed, 2 wrong usage, 78 something is wrong with a "
 	"file.\n";
@@ -73,6 +84,8 @@ static int read_files(struct server *s, const struct host_flags *flags, struct p
 	if (r < 0)
 		return report(file, &host_faults, &e, r);
 	log_set_level((enum log_level)s->config->log_level);
+	if (s->is_read_only) /* the journal has it */
+		return EXIT_SUCCESS;
 	folders = host_config_folders(s->config);
 	r = pipeline_load(s->config->pipeline, &folders, ret, &faults, &e);
 	return r < 0 ? report(s->config->pipeline, &faults, &e, r) : EXIT_SUCCESS;
@@ -122,12 +135,12 @@ static int make_data(struct server *s)
 {
 	const char *dir = s->config->data;
 
-	if (mkdir(dir, 0750) < 0 && errno != EEXIST) {
+	if (!s->is_read_only && mkdir(dir, 0750) < 0 && errno != EEXIST) {
 		fprintf(stderr, "stageline: error: data directory '%s': %s\n", dir,
 			strerror(errno));
 		return EXIT_FAILURE;
 	}
-	if (asprintf(&s->journal_path, "%s/journal.sqlite", dir) < 0)
+	if (!s->journal_path && asprintf(&s->journal_path, "%s/journal.sqlite", dir) < 0)
 		s->journal_path = NULL;
 	if (asprintf(&s->attempts_path, "%s/attempts", dir) < 0)
 		s->attempts_path = NULL;
@@ -146,6 +159,7 @@ static struct app_options app_options_of(struct server *s)
 		.journal_path = s->journal_path,
 		.www = s->config->www,
 		.set = &s->set,
+		.read_only = s->is_read_only ? ENGINE_SHOW_REASON : NULL,
 		.limits = {.http = {.body_bytes = l->body,
 				   .header_bytes = l->headers,
 				   .connections = l->connections,
@@ -167,7 +181,7 @@ static void on_change(void *arg)
 
 static int watch(struct server *s, struct err *e)
 {
-	if (!s->config->watch)
+	if (!s->config->watch || s->is_read_only)
 		return 0;
 	s->folders = host_config_folders(s->config);
 	return changes_watch(
@@ -196,11 +210,14 @@ static int start(struct server *s, struct pipeline *p, uint16_t *ret_port, struc
 		return r;
 	}
 	options.arg = s->app;
-	r = engine_start(&options, &s->set, p, &s->engine, e);
+	r = s->is_read_only ? engine_show(&options, &s->set, &s->engine, e)
+			    : engine_start(&options, &s->set, p, &s->engine, e);
 	if (r == 0)
 		r = app_start(s->app, s->engine, &app_options, e);
 	if (r == 0)
 		r = watch(s, e);
+	if (r == 0 && !s->is_read_only)
+		r = heads_start(s->journal_path, &s->config->heads, &s->heads, e);
 	if (r == 0)
 		r = http_listen(s->app->http, s->config->host, s->config->port, ret_port, e);
 	return r;
@@ -231,6 +248,7 @@ static void stop(struct server *s)
 		pthread_detach(watchdog);
 	app_drain(s->app);
 	engine_stop(s->engine);
+	heads_stop(steal_ptr(s->heads));
 }
 
 static volatile sig_atomic_t is_stopping;
@@ -302,6 +320,7 @@ static void server_fini(struct server *s)
 {
 	if (s->engine)
 		engine_stop(s->engine);
+	heads_stop(s->heads);
 	changes_free(s->changes);
 	app_free(s->app);
 	engine_free(s->engine);
@@ -314,14 +333,16 @@ static void server_fini(struct server *s)
 	libevent_global_shutdown();
 }
 
-static int serve(const struct host_flags *flags)
+static int serve(const struct host_flags *flags, bool is_read_only, const char *journal)
 {
-	_cleanup_(server_fini) struct server s = {0};
+	_cleanup_(server_fini) struct server s = {.is_read_only = is_read_only};
 	struct pipeline *p = NULL;
 	struct err e = {0};
 	uint16_t port;
-	int status = read_files(&s, flags, &p);
+	int status;
 
+	s.journal_path = journal ? strdup(journal) : NULL;
+	status = read_files(&s, flags, &p);
 	if (status == EXIT_SUCCESS)
 		status = check_address(s.config);
 	if (status == EXIT_SUCCESS)
@@ -341,9 +362,12 @@ static int serve(const struct host_flags *flags)
 
 int serve_main(int argc, char **argv)
 {
-	static const struct option options[] = {
-		HOST_FLAGS_OPTIONS, {"help", no_argument, NULL, 'h'}, {0}};
+	static const struct option options[] = {HOST_FLAGS_OPTIONS,
+		{"read-only", no_argument, NULL, 'R'}, {"journal", required_argument, NULL, 'J'},
+		{"help", no_argument, NULL, 'h'}, {0}};
 	struct host_flags flags = {0};
+	const char *journal = NULL;
+	bool is_read_only = false;
 	int o;
 
 	while ((o = getopt_long(argc, argv, "h", options, NULL)) != -1) {
@@ -351,7 +375,9 @@ int serve_main(int argc, char **argv)
 			fputs(usage, stdout);
 			return EXIT_SUCCESS;
 		}
-		if (!host_flags_take(&flags, o, optarg)) {
+		is_read_only |= o == 'R';
+		journal = o == 'J' ? optarg : journal;
+		if (o != 'R' && o != 'J' && !host_flags_take(&flags, o, optarg)) {
 			fputs(usage, stderr);
 			return EXIT_USAGE;
 		}
@@ -360,10 +386,14 @@ int serve_main(int argc, char **argv)
 		fprintf(stderr, "stageline: serve takes no '%s'\n%s", argv[optind], usage);
 		return EXIT_USAGE;
 	}
+	if (journal && !is_read_only) {
+		fprintf(stderr, "stageline: --journal goes with --read-only\n%s", usage);
+		return EXIT_USAGE;
+	}
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGTERM, on_signal_outside);
 	signal(SIGINT, on_signal_outside);
 	signal(SIGHUP, SIG_IGN); /* until there is something to load anew */
 	mallopt(M_ARENA_MAX, 2); /* threads share arenas: a small daemon stays small */
-	return serve(&flags);
+	return serve(&flags, is_read_only, journal);
 }

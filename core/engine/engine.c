@@ -52,12 +52,17 @@ static int on_count(void *arg, struct str status, int64_t n)
 	return 0;
 }
 
+int engine_count(struct engine *en, struct err *e)
+{
+	return reader_counts(en->reader, on_count, en, e);
+}
+
 static int load(struct engine *en, struct err *e)
 {
 	int r = make_current(en, e);
 
 	if (r == 0)
-		r = reader_counts(en->reader, on_count, en, e);
+		r = engine_count(en, e);
 	if (r == 0)
 		r = reload_open_generations(en, e);
 	if (r == 0)
@@ -68,7 +73,7 @@ static int load(struct engine *en, struct err *e)
 
 /* --- life --- */
 
-static struct engine *engine_new(const struct engine_options *options, struct pipeline_set *set)
+struct engine *engine_new(const struct engine_options *options, struct pipeline_set *set)
 {
 	struct engine *en = calloc(1, sizeof *en);
 
@@ -146,13 +151,21 @@ int engine_start(const struct engine_options *options, struct pipeline_set *set,
 
 void engine_submit(struct engine *en, struct command *c)
 {
-	bool is_loaders = c->kind == COMMAND_RELOAD && en->reload.has_thread;
+	bool is_loaders;
+
+	if (en->is_show) {
+		engine_show_refuse(en, c);
+		return;
+	}
+	is_loaders = c->kind == COMMAND_RELOAD && en->reload.has_thread;
 
 	queue_push(is_loaders ? &en->reload.jobs : &en->commands, &c->node);
 }
 
 void engine_stop(struct engine *en)
 {
+	if (en->is_show)
+		return;
 	reload_stop(en);
 	atomic_store(&en->is_stopping, true);
 	if (en->has_thread) {

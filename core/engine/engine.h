@@ -37,6 +37,12 @@ struct engine_options {
 int engine_start(const struct engine_options *options, struct pipeline_set *set,
 	struct pipeline *pipeline, struct engine **ret, struct err *e);
 
+/* For looking at a journal that nobody writes: its current generation is the pipeline, no stage runs, every command is
+ * refused. Of the options it takes the journal's path and on_answers. To be freed like any other. */
+int engine_show(const struct engine_options *options, struct pipeline_set *set, struct engine **ret,
+	struct err *e);
+#define ENGINE_SHOW_REASON "This is a read-only view of a journal: nothing can be changed here."
+
 /* Any thread. Lent until it comes back through on_answers, which it always does. */
 void engine_submit(struct engine *en, struct command *c);
 

@@ -37,6 +37,7 @@ struct backlog {
 struct engine {
 	struct engine_options options;
 	struct pipeline_set *set;
+	bool is_show; /* only shows: most of what follows is empty */
 	struct journal *journal;
 	struct reader *reader; /* the sequencer's own */
 	struct bus *bus;
@@ -93,6 +94,14 @@ struct batch {
 	struct timer *timers;	    /* taken for this batch */
 	size_t n_timers;
 };
+
+/* engine.c */
+struct engine *engine_new(const struct engine_options *options, struct pipeline_set *set);
+/* Counts the orders of the journal. At start. */
+int engine_count(struct engine *en, struct err *e);
+
+/* show.c: answers the command with a no */
+void engine_show_refuse(struct engine *en, struct command *c);
 
 /* batch.c: one batch from the first event to the release */
 /* Time, randomness and state for a decision. */

@@ -3,7 +3,39 @@
 
 #include <inttypes.h>
 
+#include "base/mem.h"
+
 enum { SEQ, TIME_US, ORDER_SEQ, KIND, TYPE, STAGE, ATTEMPT, ID, SALT, PAYLOAD, DIGEST, HASH };
+
+/* SQLite keeps whatever type a value has. */
+static bool is_odd(sqlite3_stmt *s)
+{
+	static const struct {
+		uint8_t type;
+		bool may_miss;
+	} columns[] = {
+		[SEQ] = {SQLITE_INTEGER},
+		[TIME_US] = {SQLITE_INTEGER},
+		[ORDER_SEQ] = {SQLITE_INTEGER, true},
+		[KIND] = {SQLITE_INTEGER},
+		[TYPE] = {SQLITE_TEXT},
+		[STAGE] = {SQLITE_TEXT, true},
+		[ATTEMPT] = {SQLITE_INTEGER},
+		[ID] = {SQLITE_BLOB, true},
+		[SALT] = {SQLITE_BLOB, true},
+		[PAYLOAD] = {SQLITE_TEXT, true},
+		[DIGEST] = {SQLITE_BLOB},
+		[HASH] = {SQLITE_BLOB},
+	};
+
+	for (int i = 0; i < (int)ARRAY_LEN(columns); i++) {
+		int type = sqlite3_column_type(s, i);
+
+		if (type != columns[i].type && !(type == SQLITE_NULL && columns[i].may_miss))
+			return true;
+	}
+	return false;
+}
 
 void chain_row_read(sqlite3_stmt *s, struct chain_row *ret)
 {
@@ -21,7 +53,12 @@ void chain_row_read(sqlite3_stmt *s, struct chain_row *ret)
 		.payload = sql_str(s, PAYLOAD),
 		.digest = sql_str(s, DIGEST),
 		.hash = sql_str(s, HASH),
+		.is_odd = is_odd(s),
 	};
+	/* Absent is NULL, which the chain does not tell from nothing. */
+	if ((sqlite3_column_type(s, ORDER_SEQ) != SQLITE_NULL && !ret->ev.order_seq) ||
+		(ret->ev.stage.p && !ret->ev.stage.n))
+		ret->is_odd = true;
 	if (ret->kind == EVENT_ORDER_CREATED && ret->id.n == sizeof ret->ev.order_id.bytes)
 		memcpy(ret->ev.order_id.bytes, ret->id.p, ret->id.n);
 }
@@ -50,6 +87,8 @@ const char *chain_row_flaw(const struct chain_row *row)
 		return "its salt is missing";
 	if (!row->payload.p)
 		return "its payload is missing";
+	if (row->is_odd)
+		return "a column is of another type";
 	if (row->digest.n != CHAIN_HASH_SIZE)
 		return "its digest is missing";
 	return row->hash.n == CHAIN_HASH_SIZE ? NULL : "its hash is missing";

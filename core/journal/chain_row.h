@@ -10,7 +10,8 @@
 
 struct chain_row {
 	struct event ev; /* its header */
-	int64_t kind;	 /* as it stands: ev.kind may not be one */
+	bool is_odd;  /* a column is of another type than the writer's; same bytes, another row */
+	int64_t kind; /* as it stands: ev.kind may not be one */
 	struct str id, salt, payload, digest, hash;
 };
 

@@ -154,6 +154,20 @@ int reader_generation(
 	return n;
 }
 
+int reader_current(struct reader *r, const struct pipeline **ret, struct err *e)
+{
+	_cleanup_(sql_finalizep) sqlite3_stmt *s = NULL;
+	int n = sql_prepare(
+		r->db, "SELECT digest FROM generations ORDER BY seq DESC LIMIT 1", &s, e);
+
+	if (n == 0)
+		n = sql_row(s, 0, e);
+	if (n < 0)
+		return n;
+	return n ? reader_generation(r, sql_str(s, 0), ret, e)
+		 : err_set(e, -ENOENT, "the journal has no pipeline yet");
+}
+
 static int fold_one(struct reader *r, const struct event *ev, struct order **o, struct err *e)
 {
 	const struct pipeline *p;

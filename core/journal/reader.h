@@ -82,6 +82,8 @@ int reader_causes(struct reader *r, size_t limit,
 /* A generation of the journal, from the set. -EPROTO: it is not there, or cannot be read. */
 int reader_generation(
 	struct reader *r, struct str digest, const struct pipeline **ret, struct err *e);
+/* The current one. -ENOENT: the journal has none yet. */
+int reader_current(struct reader *r, const struct pipeline **ret, struct err *e);
 /* The generations that unfinished orders are on, and how many. */
 int reader_open_generations(struct reader *r,
 	int (*on_generation)(void *arg, struct str digest, int64_t n), void *arg, struct err *e);

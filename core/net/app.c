@@ -63,6 +63,8 @@ int app_create(
 		app_free(app);
 		return r;
 	}
+	app->is_read_only = options->read_only != NULL;
+	http_set_read_only(app->http, options->read_only);
 	*ret = app;
 	return 0;
 }

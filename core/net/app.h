@@ -42,11 +42,12 @@ struct app {
 	struct bulk *bulks; /* jobs on many dead letters, newest first */
 	int64_t n_bulks;    /* since start */
 	struct reload_report last_reload;
-	bool is_draining;
+	bool is_draining, is_read_only;
 };
 
 struct app_options {
 	const char *journal_path, *www;
+	const char *read_only; /* why nothing can be changed; NULL: it can; borrowed */
 	struct app_limits limits;
 	struct pipeline_set *set;
 };

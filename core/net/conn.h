@@ -84,6 +84,7 @@ struct http_server {
 	struct conn *conns;
 	size_t n_conns;
 	struct event *sweep, *reap;
+	const char *read_only; /* why nothing but GET is answered; NULL: it is */
 	bool is_draining, are_listeners_paused;
 	int64_t sweep_ms, last_accept_error_ms;
 	void (*on_done)(void *app, const struct http_route *route, int status, int64_t duration_us);

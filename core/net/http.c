@@ -285,6 +285,11 @@ void http_destroy(struct http_server *s)
 	free(s);
 }
 
+void http_set_read_only(struct http_server *s, const char *reason)
+{
+	s->read_only = reason;
+}
+
 void http_drain(struct http_server *s)
 {
 	s->is_draining = true;

@@ -44,6 +44,8 @@ int http_listen(
 	struct http_server *s, const char *host, uint16_t port, uint16_t *ret_port, struct err *e);
 /* One more host name, without port, that requests over loopback may name. -ENOSPC, -ENOMEM. */
 int http_allow_host(struct http_server *s, const char *host);
+/* From now on requests other than GET and HEAD are answered with 403 and `reason`, which is borrowed. */
+void http_set_read_only(struct http_server *s, const char *reason);
 /* No new connections; those that are idle are closed, those with a request after its answer. */
 void http_drain(struct http_server *s);
 size_t http_connections(const struct http_server *s);

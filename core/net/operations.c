@@ -80,6 +80,12 @@ void route_health(void *arg, struct http_request *req)
 	json_int(&w, s.in_flight);
 	json_key(&w, "set_aside");
 	json_int(&w, s.set_aside);
+	if (app->is_read_only) {
+		json_key(&w, "read_only");
+		json_bool(&w, true);
+		json_key(&w, "last_seq");
+		json_int(&w, s.last_seq);
+	}
 	if (trouble) {
 		json_key(&w, "detail");
 		json_text(&w, trouble);

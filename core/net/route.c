@@ -164,6 +164,8 @@ void route_request(struct http_request *req)
 		http_problem(req, 403, "Requests from pages of another origin are refused.");
 	else if (!(req->route = find(req, method, path, &allow)))
 		answer_no_route(req, &allow);
+	else if (!is_safe && req->conn->server->read_only)
+		http_problem(req, 403, "%s", req->conn->server->read_only);
 	else if (!decode_params(req) || !read_query(req, after(target, path)))
 		http_problem(req, 400, "The path or the query is not valid percent-encoded UTF-8.");
 	else

@@ -115,6 +115,18 @@ static void a_changed_header_is_named(void)
 		"event 8 was changed: its payload");
 }
 
+static void changed_types_are_named(void)
+{
+	static const char type[] = "event 4 was changed: a column is of another type";
+
+	check_damage("UPDATE events SET payload = CAST(payload AS BLOB) WHERE seq = 4", type);
+	check_damage("UPDATE events SET type = CAST(type AS BLOB) WHERE seq = 4", type);
+	check_damage("UPDATE events SET time_us = time_us + 0.5 WHERE seq = 4", type);
+	check_damage(
+		"UPDATE events SET order_seq = 0 WHERE seq = 2", "event 2 was changed: a column");
+	check_damage("UPDATE events SET stage = '' WHERE seq = 2", "event 2 was changed: a column");
+}
+
 static void changed_hashes_are_named(void)
 {
 	check_damage(
@@ -356,10 +368,10 @@ static void a_hash_without_memory_says_so(void)
 
 UNIT_MAIN("chain", TEST(the_header_is_the_bytes_written_down),
 	TEST(digest_and_hash_are_those_of_another_implementation), TEST(a_changed_payload_is_named),
-	TEST(a_changed_header_is_named), TEST(changed_hashes_are_named),
-	TEST(deleted_events_are_named), TEST(reordered_events_are_named),
-	TEST(inserted_events_are_named), TEST(a_noted_head_shows_what_was_cut_off),
-	TEST(a_noted_head_shows_a_history_written_anew),
+	TEST(a_changed_header_is_named), TEST(changed_types_are_named),
+	TEST(changed_hashes_are_named), TEST(deleted_events_are_named),
+	TEST(reordered_events_are_named), TEST(inserted_events_are_named),
+	TEST(a_noted_head_shows_what_was_cut_off), TEST(a_noted_head_shows_a_history_written_anew),
 	TEST(a_right_head_and_a_later_start_are_fine), TEST(heads_are_read_as_they_are_written),
 	TEST(a_gap_must_be_told_of_as_it_is), TEST(a_wrong_projection_is_named),
 	TEST(a_hash_without_memory_says_so))
