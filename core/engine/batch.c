@@ -109,7 +109,7 @@ int order_advance(struct engine *en, struct batch *b, struct live_order *lo,
 
 int batch_commit(struct engine *en, struct batch *b, struct err *e)
 {
-	int64_t before_us = clock_mono_us();
+	int64_t before_us = clock_mono_us(), took_us;
 	int r;
 
 	if (!b->is_begun)
@@ -126,7 +126,10 @@ int batch_commit(struct engine *en, struct batch *b, struct err *e)
 	r = journal_commit(en->journal, e);
 	if (r < 0)
 		return r;
-	atomic_store_explicit(&en->commit_us, clock_mono_us() - before_us, memory_order_relaxed);
+	took_us = clock_mono_us() - before_us;
+	atomic_store_explicit(&en->commit_us, took_us, memory_order_relaxed);
+	histogram_add(&en->commit_took_us, took_us);
+	histogram_add(&en->batch_events, (int64_t)b->feed->events.n);
 	atomic_store_explicit(&en->last_seq, journal_last_seq(en->journal), memory_order_relaxed);
 	atomic_fetch_add_explicit(&en->n_commits, 1, memory_order_relaxed);
 	atomic_fetch_add_explicit(
@@ -204,6 +207,17 @@ void batch_drop_tasks(struct engine *en, struct batch *b)
 	}
 }
 
+/* Attempts that were out and whose verdicts are journaled now. */
+static void tally_tasks(struct engine *en, const struct batch *b)
+{
+	for (struct task *t = b->tasks; t; t = (struct task *)t->node.next) {
+		struct generation *g = t->was_out ? engine_generation(en, t->pipeline) : NULL;
+
+		if (g)
+			tally_verdict(g->stages[t->stage].tally, t);
+	}
+}
+
 void batch_release(struct engine *en, struct batch *b)
 {
 	CRASH_POINT("release");
@@ -214,6 +228,7 @@ void batch_release(struct engine *en, struct batch *b)
 		engine_read_pauses(en);
 	batch_answer(en, b);
 	CRASH_POINT("answered");
+	tally_tasks(en, b);
 	batch_drop_tasks(en, b);
 	if (b->feed->events.n)
 		en->options.on_commit(en->options.arg, steal_ptr(b->feed));

@@ -133,6 +133,7 @@ static int entry_take(struct engine *en, const struct line_entry *entry, struct 
 	lo->order->out |= (uint64_t)1 << entry->stage;
 	lo->order->stages[entry->stage].probe = gate_probe(&rt->gate);
 	atomic_fetch_add_explicit(&rt->n_out, 1, memory_order_relaxed);
+	histogram_add(&rt->tally->wait_us, (clock_mono_ms() - entry->at_ms) * 1000);
 	*ret = t;
 	return 1;
 }

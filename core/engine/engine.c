@@ -17,7 +17,39 @@ static void on_verdicts(void *arg, struct task *first)
 	queue_poke(&en->commands);
 }
 
-/* --- the current generation --- */
+/* --- generations --- */
+
+static bool has_tallies(struct engine *en, struct generation *g)
+{
+	for (size_t i = 0; i < g->pipeline->n_stages; i++) {
+		g->stages[i].tally = tally_get(&en->tallies, g->pipeline->stages[i].name);
+		if (!g->stages[i].tally)
+			return false;
+	}
+	return true;
+}
+
+int engine_make_generation(struct engine *en, const struct pipeline *p, bool is_strict,
+	struct generation **ret, struct err *e)
+{
+	struct generation *g;
+	bool is_counted;
+	int r = generation_create(p, &en->options, en->bus, is_strict, &g, e);
+
+	if (r < 0)
+		return r;
+	pthread_mutex_lock(&en->generations_lock);
+	is_counted = has_tallies(en, g);
+	pthread_mutex_unlock(&en->generations_lock);
+	if (is_counted) {
+		*ret = g;
+		return 0;
+	}
+	generation_stop(g, en->bus);
+	bus_unsubscribe(en->bus, p);
+	generation_free(g);
+	return err_set(e, -ENOMEM, "no memory for the pipeline's stages");
+}
 
 static int append_current(
 	struct engine *en, struct batch *b, const int64_t *none, int n, struct err *e)
@@ -106,7 +138,7 @@ static int engine_open(struct engine *en, const struct pipeline *p, struct err *
 			      bus_create_memory(on_verdicts, en, &en->bus) < 0))
 		r = err_set(e, -ENOMEM, "no memory to start");
 	if (r == 0)
-		r = generation_create(p, o, en->bus, true, &en->current, e);
+		r = engine_make_generation(en, p, true, &en->current, e);
 	if (r < 0)
 		return r;
 	en->generations = en->current;
@@ -224,99 +256,9 @@ void engine_free(struct engine *en)
 	journal_close(en->journal);
 	queue_fini(&en->commands);
 	queue_fini(&en->verdicts);
+	tally_free_all(&en->tallies);
 	pthread_mutex_destroy(&en->generations_lock);
 	pthread_mutex_destroy(&en->trouble_lock);
 	sem_destroy(&en->stopped);
 	free(en);
-}
-
-/* --- what it is doing --- */
-
-static int64_t load_count(atomic_llong *counter)
-{
-	return atomic_load_explicit(counter, memory_order_relaxed);
-}
-
-void engine_stats(struct engine *en, struct engine_stats *ret)
-{
-	*ret = (struct engine_stats){
-		.completed = load_count(&en->n_orders[CLASS_COMPLETED]),
-		.failed = load_count(&en->n_orders[CLASS_FAILED]),
-		.cancelled = load_count(&en->n_orders[CLASS_CANCELLED]),
-		.on_hold = load_count(&en->n_orders[CLASS_ON_HOLD]),
-		.last_seq = load_count(&en->last_seq),
-		.commits = load_count(&en->n_commits),
-		.events = load_count(&en->n_events),
-		.commit_us = load_count(&en->commit_us),
-		.set_aside = load_count(&en->n_set_aside),
-	};
-	ret->in_flight = load_count(&en->n_orders[CLASS_OPEN]) + ret->on_hold;
-	ret->accepted = ret->in_flight + ret->completed + ret->failed + ret->cancelled;
-}
-
-const struct pipeline *engine_pipeline(struct engine *en)
-{
-	return atomic_load(&en->pipeline);
-}
-
-static void fill_stage_stats(struct stage_runtime *s, struct engine_stage_stats *ret)
-{
-	int64_t since_ms = load_count(&s->oldest_since_ms);
-
-	*ret = (struct engine_stage_stats){
-		.waiting = load_count(&s->n_waiting),
-		.out = load_count(&s->n_out),
-		.oldest_ms = since_ms ? clock_mono_ms() - since_ms : 0,
-		.done = load_count(&s->n_done),
-		.failed = load_count(&s->n_failed),
-		.retried = load_count(&s->n_retried),
-		.held = load_count(&s->n_held),
-		.undone = load_count(&s->n_undone),
-		.breaker = breaker_word((enum breaker_state)atomic_load(&s->breaker)),
-		.is_paused = atomic_load(&s->is_paused),
-	};
-	if (s->trouble)
-		snprintf(ret->trouble, sizeof ret->trouble, "%s", s->trouble);
-	if (!s->pool) /* not any more at the end */
-		return;
-	pool_counts(s->pool, &ret->pool);
-	ret->is_isolated = pool_health(s->pool, &ret->health);
-}
-
-void engine_stage_stats(
-	struct engine *en, const struct pipeline *p, size_t stage, struct engine_stage_stats *ret)
-{
-	struct generation *g;
-
-	*ret = (struct engine_stage_stats){.breaker = breaker_word(BREAKER_CLOSED)};
-	pthread_mutex_lock(&en->generations_lock);
-	g = engine_generation(en, p);
-	if (g)
-		fill_stage_stats(&g->stages[stage], ret);
-	pthread_mutex_unlock(&en->generations_lock);
-}
-
-size_t engine_generations(struct engine *en, struct engine_generation_stats *ret, size_t max)
-{
-	size_t n = 0;
-
-	pthread_mutex_lock(&en->generations_lock);
-	for (struct generation *g = en->generations; g && n < max; g = g->next)
-		ret[n++] = (struct engine_generation_stats){.pipeline = g->pipeline,
-			.is_current = g == en->current,
-			.orders = load_count(&g->n_open)};
-	pthread_mutex_unlock(&en->generations_lock);
-	return n;
-}
-
-bool engine_is_accepting(struct engine *en, struct err *why)
-{
-	bool is_fine;
-
-	pthread_mutex_lock(&en->trouble_lock);
-	is_fine = en->trouble.code == 0;
-	if (!is_fine)
-		*why = en->trouble;
-	pthread_mutex_unlock(&en->trouble_lock);
-	return is_fine;
 }

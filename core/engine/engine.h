@@ -5,6 +5,7 @@
 #include "bus/bus.h"
 #include "engine/command.h"
 #include "engine/feed.h"
+#include "engine/tally.h"
 #include "stage/stage.h"
 
 struct engine;
@@ -92,6 +93,26 @@ struct engine_generation_stats {
 };
 /* The current generation and those that unfinished orders are on, newest first. Returns how many. */
 size_t engine_generations(struct engine *en, struct engine_generation_stats *ret, size_t max);
+
+/* A stage's gauges over all generations that have it. */
+struct engine_stage_gauges {
+	bool is_current; /* the current generation has it; breaker and is_paused are that one's */
+	bool is_paused;
+	int breaker;	  /* enum breaker_state: 0 closed, 1 open, 2 half open */
+	bool has_trouble; /* it cannot run, in at least one of them */
+	int64_t waiting, out, oldest_ms;
+	int64_t running, later, threads;
+	int64_t crashes, restarts; /* of its processes, since start */
+};
+/* Each stage that was there since the start, in no order. `on_stage` must not call the engine. */
+void engine_each_stage(struct engine *en,
+	void (*on_stage)(void *arg, const struct tally *t, const struct engine_stage_gauges *g),
+	void *arg);
+/* Of each commit since the start. Live as long as the engine. */
+const struct histogram *engine_commit_took_us(struct engine *en);
+const struct histogram *engine_batch_events(struct engine *en);
+
+void engine_bus_state(struct engine *en, struct bus_state *ret);
 
 /* False while nothing can be accepted, with the reason (a static or engine-owned text). */
 bool engine_is_accepting(struct engine *en, struct err *why);

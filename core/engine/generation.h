@@ -5,6 +5,7 @@
 
 #include "bus/bus.h"
 #include "engine/gate.h"
+#include "engine/tally.h"
 #include "stage/stage.h"
 
 struct engine_options;
@@ -36,13 +37,13 @@ struct stage_runtime {
 	struct instance *instance; /* NULL: its plugin could not be loaded, tasks wait */
 	struct pool *pool;
 	char *trouble;	      /* why there is none; NULL: there is */
+	struct tally *tally;  /* of all generations' stages of that name; borrowed */
 	struct gate gate;     /* [sequencer] */
 	struct line waiting;  /* [sequencer] */
 	struct task *leaving; /* [sequencer] taken from there, not published yet */
 	struct line out; /* [sequencer] by deadline; holds answered ones until they are swept */
 	/* written by the sequencer, read by any thread */
 	atomic_llong n_waiting, n_out, oldest_since_ms;
-	atomic_llong n_done, n_failed, n_retried, n_held, n_undone;
 	atomic_int breaker; /* enum breaker_state */
 	atomic_bool is_paused;
 };

@@ -101,21 +101,21 @@ static void count_verdict(struct engine *en, const struct order *o, const struct
 {
 	struct generation *g = engine_generation(en, o->pipeline);
 	int i = pipeline_find(o->pipeline, ev->stage);
-	struct stage_runtime *rt = g && i >= 0 ? &g->stages[i] : NULL;
+	struct tally *t = g && i >= 0 ? g->stages[i].tally : NULL;
 	atomic_llong *counter = NULL;
 
-	if (!rt)
+	if (!t)
 		return;
 	if (ev->kind == EVENT_STAGE_DONE)
-		counter = &rt->n_done;
+		counter = &t->n_done;
 	else if (ev->kind == EVENT_STAGE_FAILED)
-		counter = &rt->n_failed;
+		counter = &t->n_failed;
 	else if (ev->kind == EVENT_STAGE_RETRYING || ev->kind == EVENT_ATTEMPT_LOST)
-		counter = &rt->n_retried;
+		counter = &t->n_retried;
 	else if (ev->kind == EVENT_STAGE_HELD)
-		counter = &rt->n_held;
+		counter = &t->n_held;
 	else if (ev->kind == EVENT_STAGE_UNDONE)
-		counter = &rt->n_undone;
+		counter = &t->n_undone;
 	if (counter)
 		atomic_fetch_add_explicit(counter, 1, memory_order_relaxed);
 }

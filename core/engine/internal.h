@@ -53,6 +53,7 @@ struct engine {
 	struct generation *generations; /* newest first */
 	struct generation *current;
 	_Atomic(const struct pipeline *) pipeline; /* the current one, for any thread */
+	struct tally *tallies;			   /* newest first; under the generations_lock */
 	struct reload reload;
 
 	struct queue commands, verdicts; /* a push of verdicts pokes `commands` */
@@ -76,6 +77,7 @@ struct engine {
 
 	/* written by the sequencer, read by any thread */
 	atomic_llong n_orders[ORDER_CLASSES], last_seq, n_commits, n_events, commit_us, n_set_aside;
+	struct histogram commit_took_us, batch_events;
 };
 
 /* Keys of the state that are Stageline's own; which stages are paused is among them. */
@@ -102,6 +104,14 @@ int engine_count(struct engine *en, struct err *e);
 
 /* show.c: answers the command with a no */
 void engine_show_refuse(struct engine *en, struct command *c);
+
+/* engine.c: generation_create(), with tallies. */
+int engine_make_generation(struct engine *en, const struct pipeline *p, bool is_strict,
+	struct generation **ret, struct err *e);
+
+/* stats.c */
+/* The generation is about to leave the list: what its processes have counted stays. Under the generations_lock. */
+void stats_keep(struct generation *g);
 
 /* batch.c: one batch from the first event to the release */
 /* Time, randomness and state for a decision. */

@@ -143,7 +143,7 @@ static struct task *timeout_of(struct engine *en, const struct order *o, size_t 
 	if (!t)
 		return NULL;
 	t->verdict = VERDICT_TIMEOUT;
-	t->duration_ms = spec->timeout_ms;
+	t->duration_us = spec->timeout_ms * 1000;
 	snprintf(text, sizeof text, "%s gave no answer within %lld ms", spec->name,
 		(long long)spec->timeout_ms);
 	t->message = task_keep(t, str_of(text));

@@ -126,6 +126,7 @@ static bool retire(struct engine *en, struct generation **slot)
 	pthread_mutex_lock(&en->generations_lock);
 	is_wanted = g->is_wanted;
 	if (!is_wanted) {
+		stats_keep(g);
 		*slot = g->next;
 		g->next = en->reload.retired;
 		en->reload.retired = g;
@@ -219,7 +220,7 @@ static int make(struct engine *en, const struct pipeline *p, struct generation *
 	if (g)
 		return 0;
 	take_down(en); /* it may be among them, with its place on the bus */
-	return generation_create(p, &en->options, en->bus, true, ret, e);
+	return engine_make_generation(en, p, true, ret, e);
 }
 
 static void give_up(struct engine *en, struct generation *g, bool is_new)
@@ -325,7 +326,7 @@ static int on_open_generation(void *arg, struct str digest, int64_t n)
 	}
 	g = engine_generation(en, p);
 	if (!g) {
-		r = generation_create(p, &en->options, en->bus, false, &g, &e);
+		r = engine_make_generation(en, p, false, &g, &e);
 		if (r < 0)
 			return r;
 		g->next = en->current->next;

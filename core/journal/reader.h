@@ -79,6 +79,10 @@ struct held_cause {
 int reader_causes(struct reader *r, size_t limit,
 	int (*on_cause)(void *arg, const struct held_cause *cause), void *arg, struct err *e);
 
+/* The same by stage alone: `error` is absent. In order of their names. */
+int reader_held_stages(struct reader *r, size_t limit,
+	int (*on_stage)(void *arg, const struct held_cause *cause), void *arg, struct err *e);
+
 /* A generation of the journal, from the set. -EPROTO: it is not there, or cannot be read. */
 int reader_generation(
 	struct reader *r, struct str digest, const struct pipeline **ret, struct err *e);

@@ -31,17 +31,12 @@ int reader_held(struct reader *r, const struct held_filter *f,
 	return got < 0 ? got : n;
 }
 
-int reader_causes(struct reader *r, size_t limit,
+/* Rows of stage, error, n, first and last time, with the statement's only parameter bound to `limit`. */
+static int each_cause(struct reader *r, const char *text, size_t limit,
 	int (*on_cause)(void *arg, const struct held_cause *cause), void *arg, struct err *e)
 {
 	_cleanup_(sql_finalizep) sqlite3_stmt *s = NULL;
-	int bad, n = 0,
-		 got = sql_prepare(r->db,
-			 "SELECT stage, error, count(*) AS n, min(updated_us), max(updated_us) "
-			 "FROM orders"
-			 " WHERE status = 'on_hold' GROUP BY stage, error ORDER BY n DESC, "
-			 "stage, error LIMIT ?1",
-			 &s, e);
+	int bad, n = 0, got = sql_prepare(r->db, text, &s, e);
 
 	if (got < 0)
 		return got;
@@ -58,4 +53,23 @@ int reader_causes(struct reader *r, size_t limit,
 			return n;
 	}
 	return got < 0 ? got : n;
+}
+
+int reader_causes(struct reader *r, size_t limit,
+	int (*on_cause)(void *arg, const struct held_cause *cause), void *arg, struct err *e)
+{
+	return each_cause(r,
+		"SELECT stage, error, count(*) AS n, min(updated_us), max(updated_us) FROM orders"
+		" WHERE status = 'on_hold' GROUP BY stage, error ORDER BY n DESC, stage, error "
+		"LIMIT ?1",
+		limit, on_cause, arg, e);
+}
+
+int reader_held_stages(struct reader *r, size_t limit,
+	int (*on_stage)(void *arg, const struct held_cause *cause), void *arg, struct err *e)
+{
+	return each_cause(r,
+		"SELECT stage, NULL, count(*), min(updated_us), max(updated_us) FROM orders"
+		" WHERE status = 'on_hold' GROUP BY stage ORDER BY stage LIMIT ?1",
+		limit, on_stage, arg, e);
 }

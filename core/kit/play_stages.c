@@ -21,7 +21,7 @@ static void time_out(struct task *t)
 	task_clear_verdict(t);
 	t->message = task_keep(t, str_of(text));
 	t->verdict = VERDICT_TIMEOUT;
-	t->duration_ms = spec->timeout_ms;
+	t->duration_us = spec->timeout_ms * 1000;
 }
 
 /* It comes back then, or is late at its deadline. */
@@ -59,7 +59,7 @@ static void play_step(struct play *p, struct task *t, const struct case_step *s)
 	t->shortage = s->shortage;
 	t->result = s->result.p;
 	t->delay_ms = s->delay_ms;
-	t->duration_ms = s->takes_ms;
+	t->duration_us = s->takes_ms * 1000;
 	t->effects = s->effects;
 	t->n_effects = s->n_effects;
 	keep(p, t, s->verdict == VERDICT_TIMEOUT ? INT64_MAX : t->started_us + s->takes_ms * 1000);

@@ -78,11 +78,17 @@ static bool may_be_out(const struct stage_state *s)
 }
 
 /* Copies what the worker said: the task is freed before the event is. */
+/* Of the attempt; -1: unknown. */
+static int64_t duration_ms(const struct task *t)
+{
+	return t->duration_us < 0 ? -1 : t->duration_us / 1000;
+}
+
 static int take_answer(const struct task *t, struct event_list *out, struct event *ev)
 {
 	struct effect *effects = NULL;
 
-	ev->duration_ms = t->duration_ms;
+	ev->duration_ms = duration_ms(t);
 	if (!arena_copy(out->arena, str_of(t->message), &ev->message) ||
 		!arena_copy(out->arena, str_of(t->result), &ev->metadata))
 		return -ENOMEM;
@@ -167,7 +173,7 @@ static int decide_hold(const struct decide_env *env, const struct order *o, cons
 
 	if (!ev)
 		return -ENOMEM;
-	ev->duration_ms = t->duration_ms;
+	ev->duration_ms = duration_ms(t);
 	return set_message(out, ev, "%s", why);
 }
 
@@ -181,7 +187,7 @@ static int decide_fail(const struct decide_env *env, const struct order *o, cons
 	ev = add_stage(env, o, t->stage, out, EVENT_STAGE_FAILED);
 	if (!ev)
 		return -ENOMEM;
-	ev->duration_ms = t->duration_ms;
+	ev->duration_ms = duration_ms(t);
 	ev->awaited = o->out & ~((uint64_t)1 << t->stage);
 	if (!arena_copy(out->arena, str_of(t->result), &ev->metadata))
 		return -ENOMEM;
@@ -220,7 +226,7 @@ static int decide_exhausted(const struct decide_env *env, const struct order *o,
 	if (!ev)
 		return -ENOMEM;
 	ev->unsure = true;
-	ev->duration_ms = t->duration_ms;
+	ev->duration_ms = duration_ms(t);
 	ev->awaited = o->out & ~((uint64_t)1 << t->stage);
 	return set_message(out, ev, "%s", why);
 }
@@ -259,7 +265,7 @@ static int decide_again(const struct decide_env *env, const struct order *o, con
 	ev = add_stage(env, o, t->stage, out, EVENT_STAGE_RETRYING);
 	if (!ev)
 		return -ENOMEM;
-	ev->duration_ms = t->duration_ms;
+	ev->duration_ms = duration_ms(t);
 	ev->due_us = env->now_us +
 		     (t->delay_ms >= 0 ? t->delay_ms : backoff_ms(env, p, s->n_used)) * 1000;
 	return set_message(out, ev, "%s", why);
@@ -275,7 +281,7 @@ static int decide_wait(const struct decide_env *env, const struct order *o, cons
 	ev = add_stage(env, o, t->stage, out, EVENT_STAGE_WAITING);
 	if (!ev)
 		return -ENOMEM;
-	ev->duration_ms = t->duration_ms;
+	ev->duration_ms = duration_ms(t);
 	ev->due_us = env->now_us + (t->delay_ms >= 0 ? t->delay_ms : 0) * 1000;
 	return set_message(
 		out, ev, "%s", t->message ? t->message : "waiting for an answer from outside");
@@ -301,6 +307,7 @@ int decide_verdict(const struct decide_env *env, const struct order *o, const st
 	case VERDICT_CRASH:
 		return decide_again(env, o, t, out);
 	case VERDICT_LATER:
+	case VERDICT_KINDS:
 		break;
 	}
 	return -EINVAL;
@@ -387,7 +394,7 @@ int decide_expired(
 	struct task t = {.stage = stage,
 		.undo = s->undo,
 		.delay_ms = -1,
-		.duration_ms = -1,
+		.duration_us = -1,
 		.verdict = VERDICT_TIMEOUT,
 		.message = (char *)"no answer came from outside in time"};
 
@@ -416,7 +423,7 @@ static bool is_used_up(const struct order *o, size_t i)
 static int decide_used_up(
 	const struct decide_env *env, const struct order *o, size_t i, struct event_list *out)
 {
-	struct task t = {.stage = i, .undo = o->stages[i].undo, .duration_ms = -1};
+	struct task t = {.stage = i, .undo = o->stages[i].undo, .duration_us = -1};
 	const char *error = o->stages[i].error;
 
 	return decide_exhausted(env, o, &t, out, error ? error : "attempts used up");

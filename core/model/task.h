@@ -23,6 +23,7 @@ enum verdict {
 	VERDICT_WAIT,
 	VERDICT_TIMEOUT, /* by the host */
 	VERDICT_CRASH,	 /* by the host */
+	VERDICT_KINDS
 };
 
 const char *verdict_word(enum verdict v);
@@ -70,8 +71,8 @@ struct task {
 	const char *shortage; /* the message when an effect would go below its floor; may be NULL */
 	const char *result;   /* JSON object, may be NULL */
 	int64_t delay_ms;     /* -1: none asked for */
-	int64_t duration_ms;
-	struct arena arena;	/* owns all that the verdict points to */
+	int64_t duration_us;  /* from the first call to the verdict; -1: unknown */
+	struct arena arena;   /* owns all that the verdict points to */
 	struct effect *effects; /* array of n_effects in the arena */
 	size_t n_effects;
 };

@@ -14,7 +14,7 @@ static void convict(struct pool *p, struct task *t, enum verdict verdict, const 
 	task_clear_verdict(t);
 	t->verdict = verdict;
 	t->message = task_keep(t, str_of(text));
-	t->duration_ms = (clock_mono_us() - t->started_us) / 1000;
+	t->duration_us = clock_mono_us() - t->started_us;
 	task_list_add(&p->finished, t);
 }
 

@@ -64,7 +64,7 @@ static void settle_times(struct task *t)
 		t->turn++;
 		t->due_ms = now_us / 1000 + (t->delay_ms > 0 ? t->delay_ms : 0);
 	}
-	t->duration_ms = (now_us - t->started_us) / 1000;
+	t->duration_us = now_us - t->started_us;
 }
 
 static void call_begin(struct task *t)

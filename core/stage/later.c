@@ -147,7 +147,7 @@ void later_time_out(const struct later *l, struct task *t)
 	task_clear_verdict(t);
 	t->message = task_keep(t, str_of(text));
 	t->verdict = VERDICT_TIMEOUT;
-	t->duration_ms = (clock_mono_us() - t->started_us) / 1000;
+	t->duration_us = clock_mono_us() - t->started_us;
 }
 
 void later_wake(struct later *l, struct task *t)

@@ -151,7 +151,7 @@ static void life_answer(struct life *l, size_t stage, int64_t first_seq)
 		.message = (char *)answers[stage].message,
 		.result = (char *)answers[stage].result,
 		.delay_ms = -1,
-		.duration_ms = 3,
+		.duration_us = 3000,
 		.effects = (struct effect *)answers[stage].effects,
 		.n_effects = answers[stage].n_effects};
 	struct event_list list;

@@ -167,7 +167,7 @@ static void work(struct world *w, struct task *t)
 	*slot |= v == VERDICT_DONE || (v != VERDICT_FAIL && one_in(w, 2));
 	t->verdict = v;
 	t->message = "played";
-	t->duration_ms = (int64_t)world_below(w, 100);
+	t->duration_us = (int64_t)world_below(w, 100) * 1000;
 	t->delay_ms = v == VERDICT_WAIT || one_in(w, 8) ? (int64_t)world_below(w, 300) : -1;
 	if (v == VERDICT_DONE) {
 		t->result = "{\"ref\":1}";
@@ -189,7 +189,7 @@ static struct task *copy_of(struct world *w, const struct task *t)
 	c->undo = t->undo;
 	c->verdict = t->verdict;
 	c->delay_ms = t->delay_ms;
-	c->duration_ms = t->duration_ms;
+	c->duration_us = t->duration_us;
 	c->message = t->message; /* both static */
 	c->result = t->result;
 	if (t->n_effects)

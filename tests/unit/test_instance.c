@@ -23,7 +23,7 @@ static void a_plugin_sees_its_task(void)
 	CHECK_INT(t->verdict, VERDICT_DONE);
 	CHECK_TEXT(t->message, "00000000-0000-7000-0000-000001000000:probe:run 1 0 probe {} "
 			       "[\"cat\"] 13 1");
-	CHECK(t->started_us > 0 && t->duration_ms >= 0);
+	CHECK(t->started_us > 0 && t->duration_us >= 0);
 	CHECK_INT(t->delay_ms, -1);
 }
 

@@ -139,7 +139,7 @@ static void answer(struct world *w, size_t i, enum verdict verdict)
 		.message = "said so",
 		.result = verdict == VERDICT_DONE ? "{\"r\":1}" : NULL,
 		.delay_ms = -1,
-		.duration_ms = 1};
+		.duration_us = 1000};
 	struct event_list list;
 
 	event_list_init(&list, &w->arena);
