@@ -95,7 +95,9 @@ bool engine_is_accepting(struct engine *en, struct err *why)
 
 void engine_bus_state(struct engine *en, struct bus_state *ret)
 {
-	bus_state(en->bus, ret);
+	*ret = (struct bus_state){.kind = "none"}; /* an engine that only shows has none */
+	if (en->bus)
+		bus_state(en->bus, ret);
 }
 
 /* --- for metrics --- */

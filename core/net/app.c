@@ -34,6 +34,13 @@ void app_on_commit(void *arg, struct feed_batch *batch)
 	live_feed(app->live, batch);
 }
 
+static void on_done(void *arg, const struct http_route *route, int status, int64_t duration_us)
+{
+	struct app *app = arg;
+
+	access_count(&app->access, route, status, duration_us);
+}
+
 int app_create(
 	struct event_base *base, const struct app_options *options, struct app **ret, struct err *e)
 {
@@ -59,12 +66,16 @@ int app_create(
 		r = files_load(options->www, &app->files, e);
 	if (r == 0)
 		r = http_create(base, app_routes, app, &options->limits.http, &app->http, e);
+	app->journal_path = str_dup(str_of(options->journal_path));
+	if (r == 0 && (!app->journal_path || access_init(&app->access, app_routes) < 0))
+		r = err_set(e, -ENOMEM, "no memory to start");
 	if (r < 0) {
 		app_free(app);
 		return r;
 	}
 	app->is_read_only = options->read_only != NULL;
 	http_set_read_only(app->http, options->read_only);
+	http_on_done(app->http, on_done);
 	*ret = app;
 	return 0;
 }
@@ -76,9 +87,6 @@ int app_start(
 
 	app->engine = engine;
 	app->set = options->set;
-	app->journal_path = strdup(options->journal_path);
-	if (!app->journal_path)
-		return err_set(e, -ENOMEM, "no memory to start");
 	r = reading_create(app->base, options->journal_path, options->set, &app->reading, e);
 	return r == 0 ? live_start(app->live, options->journal_path, options->set, e) : r;
 }
@@ -127,6 +135,7 @@ void app_free(struct app *app)
 	live_free(app->live);
 	files_free(app->files);
 	queue_fini(&app->answers);
+	access_fini(&app->access);
 	free(app->journal_path);
 	free(app->last_reload.errors);
 	free(app);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "engine/engine.h"
+#include "net/access.h"
 #include "net/files.h"
 #include "net/http.h"
 #include "net/reading.h"
@@ -42,6 +43,7 @@ struct app {
 	struct bulk *bulks; /* jobs on many dead letters, newest first */
 	int64_t n_bulks;    /* since start */
 	struct reload_report last_reload;
+	struct access access;
 	bool is_draining, is_read_only;
 };
 
@@ -111,6 +113,9 @@ void route_pipeline(void *app, struct http_request *req);
 
 /* state.c */
 void route_state(void *app, struct http_request *req);
+
+/* metrics.c */
+void route_metrics(void *app, struct http_request *req);
 
 /* reload.c */
 void route_reload(void *app, struct http_request *req);

@@ -44,6 +44,7 @@ const struct http_route app_routes[] = {
 	{"GET", "/state", "Stock and ledgers", route_state},
 	{"POST", "/state/adjust", "Change a value of the state", route_adjust_state},
 	{"GET", "/stats", "Counts of orders and events", route_stats},
+	{"GET", "/metrics", "Figures for Prometheus", route_metrics},
 	{"GET", "/health", "Health for people and monitors", route_health},
 	{"GET", "/livez", "Whether the daemon runs", route_livez},
 	{"GET", "/readyz", "Whether orders are accepted", route_readyz},

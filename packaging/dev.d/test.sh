@@ -77,6 +77,19 @@ build_part() {
 	fi
 }
 
+# promtool alone out of its package: installed, that would start a server.
+need_promtool() {
+	local tools=$build/tools folder
+	command -v promtool >/dev/null && return
+	[ -x "$tools/promtool" ] && return
+	echo "Fetching promtool, to check the metrics"
+	folder=$(mktemp -d)
+	(cd "$folder" && { apt-get download -q prometheus || { as_root apt-get update -q && apt-get download -q prometheus; }; } &&
+		dpkg-deb -x prometheus_*.deb . && install -D usr/bin/promtool "$tools/promtool") >"$folder.log" 2>&1 ||
+		{ cat "$folder.log" >&2; rm -rf "$folder" "$folder.log"; return 1; }
+	rm -rf "$folder" "$folder.log"
+}
+
 run_tests() {
 	need_unit
 	need "for lint" "${lint_packages[@]}"
@@ -84,6 +97,7 @@ run_tests() {
 	need "for the browser tests" "${e2e_packages[@]}"
 	need "to count instructions" "${instruction_packages[@]}"
 	need_node_modules
+	need_promtool
 
 	export ASAN_OPTIONS=detect_leaks=1:abort_on_error=0:exitcode=99
 	export UBSAN_OPTIONS=print_stacktrace=1
