@@ -242,9 +242,10 @@ static void on_waiting(
 static void on_signalled(
 	struct order *o, struct stage_state *s, const struct event *ev, struct kept *k)
 {
-	(void)o, (void)ev;
+	(void)o;
 	move(s, STAGE_QUEUED);
 	s->attempt++;
+	s->unsure |= ev->unsure;
 	replace(&s->signal, &k->result);
 	replace(&s->signal_key, &k->key);
 }

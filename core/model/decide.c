@@ -382,6 +382,7 @@ int decide_signal(const struct decide_env *env, const struct order *o, size_t st
 	if (!ev)
 		return -ENOMEM;
 	ev->message = STR("The answer from outside came");
+	ev->unsure = true; /* what it did before it waited */
 	if (!arena_copy(out->arena, body, &ev->metadata) || !arena_copy(out->arena, key, &ev->key))
 		return -ENOMEM;
 	return 0;

@@ -67,7 +67,7 @@ struct event {
 	/* payload; absent or zero where the kind has no use for it */
 	bool undo;    /* about the undo direction */
 	bool suspect; /* ATTEMPT_LOST: the stage's code ran when the process died */
-	bool unsure;  /* STAGE_FAILED: no attempt had an answer, so it may have happened */
+	bool unsure; /* STAGE_FAILED: no attempt had an answer, STAGE_SIGNALLED: it began, so it may have happened */
 	struct str message;
 	struct str metadata; /* JSON object: the stage's result */
 	int64_t duration_ms; /* of the attempt; -1: none */

@@ -491,6 +491,27 @@ static void a_wait_that_ends_the_last_attempt_fails_too(void)
 	world_fini(&w);
 }
 
+/* B has asked for something outside before it waited; C says no before B is called again. */
+static void a_stage_that_waited_and_was_answered_is_undone_too(void)
+{
+	struct world w;
+	struct decide_env env;
+	struct event_list list;
+
+	world_init(&w);
+	answer(&w, A, VERDICT_DONE);
+	answer(&w, B, VERDICT_WAIT);
+	env = env_of(&w);
+	event_list_init(&list, &w.arena);
+	CHECK_INT(decide_signal(&env, w.order, B, STR("{\"ok\":true}"), STR("k"), &list), 0);
+	take(&w, &list);
+	CHECK_INT(status(&w, B), STAGE_QUEUED);
+	w.order->out = 1 << C;
+	answer(&w, C, VERDICT_FAIL);
+	CHECK(w.order->stages[B].undo && status(&w, B) == STAGE_QUEUED);
+	world_fini(&w);
+}
+
 static void an_undo_without_attempts_left_is_held_all_the_same(void)
 {
 	struct world w;
@@ -865,6 +886,7 @@ UNIT_MAIN("model", TEST(an_order_runs_to_completion_through_parallel_branches),
 	TEST(a_stage_that_may_not_be_held_fails_and_is_undone),
 	TEST(a_stage_with_nothing_to_undo_just_fails),
 	TEST(a_wait_that_ends_the_last_attempt_fails_too),
+	TEST(a_stage_that_waited_and_was_answered_is_undone_too),
 	TEST(an_undo_without_attempts_left_is_held_all_the_same),
 	TEST(an_exhausted_stage_waits_for_its_running_sibling),
 	TEST(events_that_do_not_fit_are_refused_and_change_nothing),
