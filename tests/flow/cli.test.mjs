@@ -136,7 +136,7 @@ function atTerminal(env, ...args) {
 
 test('a_terminal_gets_a_bar_and_colours_unless_NO_COLOR', async () => {
   const ids = [await held(), await held(), await held()];
-  assert.match(atTerminal({}, 'dead-letters', 'retry', ...ids, '--rate', '20', ...why), /\rretry \[#{30}\] 3\/3/);
+  assert.match(atTerminal({}, 'dead-letters', 'retry', ...ids, '--rate', '20', ...why), /\rretry \[#{24}\] 3\/3/);
   assert.match(atTerminal({}, 'orders', 'list'), /\x1b\[31mon_hold\x1b\[0m/);
   const plain = atTerminal({ NO_COLOR: '1' }, 'dead-letters', 'list');
   assert.match(plain, new RegExp(ids[0]));
