@@ -158,6 +158,8 @@ static void threads_counts(struct pool *p, struct pool_counts *ret)
 		.running = p->n_running,
 		.waiting = p->ready.n,
 		.later = p->later.n,
+		.lost = p->n_lost,
+		.is_clogged = p->n_lost && p->n_lost >= p->n_threads && !threads_may_start(p),
 	};
 	pthread_mutex_unlock(&p->lock);
 }

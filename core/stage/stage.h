@@ -85,9 +85,11 @@ void pool_destroy(struct pool *p);
 
 struct pool_counts {
 	size_t threads;
-	size_t running; /* in a call */
-	size_t waiting; /* for a thread */
-	size_t later;	/* for their time */
+	size_t running;	 /* in a call */
+	size_t waiting;	 /* for a thread */
+	size_t later;	 /* for their time */
+	size_t lost;	 /* of those in a call: had their time and did not come back */
+	bool is_clogged; /* by lost calls: nothing runs until one of them comes back */
 };
 void pool_counts(struct pool *p, struct pool_counts *ret);
 

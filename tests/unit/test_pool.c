@@ -173,6 +173,7 @@ static size_t threads_of(struct outcome *o)
 static void a_lost_call_is_replaced_until_it_returns(void)
 {
 	int64_t now_ms = clock_mono_ms(), until_ms = now_ms + 10000;
+	struct pool_counts counts;
 	struct outcome o;
 
 	start(&o, "probe", 1, 50);
@@ -184,6 +185,8 @@ static void a_lost_call_is_replaced_until_it_returns(void)
 	submit(&o, 20, "{\"do\":\"nothing\"}");
 	CHECK_INT(take(&o, 20, VERDICT_DONE, NULL), 20);
 	CHECK_INT(threads_of(&o), 2);
+	pool_counts(o.pool, &counts);
+	CHECK(counts.running == 1 && counts.lost == 1 && !counts.is_clogged);
 	submit(&o, 1, "{\"do\":\"open\"}");
 	CHECK_INT(take(&o, 2, VERDICT_DONE, NULL), 2);
 	while (threads_of(&o) > 1 && clock_mono_ms() < until_ms)

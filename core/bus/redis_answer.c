@@ -1,0 +1,461 @@
+/* The answerer: the thread with the workers' connection for commands. A verdict is written first and its task's
+ * entry acknowledged and deleted after that, so that no moment has neither. Leases are renewed, attempts that take
+ * too long are asked after, and the worker says that it lives. */
+#include <stdio.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "bus/redis_room.h"
+#include "version.h"
+
+enum {
+	ANSWERS_MAX = 512,
+	ACKS_MAX = 256,
+	LOOK_MS = 50,
+	BEAT_MS = 1000,
+	REFUSED_MS = 250,
+};
+
+/* --- verdicts --- */
+
+/* Takes up to ANSWERS_MAX of what was answered. */
+static struct task *take_answered(struct redis_bus *b)
+{
+	struct task *first, *t;
+	size_t n = 1;
+
+	pthread_mutex_lock(&b->lock);
+	first = t = b->answered;
+	while (t && t->node.next && n++ < ANSWERS_MAX)
+		t = (struct task *)t->node.next;
+	if (t) {
+		b->answered = (struct task *)t->node.next;
+		t->node.next = NULL;
+	}
+	if (!b->answered)
+		b->answered_last = &b->answered;
+	pthread_mutex_unlock(&b->lock);
+	return first;
+}
+
+static void put_back(struct redis_bus *b, struct task *first)
+{
+	struct queue_node *last = &first->node;
+
+	while (last->next)
+		last = last->next;
+	pthread_mutex_lock(&b->lock);
+	last->next = b->answered ? &b->answered->node : NULL;
+	if (!b->answered)
+		b->answered_last = (struct task **)&last->next;
+	b->answered = first;
+	pthread_mutex_unlock(&b->lock);
+}
+
+static void pack_verdict(struct buf *out, const struct task *t)
+{
+	pack_u32(out, (uint32_t)t->stage);
+	pack_u64(out, (uint64_t)t->order_seq);
+	buf_add(out, t->order_id.bytes, sizeof t->order_id.bytes);
+	pack_u32(out, t->attempt);
+	pack_u32(out, t->undo);
+	pack_u64(out, (uint64_t)t->duration_us);
+	task_answer_pack(out, t);
+}
+
+/* Packs verdicts of one generation into one entry; returns the first that is not in it. */
+static struct task *put_entry(struct redis_bus *b, const char *key, struct task *first)
+{
+	_cleanup_(buf_fini) struct buf body = {0};
+	const struct pipeline *p = first->pipeline;
+	struct task *t = first;
+
+	pack_u32(&body, REDIS_VERSION);
+	pack_text(&body, p->digest);
+	for (; t && t->pipeline == p && body.len < ENTRY_BYTES; t = (struct task *)t->node.next)
+		pack_verdict(&body, t);
+	redis_put(
+		&b->answers, "XADD %s * v %b", key, buf_view(&body).p, body.failed ? 0 : body.len);
+	return t;
+}
+
+void redis_held_free(struct held *h)
+{
+	struct held **slot = &h->channel->held;
+
+	while (*slot != h)
+		slot = &(*slot)->next;
+	*slot = h->next;
+	free(h);
+}
+
+/* Their verdicts are in Redis: the entries can go. */
+static void mark_answered(struct redis_bus *b, struct task *first)
+{
+	pthread_mutex_lock(&b->lock);
+	while (first) {
+		struct task *t = first;
+		struct held *h = t->carrier;
+
+		first = (struct task *)t->node.next;
+		h->is_answered = true;
+		task_free(t);
+	}
+	pthread_mutex_unlock(&b->lock);
+}
+
+/* All of them, in as few entries as they fit into. */
+static int send_answers(struct redis_bus *b, struct task *first)
+{
+	char key[KEY_MAX];
+	size_t n = 0;
+	int r = 0;
+
+	key_of(b, key, "verdicts", "");
+	for (struct task *t = first; t; n++)
+		t = put_entry(b, key, t);
+	for (size_t i = 0; i < n && b->answers.c; i++) {
+		_cleanup_(redis_reply_freep) redisReply *reply = redis_get(&b->answers);
+
+		if (reply && redis_is_error(reply))
+			r = redis_link_refused(&b->answers, key, reply->str);
+	}
+	return b->answers.c ? r : -EIO;
+}
+
+/* --- acknowledging and renewing --- */
+
+/* Entries of one channel for one command. */
+struct picked {
+	struct held *held[ACKS_MAX];
+	char ids[ACKS_MAX][ENTRY_ID_MAX];
+	size_t n;
+};
+
+static void pick(struct redis_bus *b, struct channel *ch, struct picked *p,
+	bool (*is_wanted)(const struct held *h, int64_t arg), int64_t arg)
+{
+	p->n = 0;
+	pthread_mutex_lock(&b->lock);
+	for (struct held *h = ch->held; h && p->n < ACKS_MAX; h = h->next) {
+		if (!is_wanted(h, arg))
+			continue;
+		memcpy(p->ids[p->n], h->entry, sizeof h->entry);
+		p->held[p->n++] = h;
+	}
+	pthread_mutex_unlock(&b->lock);
+}
+
+static bool is_to_acknowledge(const struct held *h, int64_t arg)
+{
+	(void)arg;
+	return h->is_answered && !h->is_over;
+}
+
+static bool is_to_renew(const struct held *h, int64_t before_ms)
+{
+	return !h->is_over && h->renewed_ms <= before_ms;
+}
+
+/* `head` and the ids; whether Redis took it. */
+static bool ask_with_ids(struct redis_bus *b, const char **head, int n_head, const struct picked *p,
+	const char *tail)
+{
+	const char *argv[ACKS_MAX + 8];
+	_cleanup_(redis_reply_freep) redisReply *reply = NULL;
+	int n = 0;
+
+	for (; n < n_head; n++)
+		argv[n] = head[n];
+	for (size_t i = 0; i < p->n; i++)
+		argv[n++] = p->ids[i];
+	if (tail)
+		argv[n++] = tail;
+	redis_put_argv(&b->answers, n, argv, NULL);
+	reply = redis_get(&b->answers);
+	if (reply && redis_is_error(reply) && !redis_is_error_of(reply, "NOGROUP"))
+		redis_link_refused(&b->answers, head[1], reply->str);
+	return reply != NULL;
+}
+
+static bool acknowledge_some(struct redis_bus *b, struct channel *ch)
+{
+	const char *ack[] = {"XACK", ch->key, WORKER_GROUP}, *del[] = {"XDEL", ch->key};
+	struct picked p;
+
+	pick(b, ch, &p, is_to_acknowledge, 0);
+	if (!p.n || !ask_with_ids(b, ack, 3, &p, NULL) || !ask_with_ids(b, del, 2, &p, NULL))
+		return false;
+	pthread_mutex_lock(&b->lock);
+	for (size_t i = 0; i < p.n; i++) {
+		p.held[i]->is_over = true;
+		if (!p.held[i]->has_call)
+			redis_held_free(p.held[i]);
+	}
+	pthread_mutex_unlock(&b->lock);
+	return p.n == ACKS_MAX;
+}
+
+static void renew(struct redis_bus *b, struct channel *ch)
+{
+	int64_t now_ms = clock_mono_ms();
+	const char *claim[] = {"XCLAIM", ch->key, WORKER_GROUP, b->consumer, "0"};
+	struct picked p;
+
+	do {
+		pick(b, ch, &p, is_to_renew, now_ms - atomic_load(&b->lease_ms) / 3);
+		if (!p.n || !ask_with_ids(b, claim, 5, &p, "JUSTID"))
+			return;
+		pthread_mutex_lock(&b->lock);
+		for (size_t i = 0; i < p.n; i++)
+			p.held[i]->renewed_ms = now_ms;
+		pthread_mutex_unlock(&b->lock);
+	} while (p.n == ACKS_MAX);
+}
+
+/* --- attempts that take too long --- */
+
+/* With the lock held. */
+static void answer_late(struct redis_bus *b, struct held *h)
+{
+	const struct stage_spec *spec = &h->channel->pipeline->stages[h->channel->stage];
+	struct task *t = task_new(STR("{}"), STR("{}"), (struct str){0});
+	char text[160];
+
+	if (!t)
+		return; /* at the next look */
+	t->pipeline = h->channel->pipeline;
+	t->stage = h->channel->stage;
+	t->order_id = h->order_id;
+	t->order_seq = h->order_seq;
+	t->attempt = h->attempt;
+	t->undo = h->undo;
+	t->verdict = VERDICT_TIMEOUT;
+	t->duration_us = spec->timeout_ms * 1000;
+	snprintf(text, sizeof text, "%s gave no answer within %lld ms", spec->name,
+		(long long)spec->timeout_ms);
+	t->message = task_keep(t, str_of(text));
+	t->carrier = h;
+	h->is_late = true;
+	h->channel->n_held--;
+	*b->answered_last = t;
+	b->answered_last = (struct task **)&t->node.next;
+}
+
+static void look_at_deadlines(struct redis_bus *b, struct channel *ch, int64_t now_ms)
+{
+	pthread_mutex_lock(&b->lock);
+	for (struct held *h = ch->held; h && !ch->is_quiet; h = h->next) {
+		if (!h->has_call || h->is_late || h->is_answered || now_ms < h->deadline_ms)
+			continue;
+		h->deadline_ms =
+			ch->workers.ask(ch->workers.arg, h->order_seq, h->attempt, h->undo, now_ms);
+		if (!h->deadline_ms)
+			answer_late(b, h);
+	}
+	pthread_mutex_unlock(&b->lock);
+}
+
+/* --- saying that it lives --- */
+
+void redis_describe_self(struct redis_bus *b, struct buf *out)
+{
+	struct json_writer w = {out, false};
+
+	json_open(&w, '{');
+	json_key(&w, "name");
+	json_text(&w, b->consumer);
+	json_key(&w, "host");
+	json_text(&w, b->host);
+	json_key(&w, "pid");
+	json_int(&w, getpid());
+	json_key(&w, "version");
+	json_text(&w, STAGELINE_VERSION);
+	json_key(&w, "format");
+	json_int(&w, REDIS_VERSION);
+	json_key(&w, "coordinator");
+	json_bool(&w, b->is_coordinator);
+	json_key(&w, "stages");
+	json_open(&w, '[');
+	for (const struct channel *ch = b->channels; ch; ch = ch->next) {
+		if (!ch->has_workers || ch->is_quiet)
+			continue;
+		json_open(&w, '{');
+		json_key(&w, "name");
+		json_text(&w, ch->pipeline->stages[ch->stage].name);
+		json_key(&w, "generation");
+		json_text(&w, ch->pipeline->digest);
+		json_key(&w, "running");
+		json_int(&w, (int64_t)ch->n_held);
+		json_close(&w, '}');
+	}
+	json_close(&w, ']');
+	json_key(&w, "cannot");
+	json_raw(&w, b->report ? str_of(b->report) : STR("[]"));
+	json_close(&w, '}');
+}
+
+static void beat(struct redis_bus *b)
+{
+	_cleanup_(redis_reply_freep) redisReply *added = NULL, *set = NULL;
+	_cleanup_(buf_fini) struct buf self = {0};
+	char key[KEY_MAX], list[KEY_MAX];
+
+	pthread_mutex_lock(&b->lock);
+	redis_describe_self(b, &self);
+	pthread_mutex_unlock(&b->lock);
+	key_of(b, key, "worker:", b->consumer);
+	key_of(b, list, "workers", "");
+	if (self.failed)
+		return;
+	set = redis_ask(&b->answers, key, "SET %s %b PX %d", key, self.data, self.len, 4 * BEAT_MS);
+	if (set)
+		added = redis_ask(&b->answers, list, "SADD %s %s", list, b->consumer);
+	b->beat_ms = clock_mono_ms() + BEAT_MS;
+}
+
+/* --- the end --- */
+
+/* What was delivered and has no verdict goes back, in its attempt, for somebody else. */
+static bool give_back(struct redis_bus *b, const struct channel *ch, const char *id)
+{
+	_cleanup_(redis_reply_freep) redisReply *read = NULL, *added = NULL, *acked = NULL,
+						*deleted = NULL;
+	const redisReply *fields;
+
+	read = redis_ask(&b->answers, ch->key, "XRANGE %s %s %s", ch->key, id, id);
+	if (!read)
+		return false;
+	fields = read->elements == 1 ? read->element[0]->element[1] : NULL;
+	if (fields && fields->elements == 2)
+		added = redis_ask(&b->answers, ch->key, "XADD %s NOMKSTREAM * t %b", ch->key,
+			fields->element[1]->str, fields->element[1]->len);
+	if (fields && !added)
+		return false;
+	acked = redis_ask(&b->answers, ch->key, "XACK %s " WORKER_GROUP " %s", ch->key, id);
+	if (acked)
+		deleted = redis_ask(&b->answers, ch->key, "XDEL %s %s", ch->key, id);
+	return deleted != NULL;
+}
+
+/* A consumer that still has something must stay: with it, Redis would forget who has it. */
+static bool give_all_back(struct redis_bus *b, const struct channel *ch)
+{
+	_cleanup_(redis_reply_freep) redisReply *pending = redis_ask(&b->answers, ch->key,
+		"XPENDING %s " WORKER_GROUP " - + 100000 %s", ch->key, b->consumer);
+
+	if (!pending || pending->type != REDIS_REPLY_ARRAY)
+		return false;
+	for (size_t i = 0; i < pending->elements; i++)
+		if (!give_back(b, ch, pending->element[i]->element[0]->str))
+			return false;
+	return true;
+}
+
+/* The workers and the taker have ended: nobody else looks at this. */
+static void leave(struct redis_bus *b)
+{
+	char key[KEY_MAX], list[KEY_MAX];
+
+	if (redis_link_up(&b->answers) < 0)
+		return;
+	for (struct channel *ch = b->channels; ch && b->answers.c; ch = ch->next) {
+		while (b->answers.c && acknowledge_some(b, ch))
+			;
+		if (b->answers.c && ch->has_workers && !atomic_load(&ch->is_closed) &&
+			give_all_back(b, ch))
+			freeReplyObject(redis_ask(&b->answers, ch->key,
+				"XGROUP DELCONSUMER %s " WORKER_GROUP " %s", ch->key, b->consumer));
+	}
+	key_of(b, key, "worker:", b->consumer);
+	key_of(b, list, "workers", "");
+	if (b->answers.c)
+		freeReplyObject(redis_ask(&b->answers, key, "DEL %s", key));
+	if (b->answers.c)
+		freeReplyObject(redis_ask(&b->answers, list, "SREM %s %s", list, b->consumer));
+}
+
+/* --- the thread --- */
+
+static struct channel *first_channel(struct redis_bus *b)
+{
+	struct channel *ch;
+
+	pthread_mutex_lock(&b->lock);
+	ch = b->channels;
+	pthread_mutex_unlock(&b->lock);
+	return ch;
+}
+
+static int send_all(struct redis_bus *b)
+{
+	struct task *first;
+
+	while ((first = take_answered(b))) {
+		int r = send_answers(b, first);
+
+		if (r < 0) {
+			put_back(b, first);
+			return r;
+		}
+		mark_answered(b, first);
+		for (struct channel *ch = first_channel(b); ch; ch = ch->next)
+			while (b->answers.c && acknowledge_some(b, ch))
+				;
+	}
+	return 0;
+}
+
+static void look(struct redis_bus *b, int64_t now_ms)
+{
+	for (struct channel *ch = first_channel(b); ch && b->answers.c; ch = ch->next) {
+		if (!ch->has_workers)
+			continue;
+		acknowledge_some(b, ch);
+		if (b->answers.c)
+			renew(b, ch);
+		look_at_deadlines(b, ch, now_ms);
+	}
+	b->looked_ms = now_ms;
+}
+
+/* Returns when to go on; *ret_is_stuck: whatever is answered before has to wait until then. */
+static int64_t work(struct redis_bus *b, bool *ret_is_stuck)
+{
+	int64_t now_ms = clock_mono_ms();
+	bool is_refused = false;
+
+	if (redis_link_up(&b->answers) == 0) {
+		if (now_ms >= b->looked_ms + LOOK_MS)
+			look(b, now_ms);
+		if (b->answers.c && now_ms >= b->beat_ms)
+			beat(b);
+		is_refused = b->answers.c && send_all(b) == -EPROTO;
+	}
+	*ret_is_stuck = is_refused || !b->answers.c;
+	if (!b->answers.c)
+		return b->answers.again_ms;
+	return now_ms + (is_refused ? REFUSED_MS : LOOK_MS);
+}
+
+void *redis_answerer_run(void *bus)
+{
+	struct redis_bus *b = bus;
+	bool is_last = false;
+
+	pthread_setname_np(pthread_self(), "redis-answer");
+	while (!is_last) {
+		bool is_closing = atomic_load(&b->is_closing), is_stuck;
+		int64_t again_ms = work(b, &is_stuck);
+
+		pthread_mutex_lock(&b->lock);
+		is_last = is_closing && (!b->answered || is_stuck);
+		if (!is_last && (!b->answered || is_stuck))
+			redis_wait(b, &b->to_answer, again_ms);
+		pthread_mutex_unlock(&b->lock);
+	}
+	leave(b);
+	redis_link_down(&b->answers);
+	return NULL;
+}

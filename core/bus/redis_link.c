@@ -1,0 +1,300 @@
+/* Connecting to Redis, and its refusals in words that help. */
+#include "bus/redis_link.h"
+
+#include <stdio.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+
+enum {
+	LOG_AGAIN_MS = 10000,
+	BACKOFF_MS = 50,
+	BACKOFF_MAX_MS = 3000,
+	PASSWORD_MAX = 512,
+};
+
+static const struct {
+	const char *word, *remedy;
+} refusals[] = {
+	{"WRONGTYPE", "the key holds something that is not Stageline's: delete it, or set another "
+		      "prefix"},
+	{"LOADING", "Redis is still loading its data; it is tried again"},
+	{"OOM", "Redis has no memory left: raise its maxmemory (and keep maxmemory-policy "
+		"noeviction)"},
+	{"READONLY", "this Redis is a replica: let the url name the primary"},
+	{"NOAUTH", "Redis wants a password: set password_file"},
+	{"WRONGPASS", "username and password do not fit: check password_file"},
+	{"NOPERM", "the user may not do this: give it ~PREFIX:* and +@all -@dangerous"},
+	{"MISCONF", "Redis cannot write its snapshots and refuses writes: mend its disk, or set "
+		    "stop-writes-on-bgsave-error no"},
+	{"MASTERDOWN", "this replica has lost its primary: let the url name the primary"},
+	{"MOVED", "this is a node of a cluster that does not have the key: let the url name the "
+		  "node that has"},
+	{"CLUSTERDOWN", "the cluster is down"},
+	{"another coordinator", "give each coordinator a prefix of its own, and restart this one"},
+	{"ERR unknown command", "this server is too old: Redis 6.2 or a server that knows its "
+				"streams is needed"},
+	{"ERR max number of clients", "raise maxclients of Redis"},
+	{"ERR", "see the log of Redis"},
+};
+
+#define BROKEN ARRAY_LEN(refusals)
+
+_Static_assert(ARRAY_LEN(refusals) < REDIS_TROUBLES, "each kind of trouble is logged for itself");
+
+void redis_link_init(struct redis_link *l, const struct redis_options *o, struct redis_health *h,
+	const char *what)
+{
+	*l = (struct redis_link){.options = o, .health = h, .what = what};
+}
+
+static void address_text(const struct redis_options *o, char *out, size_t size)
+{
+	if (o->path)
+		snprintf(out, size, "%s", o->path);
+	else
+		snprintf(out, size, strchr(o->host, ':') ? "[%s]:%u" : "%s:%u", o->host, o->port);
+}
+
+/* Says what is wrong: for whoever asks, and in the log when it was not said just now. */
+static void say(struct redis_health *h, size_t kind, const char *text)
+{
+	int64_t now_ms = clock_mono_ms();
+	bool is_news;
+
+	pthread_mutex_lock(&h->lock);
+	is_news = !h->logged_ms[kind] || now_ms - h->logged_ms[kind] >= LOG_AGAIN_MS;
+	if (is_news)
+		h->logged_ms[kind] = now_ms;
+	h->was_down |= kind == BROKEN && is_news;
+	snprintf(h->text, sizeof h->text, "%.*s", (int)sizeof h->text - 1, text);
+	pthread_mutex_unlock(&h->lock);
+	if (is_news)
+		log_error("bus=redis %s", text);
+}
+
+static void close_link(struct redis_link *l)
+{
+	if (l->c)
+		redisFree(l->c);
+	l->c = NULL;
+	if (l->is_up)
+		atomic_fetch_sub(&l->health->n_up, 1);
+	l->is_up = false;
+}
+
+void redis_link_down(struct redis_link *l)
+{
+	close_link(l);
+	l->again_ms = 0;
+}
+
+/* Twice as long each time, and not for everybody at the same moment. */
+static void back_off(struct redis_link *l)
+{
+	int64_t wait_ms = BACKOFF_MS << (l->n_failures < 7 ? l->n_failures : 7);
+	uint32_t random;
+
+	id_random(&random, sizeof random);
+	if (wait_ms > BACKOFF_MAX_MS)
+		wait_ms = BACKOFF_MAX_MS;
+	l->n_failures++;
+	l->again_ms = clock_mono_ms() + wait_ms / 2 + random % (wait_ms + 1);
+}
+
+static const char *why_broken(const struct redis_link *l)
+{
+	if (!l->c)
+		return "no memory for a connection";
+	if (l->c->err == REDIS_ERR_IO && (errno == EAGAIN || errno == EWOULDBLOCK))
+		return "it did not answer in time";
+	return l->c->errstr[0] ? l->c->errstr : "the connection broke";
+}
+
+int redis_link_broke(struct redis_link *l)
+{
+	char text[384], address[128];
+
+	address_text(l->options, address, sizeof address);
+	snprintf(text, sizeof text,
+		"%s cannot be reached: %s; orders are accepted, their tasks wait", address,
+		why_broken(l));
+	close_link(l);
+	back_off(l);
+	say(l->health, BROKEN, text);
+	return -EIO;
+}
+
+int redis_link_refused(struct redis_link *l, const char *key, const char *error)
+{
+	size_t kind = 0;
+	char text[256];
+
+	while (kind < ARRAY_LEN(refusals) - 1 &&
+		strncmp(error, refusals[kind].word, strlen(refusals[kind].word)) != 0)
+		kind++;
+	snprintf(text, sizeof text, "key=%s: %.100s; %s", key, error, refusals[kind].remedy);
+	say(l->health, kind, text);
+	return -EPROTO;
+}
+
+/* --- talking --- */
+
+void redis_put(struct redis_link *l, const char *format, ...)
+{
+	va_list ap;
+
+	va_start(ap, format);
+	redisvAppendCommand(l->c, format, ap);
+	va_end(ap);
+}
+
+void redis_put_argv(struct redis_link *l, int n, const char **argv, const size_t *lengths)
+{
+	redisAppendCommandArgv(l->c, n, argv, lengths);
+}
+
+redisReply *redis_get(struct redis_link *l)
+{
+	void *reply = NULL;
+
+	errno = 0;
+	if (l->c && redisGetReply(l->c, &reply) == REDIS_OK && reply)
+		return reply;
+	redis_link_broke(l);
+	return NULL;
+}
+
+redisReply *redis_ask(struct redis_link *l, const char *key, const char *format, ...)
+{
+	redisReply *reply;
+	va_list ap;
+
+	va_start(ap, format);
+	redisvAppendCommand(l->c, format, ap);
+	va_end(ap);
+	reply = redis_get(l);
+	if (!reply || !redis_is_error(reply))
+		return reply;
+	redis_link_refused(l, key, reply->str);
+	freeReplyObject(reply);
+	return NULL;
+}
+
+/* --- logging in --- */
+
+static struct timeval time_of(int64_t ms)
+{
+	return (struct timeval){ms / 1000, ms % 1000 * 1000};
+}
+
+/* The first line of the file; read at each login, so that it may be changed. */
+static int read_password(const char *path, char out[PASSWORD_MAX])
+{
+	FILE *f = fopen(path, "re");
+
+	if (!f)
+		return -errno;
+	if (!fgets(out, PASSWORD_MAX, f))
+		out[0] = '\0';
+	fclose(f);
+	out[strcspn(out, "\r\n")] = '\0';
+	return 0;
+}
+
+static int log_in(struct redis_link *l)
+{
+	const struct redis_options *o = l->options;
+	char password[PASSWORD_MAX], text[256];
+	redisReply *reply;
+	int r = 0;
+
+	if (!o->password_file && !o->password)
+		return 0;
+	if (o->password_file)
+		r = read_password(o->password_file, password);
+	else
+		snprintf(password, sizeof password, "%s", o->password);
+	if (r < 0) {
+		snprintf(text, sizeof text, "password_file '%s': %s", o->password_file,
+			strerror(-r));
+		say(l->health, BROKEN, text);
+		return r;
+	}
+	reply = o->username ? redis_ask(l, "AUTH", "AUTH %s %s", o->username, password)
+			    : redis_ask(l, "AUTH", "AUTH %s", password);
+	explicit_bzero(password, sizeof password);
+	if (!reply)
+		return -EACCES;
+	freeReplyObject(reply);
+	return 0;
+}
+
+static int greet(struct redis_link *l)
+{
+	const struct redis_options *o = l->options;
+	_cleanup_(redis_reply_freep) redisReply *selected = NULL, *named = NULL, *answer = NULL;
+	int r = log_in(l);
+
+	if (r < 0)
+		return r;
+	selected = redis_ask(l, "SELECT", "SELECT %lld", (long long)o->database);
+	if (!selected)
+		return -EPROTO;
+	redis_put(l, "CLIENT SETNAME stageline-%s", l->what);
+	named = redis_get(l); /* a server that has no names will do */
+	answer = named ? redis_ask(l, "PING", "PING") : NULL;
+	return answer ? 0 : -EPROTO;
+}
+
+static redisContext *dial(const struct redis_options *o)
+{
+	struct timeval connect_time = time_of(o->connect_timeout_ms);
+	redisContext *c = o->path ? redisConnectUnixWithTimeout(o->path, connect_time)
+				  : redisConnectWithTimeout(o->host, o->port, connect_time);
+
+	if (c && !c->err && redisSetTimeout(c, time_of(o->timeout_ms)) == REDIS_OK)
+		redisEnableKeepAlive(c);
+	return c;
+}
+
+static void say_up(struct redis_link *l)
+{
+	struct redis_health *h = l->health;
+	char address[128];
+	bool was_down;
+
+	pthread_mutex_lock(&h->lock);
+	was_down = h->was_down;
+	h->was_down = false;
+	h->text[0] = '\0';
+	pthread_mutex_unlock(&h->lock);
+	address_text(l->options, address, sizeof address);
+	if (was_down)
+		log_info("bus=redis %s is connected again", address);
+}
+
+int redis_link_up(struct redis_link *l)
+{
+	if (l->c)
+		return 0;
+	if (clock_mono_ms() < l->again_ms)
+		return -EAGAIN;
+	errno = 0;
+	l->c = dial(l->options);
+	if (!l->c || l->c->err)
+		return redis_link_broke(l);
+	if (greet(l) < 0) {
+		close_link(l);
+		if (l->again_ms <= clock_mono_ms())
+			back_off(l);
+		return -EIO;
+	}
+	l->n_failures = 0;
+	l->up_ms = clock_mono_ms();
+	l->is_up = true;
+	atomic_fetch_add(&l->health->n_up, 1);
+	say_up(l);
+	return 0;
+}

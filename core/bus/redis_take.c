@@ -1,0 +1,273 @@
+/* The taker: the thread with the workers' connection for reads. A stage's tasks are taken when a worker has a place
+ * for them, so that whatever this process holds has begun. */
+#include <stdio.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "bus/redis_room.h"
+
+enum {
+	BLOCK_MS = 500,
+	PLACES_MS = 2, /* a call that answers later frees its place without a word */
+	PLACES_MAX_MS = 16,
+	REFUSED_MS = 500,
+	ROUND_MAX = 512, /* channels of one round */
+};
+
+struct round {
+	struct channel *channels[ROUND_MAX];
+	size_t n_places[ROUND_MAX];
+	size_t n;
+	bool is_any_full;
+};
+
+/* --- holding --- */
+
+/* An entry that says what is held already stands for it from now on: the older one is let go. */
+static bool hold_again(struct channel *ch, const struct task *t, const char *entry)
+{
+	struct held *h = ch->held, *other;
+
+	while (h && (h->order_seq != t->order_seq || h->attempt != t->attempt ||
+			    h->undo != t->undo || h->is_over))
+		h = h->next;
+	if (!h)
+		return false;
+	if (strcmp(h->entry, entry) == 0)
+		return true;
+	other = calloc(1, sizeof *other);
+	if (!other)
+		return true;
+	*other = *h;
+	other->has_call = other->is_late = false;
+	other->is_answered = true;
+	other->next = ch->held;
+	ch->held = other;
+	snprintf(h->is_answered ? other->entry : h->entry, sizeof h->entry, "%s", entry);
+	return true;
+}
+
+static int hold(struct redis_bus *b, struct channel *ch, struct task *t, const char *entry)
+{
+	struct held *h = calloc(1, sizeof *h);
+	int64_t now_ms = clock_mono_ms();
+	const struct task *out;
+
+	if (!h)
+		return -ENOMEM;
+	*h = (struct held){.next = ch->held,
+		.channel = ch,
+		.order_id = t->order_id,
+		.order_seq = t->order_seq,
+		.attempt = t->attempt,
+		.undo = t->undo,
+		.has_call = true,
+		.renewed_ms = now_ms,
+		.deadline_ms = now_ms + ch->pipeline->stages[ch->stage].timeout_ms};
+	snprintf(h->entry, sizeof h->entry, "%s", entry);
+	ch->held = h;
+	ch->n_held++;
+	t->carrier = h;
+	/* The coordinator's own workers say how far they are where its next life finds it. */
+	out = b->is_coordinator ? outs_find(b, ch, t->order_seq, t->attempt, t->undo) : NULL;
+	t->mark = out ? out->mark : NULL;
+	return 0;
+}
+
+/* Gives the channel's new entries to its workers. Returns how many. */
+static size_t take_entries(struct redis_bus *b, struct channel *ch, const redisReply *entries)
+{
+	struct queue_node *first = NULL, **last = &first;
+	size_t n = 0;
+
+	pthread_mutex_lock(&b->lock);
+	for (size_t i = 0; i < entries->elements && !ch->is_quiet; i++) {
+		const redisReply *e = entries->element[i];
+		const char *id = e->elements == 2 ? e->element[0]->str : NULL;
+		struct task *t;
+
+		if (!id || redis_entry_task(ch, e->element[1], &t) < 0)
+			continue;
+		if (hold_again(ch, t, id) || hold(b, ch, t, id) < 0) {
+			task_free(t);
+			continue;
+		}
+		t->node.next = NULL;
+		*last = &t->node;
+		last = &t->node.next;
+		n++;
+	}
+	if (first)
+		ch->workers.on_tasks(ch->workers.arg, (struct task *)first);
+	pthread_mutex_unlock(&b->lock);
+	return n;
+}
+
+/* --- rounds --- */
+
+/* Where nothing runs any more, tasks only get their timeout. That is for the coordinator to say, so that none waits for
+ * ever; another worker leaves them to the others. */
+static size_t places_of(const struct redis_bus *b, const struct channel *ch)
+{
+	size_t in_flight = (size_t)ch->pipeline->stages[ch->stage].in_flight;
+	size_t n = ch->workers.places(ch->workers.arg);
+	size_t left = ch->n_held < in_flight ? in_flight - ch->n_held : 0;
+
+	if (n == BUS_CLOGGED && !b->is_coordinator)
+		return 0;
+	return n < left ? n : left;
+}
+
+static void round_begin(struct redis_bus *b, struct round *r)
+{
+	int64_t now_ms = clock_mono_ms();
+
+	r->n = 0;
+	r->is_any_full = false;
+	pthread_mutex_lock(&b->lock);
+	for (struct channel *ch = b->channels; ch && r->n < ROUND_MAX; ch = ch->next) {
+		if (!ch->has_workers || ch->is_quiet || now_ms < ch->take_ms)
+			continue;
+		r->n_places[r->n] = places_of(b, ch);
+		if (r->n_places[r->n])
+			r->channels[r->n++] = ch;
+		else
+			r->is_any_full = true;
+	}
+	pthread_mutex_unlock(&b->lock);
+}
+
+static void refused(struct redis_bus *b, struct channel *ch, const char *why)
+{
+	ch->take_ms = clock_mono_ms() + REFUSED_MS;
+	if (strncmp(why, "NOGROUP", 7) != 0) /* else the coordinator sets it up */
+		redis_link_refused(&b->take, ch->key, why);
+}
+
+/* Entries of one stream of an answer of XREADGROUP; NULL: none. */
+static const redisReply *entries_of(const redisReply *reply, size_t i)
+{
+	const redisReply *stream;
+
+	if (reply->type != REDIS_REPLY_ARRAY || i >= reply->elements)
+		return NULL;
+	stream = reply->element[i];
+	return stream->type == REDIS_REPLY_ARRAY && stream->elements == 2 ? stream->element[1]
+									  : NULL;
+}
+
+/* All that is there for the places that are free, in one exchange. */
+static size_t round_read(struct redis_bus *b, struct round *r, const char *from)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < r->n; i++)
+		redis_put(&b->take, "XREADGROUP GROUP " WORKER_GROUP " %s COUNT %d STREAMS %s %s",
+			b->consumer, (int)r->n_places[i], r->channels[i]->key, from);
+	for (size_t i = 0; i < r->n && b->take.c; i++) {
+		_cleanup_(redis_reply_freep) redisReply *reply = redis_get(&b->take);
+		const redisReply *entries;
+
+		if (!reply)
+			break;
+		if (redis_is_error(reply))
+			refused(b, r->channels[i], reply->str);
+		else if ((entries = entries_of(reply, 0)))
+			n += take_entries(b, r->channels[i], entries);
+	}
+	return n;
+}
+
+/* Nothing was there: waits for the first entry of any of them. */
+static void round_wait(struct redis_bus *b, struct round *r)
+{
+	const char *argv[ROUND_MAX * 2 + 9] = {"XREADGROUP", "GROUP", WORKER_GROUP, b->consumer,
+		"COUNT", "1", "BLOCK", "500", "STREAMS"};
+	_cleanup_(redis_reply_freep) redisReply *reply = NULL;
+	int n = 9;
+
+	for (size_t i = 0; i < r->n; i++)
+		argv[n++] = r->channels[i]->key;
+	for (size_t i = 0; i < r->n; i++)
+		argv[n++] = ">";
+	redis_put_argv(&b->take, n, argv, NULL);
+	reply = redis_get(&b->take);
+	if (!reply)
+		return;
+	if (redis_is_error(reply))
+		for (size_t i = 0; i < r->n; i++)
+			refused(b, r->channels[i], reply->str);
+	for (size_t k = 0; !redis_is_error(reply) && k < reply->elements; k++) {
+		const redisReply *entries = entries_of(reply, k);
+		const char *key = entries ? reply->element[k]->element[0]->str : "";
+
+		for (size_t i = 0; i < r->n; i++)
+			if (strcmp(r->channels[i]->key, key) == 0)
+				take_entries(b, r->channels[i], entries);
+	}
+}
+
+/* What was delivered when the connection broke is this consumer's, and has not begun. */
+static void read_again(struct redis_bus *b)
+{
+	struct round r;
+
+	round_begin(b, &r);
+	if (!r.n && r.is_any_full)
+		return; /* the places are taken: later */
+	for (size_t i = 0; i < r.n; i++)
+		r.n_places[i] = ROUND_MAX;
+	round_read(b, &r, "0");
+	b->must_reread = b->take.c == NULL || r.is_any_full;
+}
+
+static void wait_for_places(struct redis_bus *b, int64_t ms)
+{
+	pthread_mutex_lock(&b->lock);
+	if (atomic_load(&b->is_taking))
+		redis_wait(b, &b->places, clock_mono_ms() + ms);
+	pthread_mutex_unlock(&b->lock);
+}
+
+/* Returns how long to wait for places next time. */
+static int64_t take_round(struct redis_bus *b, int64_t wait_ms)
+{
+	struct round r;
+	size_t n = 0;
+
+	if (b->must_reread)
+		read_again(b);
+	round_begin(b, &r);
+	if (r.n && b->take.c)
+		n = round_read(b, &r, ">");
+	if (n || !b->take.c)
+		return PLACES_MS;
+	if (!r.is_any_full && r.n) {
+		round_wait(b, &r);
+		return PLACES_MS;
+	}
+	wait_for_places(b, r.is_any_full ? wait_ms : BLOCK_MS);
+	return wait_ms * 2 < PLACES_MAX_MS ? wait_ms * 2 : PLACES_MAX_MS;
+}
+
+void *redis_taker_run(void *bus)
+{
+	struct redis_bus *b = bus;
+	int64_t wait_ms = PLACES_MS;
+
+	pthread_setname_np(pthread_self(), "redis-take");
+	while (atomic_load(&b->is_taking)) {
+		bool was_up = b->take.c != NULL;
+
+		if (redis_link_up(&b->take) < 0) {
+			int64_t left_ms = b->take.again_ms - clock_mono_ms();
+
+			wait_for_places(b, left_ms > 0 ? left_ms : 1);
+			continue;
+		}
+		b->must_reread |= !was_up;
+		wait_ms = take_round(b, wait_ms);
+	}
+	redis_link_down(&b->take);
+	return NULL;
+}

@@ -1,0 +1,261 @@
+/* Looking after Redis once a second: whether it still has what it was given, whose lease is over, and which workers
+ * there are. [publisher] */
+#include <stdio.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "bus/redis_room.h"
+
+enum {
+	EXPIRED_MAX = 64,
+	WORKERS_MAX = 1000,
+	WORKER_BYTES = 64 * 1024,
+	SLOW_MS = 500,
+	OLD_MS = 60000,
+};
+
+/* --- whether it is all there --- */
+
+static bool has_streams(struct redis_bus *b)
+{
+	const char *argv[PIPELINE_STAGES_MAX * 8 + 1] = {"EXISTS"};
+	_cleanup_(redis_reply_freep) redisReply *reply = NULL;
+	int n = 1;
+
+	pthread_mutex_lock(&b->lock);
+	for (struct channel *ch = b->channels; ch && n < (int)ARRAY_LEN(argv); ch = ch->next)
+		if (ch->is_ready && !atomic_load(&ch->is_closed))
+			argv[n++] = ch->key;
+	pthread_mutex_unlock(&b->lock);
+	if (n == 1)
+		return true;
+	redis_put_argv(&b->publish, n, argv, NULL);
+	reply = redis_get(&b->publish);
+	return !reply || reply->type != REDIS_REPLY_INTEGER || reply->integer == n - 1;
+}
+
+/* Anything that is missing is taken for the loss of everything: what is published twice is fenced. */
+static void look_for_losses(struct redis_bus *b)
+{
+	_cleanup_(redis_reply_freep) redisReply *run = NULL, *deleted = NULL;
+	char key[KEY_MAX];
+	bool is_there;
+
+	key_of(b, key, "run", "");
+	run = redis_ask(&b->publish, key, "GET %s", key);
+	if (!run)
+		return;
+	is_there = run->type == REDIS_REPLY_STRING && strcmp(run->str, b->run) == 0;
+	if (is_there && has_streams(b))
+		return;
+	if (is_there)
+		deleted = redis_ask(&b->publish, key, "DEL %s", key);
+	atomic_store(&b->is_set_up, false);
+}
+
+/* The last order of its generation has ended. */
+static void take_down(struct redis_bus *b, struct channel *ch)
+{
+	_cleanup_(redis_reply_freep) redisReply *stream = NULL, *listed = NULL, *text = NULL;
+	const char *digest = ch->pipeline->digest;
+	char key[KEY_MAX], list[KEY_MAX];
+
+	key_of(b, key, "generation:", digest);
+	key_of(b, list, "generations", "");
+	listed = redis_ask(&b->publish, list, "SREM %s %s", list, digest);
+	if (listed)
+		text = redis_ask(&b->publish, key, "DEL %s", key);
+	if (text)
+		stream = redis_ask(&b->publish, ch->key, "DEL %s", ch->key);
+	if (stream)
+		ch->is_ready = false;
+}
+
+/* --- whose lease is over --- */
+
+struct expired {
+	char entry[ENTRY_ID_MAX], consumer[CONSUMER_MAX];
+	long long n_deliveries;
+};
+
+static size_t read_expired(struct redis_bus *b, const struct channel *ch, struct expired *ret)
+{
+	_cleanup_(redis_reply_freep) redisReply *reply =
+		redis_ask(&b->publish, ch->key, "XPENDING %s " WORKER_GROUP " IDLE %lld - + %d",
+			ch->key, (long long)b->options.lease_ms, EXPIRED_MAX);
+	size_t n = 0;
+
+	for (size_t i = 0; reply && reply->type == REDIS_REPLY_ARRAY && i < reply->elements; i++) {
+		const redisReply *e = reply->element[i];
+
+		if (e->elements < 4 || n == EXPIRED_MAX)
+			continue;
+		snprintf(ret[n].entry, sizeof ret[n].entry, "%s", e->element[0]->str);
+		snprintf(ret[n].consumer, sizeof ret[n].consumer, "%s", e->element[1]->str);
+		ret[n++].n_deliveries = e->element[3]->integer;
+	}
+	return n;
+}
+
+/* The attempt is over, as its stage's process died with it. Takes `t`. */
+static void crash(struct redis_bus *b, struct channel *ch, struct task *t, const struct expired *x)
+{
+	struct task *out;
+	char text[TASK_MESSAGE_MAX];
+
+	pthread_mutex_lock(&b->lock);
+	out = outs_take(b, ch, t->order_seq, t->attempt, t->undo);
+	if (out) {
+		task_free(t);
+		t = out;
+	}
+	t->carrier = carrier_new(b, ch, x->entry, 1);
+	pthread_mutex_unlock(&b->lock);
+	task_clear_verdict(t);
+	snprintf(text, sizeof text, "worker %.100s died or was cut off during the attempt",
+		x->consumer);
+	t->message = task_keep(t, str_of(text));
+	t->verdict = VERDICT_CRASH;
+	t->delay_ms = -1;
+	t->node.next = NULL;
+	log_warn("bus=redis order_seq=%lld stage=%s attempt=%u %s", (long long)t->order_seq,
+		ch->pipeline->stages[ch->stage].name, t->attempt, text);
+	b->on_verdicts(b->arg, t);
+}
+
+static void take_back(struct redis_bus *b, struct channel *ch, const struct expired *x)
+{
+	_cleanup_(redis_reply_freep) redisReply *reply = redis_ask(&b->publish, ch->key,
+		"XCLAIM %s " WORKER_GROUP " " COORDINATOR " %lld %s", ch->key,
+		(long long)b->options.lease_ms, x->entry);
+	const redisReply *entry;
+	struct task *t;
+
+	/* It was renewed meanwhile, or it is gone. */
+	if (!reply || reply->type != REDIS_REPLY_ARRAY || !reply->elements)
+		return;
+	entry = reply->element[0];
+	if (entry->type != REDIS_REPLY_ARRAY || entry->elements != 2)
+		return;
+	if (redis_entry_task(ch, entry->element[1], &t) == 0)
+		crash(b, ch, t, x);
+}
+
+/* A Redis that just came back has not heard yet who is alive. */
+static bool is_calm(struct redis_bus *b, int64_t took_ms)
+{
+	int64_t now_ms = clock_mono_ms();
+
+	if (took_ms > SLOW_MS || now_ms - b->tick_ms > TICK_MS + SLOW_MS)
+		b->calm_ms = now_ms;
+	return now_ms - b->calm_ms >= b->options.lease_ms / 2;
+}
+
+static void take_back_expired(struct redis_bus *b, struct channel *ch)
+{
+	struct expired expired[EXPIRED_MAX];
+	size_t n = read_expired(b, ch, expired);
+
+	for (size_t i = 0; i < n && b->publish.c; i++)
+		take_back(b, ch, &expired[i]);
+}
+
+/* --- what has been out for long --- */
+
+/* An entry that somebody deleted, or whose verdict made no sense, comes again. */
+static void look_for_lost_entries(struct redis_bus *b, struct channel *ch, int64_t before_ms)
+{
+	bool is_old;
+
+	pthread_mutex_lock(&b->lock);
+	is_old = outs_has_older(b, ch, before_ms);
+	pthread_mutex_unlock(&b->lock);
+	if (!is_old || redis_search(b, ch) < 0)
+		return;
+	pthread_mutex_lock(&b->lock);
+	outs_send_again(b, ch, before_ms);
+	pthread_mutex_unlock(&b->lock);
+}
+
+/* --- workers --- */
+
+static int read_names(struct redis_bus *b, redisReply **ret, char list[KEY_MAX])
+{
+	key_of(b, list, "workers", "");
+	*ret = redis_ask(&b->publish, list, "SMEMBERS %s", list);
+	return *ret && (*ret)->type == REDIS_REPLY_ARRAY ? 0 : -EIO;
+}
+
+static void add_worker(struct buf *out, const redisReply *said)
+{
+	struct str json = {said->str, said->len};
+
+	if (said->len > WORKER_BYTES || json_check(json, JSON_DEPTH_MAX / 2, NULL, NULL) < 0 ||
+		said->str[0] != '{')
+		return;
+	if (out->len)
+		buf_char(out, ',');
+	buf_str(out, json);
+}
+
+static void read_workers(struct redis_bus *b)
+{
+	_cleanup_(redis_reply_freep) redisReply *names = NULL;
+	_cleanup_(buf_fini) struct buf all = {0};
+	char list[KEY_MAX], key[KEY_MAX];
+
+	if (read_names(b, &names, list) < 0)
+		return;
+	for (size_t i = 0; i < names->elements && i < WORKERS_MAX && b->publish.c; i++) {
+		const char *name = names->element[i]->str;
+		_cleanup_(redis_reply_freep) redisReply *said = NULL;
+
+		key_of(b, key, "worker:", name);
+		said = redis_ask(&b->publish, key, "GET %s", key);
+		if (said && said->type == REDIS_REPLY_STRING)
+			add_worker(&all, said);
+		else if (said)
+			freeReplyObject(redis_ask(&b->publish, list, "SREM %s %s", list, name));
+	}
+	if (!b->publish.c || all.failed)
+		return;
+	pthread_mutex_lock(&b->lock);
+	free(b->workers);
+	b->workers = buf_steal(&all, NULL);
+	pthread_mutex_unlock(&b->lock);
+}
+
+/* --- all of it --- */
+
+void redis_tick(struct redis_bus *b)
+{
+	int64_t began_ms = clock_mono_ms(), old_ms = 2 * b->options.lease_ms;
+	bool calm, is_searching;
+	struct channel *ch;
+
+	look_for_losses(b);
+	if (!b->publish.c || !atomic_load(&b->is_set_up))
+		return;
+	calm = is_calm(b, clock_mono_ms() - began_ms);
+	old_ms = old_ms > OLD_MS ? old_ms : OLD_MS;
+	is_searching = began_ms - b->searched_ms >= old_ms / 2;
+	if (is_searching)
+		b->searched_ms = began_ms;
+	pthread_mutex_lock(&b->lock);
+	ch = b->channels;
+	pthread_mutex_unlock(&b->lock);
+	for (; ch && b->publish.c; ch = ch->next) {
+		if (!ch->is_ready)
+			continue;
+		if (atomic_load(&ch->is_closed)) {
+			take_down(b, ch);
+			continue;
+		}
+		if (calm)
+			take_back_expired(b, ch);
+		if (is_searching && b->publish.c)
+			look_for_lost_entries(b, ch, began_ms - old_ms);
+	}
+	if (b->publish.c)
+		read_workers(b);
+}

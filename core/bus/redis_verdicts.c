@@ -1,0 +1,219 @@
+/* The reader: the thread with the coordinator's connection for blocking reads. Verdicts go to the engine; their
+ * entries are deleted when they are on disk, and read again at the next start when they are not. */
+#include <stdio.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "bus/redis_room.h"
+
+enum { BLOCK_MS = 250, REFUSED_MS = 500 };
+
+struct carrier *carrier_new(
+	struct redis_bus *b, struct channel *ch, const char *entry, size_t n_left)
+{
+	struct carrier *c = calloc(1, sizeof *c);
+
+	if (!c)
+		return NULL;
+	c->channel = ch;
+	c->n_left = n_left;
+	snprintf(c->entry, sizeof c->entry, "%s", entry);
+	c->next = b->carriers;
+	c->slot = &b->carriers;
+	if (c->next)
+		c->next->slot = &c->next;
+	b->carriers = c;
+	return c;
+}
+
+/* --- one verdict --- */
+
+struct named {
+	uint32_t stage, attempt, undo;
+	int64_t order_seq, duration_us;
+	struct id order_id;
+};
+
+static int unpack_name(struct unpack *r, struct named *ret)
+{
+	const char *id;
+
+	ret->stage = unpack_u32(r);
+	ret->order_seq = (int64_t)unpack_u64(r);
+	id = unpack_bytes(r, sizeof ret->order_id.bytes);
+	ret->attempt = unpack_u32(r);
+	ret->undo = unpack_u32(r);
+	ret->duration_us = (int64_t)unpack_u64(r);
+	if (r->failed || ret->undo > 1)
+		return -EPROTO;
+	memcpy(ret->order_id.bytes, id, sizeof ret->order_id.bytes);
+	return 0;
+}
+
+/* The task that is out; else one of an earlier life or a repeated one, which the engine judges. */
+static struct task *task_of(struct redis_bus *b, struct channel *ch, const struct named *n)
+{
+	struct task *t;
+
+	pthread_mutex_lock(&b->lock);
+	t = outs_take(b, ch, n->order_seq, n->attempt, n->undo);
+	pthread_mutex_unlock(&b->lock);
+	if (t || !(t = task_new(STR("{}"), STR("{}"), (struct str){0})))
+		return t;
+	t->pipeline = ch->pipeline;
+	t->stage = ch->stage;
+	t->order_id = n->order_id;
+	t->order_seq = n->order_seq;
+	t->attempt = n->attempt;
+	t->undo = n->undo;
+	return t;
+}
+
+/* Without a verdict that can be taken it is another attempt's turn: nothing waits for ever. */
+static struct task *read_verdict(struct redis_bus *b, struct str digest, struct unpack *r)
+{
+	struct task_answer answer;
+	struct channel *ch;
+	struct named n;
+	struct task *t;
+
+	if (unpack_name(r, &n) < 0 || task_answer_unpack(r, &answer) < 0) {
+		r->failed = true;
+		redis_link_refused(
+			&b->verdicts, "verdicts", "a verdict is not packed as one, and is dropped");
+		return NULL;
+	}
+	pthread_mutex_lock(&b->lock);
+	ch = redis_channel_of(b, digest, n.stage);
+	pthread_mutex_unlock(&b->lock);
+	if (!ch)
+		return NULL; /* of a generation whose orders have ended */
+	t = task_of(b, ch, &n);
+	if (!t)
+		return NULL;
+	t->duration_us = n.duration_us >= -1 ? n.duration_us : -1;
+	if (task_answer_take(t, &answer) < 0) {
+		redis_link_refused(&b->verdicts, "verdicts",
+			"a verdict is out of bounds, and is taken for a retry");
+		t->verdict = VERDICT_RETRY;
+		t->message = task_keep(t, STR("the worker's answer made no sense"));
+	}
+	return t;
+}
+
+/* --- entries --- */
+
+static void hand_over(struct redis_bus *b, struct task *first, size_t n, const char *entry)
+{
+	struct carrier *c;
+
+	pthread_mutex_lock(&b->lock);
+	c = carrier_new(b, NULL, entry, n);
+	if (c && !n) {
+		*c->slot = c->next;
+		if (c->next)
+			c->next->slot = c->slot;
+		c->next = b->settled;
+		b->settled = c;
+	}
+	pthread_mutex_unlock(&b->lock);
+	for (struct queue_node *q = first ? &first->node : NULL; q; q = q->next)
+		((struct task *)q)->carrier = c;
+	if (first)
+		b->on_verdicts(b->arg, first);
+}
+
+static void read_entry(struct redis_bus *b, const redisReply *entry)
+{
+	const char *id = entry->element[0]->str;
+	const redisReply *fields = entry->element[1];
+	struct queue_node *first = NULL, **last = &first;
+	struct unpack r;
+	struct str digest;
+	size_t n = 0;
+	uint32_t version;
+
+	if (fields->type != REDIS_REPLY_ARRAY || fields->elements != 2)
+		return;
+	r = (struct unpack){{fields->element[1]->str, fields->element[1]->len}, false};
+	version = unpack_u32(&r);
+	if (version != REDIS_VERSION && !r.failed) {
+		redis_link_refused(&b->verdicts, "verdicts",
+			"another version wrote a verdict, which is left alone");
+		return;
+	}
+	digest = unpack_str(&r);
+	while (!r.failed && r.rest.n) {
+		struct task *t = read_verdict(b, digest, &r);
+
+		if (!t)
+			continue;
+		*last = &t->node;
+		last = &t->node.next;
+		*last = NULL;
+		n++;
+	}
+	hand_over(b, (struct task *)first, n, id);
+}
+
+/* How many entries there were; negative: none could be read. */
+static int read_some(struct redis_bus *b, int block_ms)
+{
+	_cleanup_(redis_reply_freep) redisReply *reply = NULL;
+	char key[KEY_MAX], last[ENTRY_ID_MAX], block[32] = "";
+	const redisReply *entries;
+
+	key_of(b, key, "verdicts", "");
+	pthread_mutex_lock(&b->lock);
+	memcpy(last, b->last, sizeof last);
+	pthread_mutex_unlock(&b->lock);
+	snprintf(block, sizeof block, "%d", block_ms);
+	reply = block_ms ? redis_ask(&b->verdicts, key, "XREAD COUNT %d BLOCK %s STREAMS %s %s",
+				   READ_MAX, block, key, last)
+			 : redis_ask(&b->verdicts, key, "XREAD COUNT %d STREAMS %s %s", READ_MAX,
+				   key, last);
+	if (!reply)
+		return -EIO;
+	if (reply->type != REDIS_REPLY_ARRAY || !reply->elements)
+		return 0;
+	entries = reply->element[0]->element[1];
+	for (size_t i = 0; i < entries->elements; i++)
+		if (entries->element[i]->elements == 2)
+			read_entry(b, entries->element[i]);
+	pthread_mutex_lock(&b->lock);
+	if (strcmp(b->last, last) == 0 &&
+		entries->elements) /* else everything was lost meanwhile */
+		snprintf(b->last, sizeof b->last, "%.47s",
+			entries->element[entries->elements - 1]->element[0]->str);
+	pthread_mutex_unlock(&b->lock);
+	return (int)entries->elements;
+}
+
+void *redis_reader_run(void *bus)
+{
+	struct redis_bus *b = bus;
+	bool is_last = false;
+
+	pthread_setname_np(pthread_self(), "redis-verdicts");
+	while (!atomic_load(&b->is_stopping) && !is_last) {
+		bool is_draining = atomic_load(&b->is_draining);
+		int64_t again_ms = clock_mono_ms() + REFUSED_MS;
+		int n;
+
+		if (redis_link_up(&b->verdicts) == 0) {
+			n = read_some(b, is_draining ? 0 : BLOCK_MS);
+			is_last = is_draining && n <= 0;
+			if (n >= 0)
+				continue;
+		}
+		is_last |= is_draining;
+		if (!b->verdicts.c)
+			again_ms = b->verdicts.again_ms;
+		pthread_mutex_lock(&b->lock);
+		if (!atomic_load(&b->is_stopping) && !atomic_load(&b->is_draining))
+			redis_wait(b, &b->to_publish, again_ms);
+		pthread_mutex_unlock(&b->lock);
+	}
+	redis_link_down(&b->verdicts);
+	return NULL;
+}
