@@ -12,7 +12,8 @@ struct reading {
 	void *dst;
 	struct arena *arena;
 	struct yaml_faults *faults;
-	int result; /* 0, -EINVAL; -ENOMEM wins */
+	int result;	  /* 0, -EINVAL; -ENOMEM wins */
+	const char *word; /* may stand instead of the map; NULL: none */
 };
 
 static void fail(struct reading *r, int code)
@@ -138,7 +139,10 @@ static bool is_readable(struct reading *r, const struct yaml_node **node)
 		*node = NULL;
 	if (!*node || (*node)->type == YAML_MAP)
 		return true;
-	if ((*node)->key.p)
+	if ((*node)->key.p && r->word)
+		yaml_fault(r->faults, *node, "'%.60s' must be '%s' or a map of options",
+			(*node)->key.p, r->word);
+	else if ((*node)->key.p)
 		yaml_fault(r->faults, *node, "'%.60s' must be a map of options", (*node)->key.p);
 	else
 		yaml_fault(r->faults, *node, "a map of options (key: value) is wanted here");
@@ -205,6 +209,7 @@ static void read_key(struct reading *r, const struct option_key *key, const stru
 	if (key->word && value)
 		*is_word = value->type == YAML_STRING && str_is(value->text, key->word);
 	inner.dst = (char *)r->dst + key->offset;
+	inner.word = key->word;
 	read_map(&inner, key->map, key->word && *is_word ? NULL : value, has_defaults);
 	fail(r, inner.result);
 }

@@ -53,6 +53,41 @@ static const struct sl_option head_options[] = {
 static const struct option_map heads_map = {
 	.options = head_options, .n_options = ARRAY_LEN(head_options)};
 
+#define REDIS(field) offsetof(struct redis_options, field)
+
+static const struct sl_option redis_table[] = {
+	{SL_OPTION_STRING, 0, "url", "redis://HOST:PORT, or unix:///PATH", NULL, NULL, REDIS(url)},
+	{SL_OPTION_STRING, 0, "username", "the user to log in as; default: Redis's own", NULL, NULL,
+		REDIS(username)},
+	{SL_OPTION_STRING, 0, "password_file", "a file whose first line is the password", NULL,
+		NULL, REDIS(password_file)},
+	{SL_OPTION_INT, 0, "database", "number of the database", "0", NULL, REDIS(database), 0,
+		9999},
+	{SL_OPTION_STRING, 0, "prefix", "what the keys begin with; each coordinator has its own",
+		"stageline", NULL, REDIS(prefix)},
+	{SL_OPTION_DURATION, 0, "connect_timeout", "a connection is given up after this", "2s",
+		NULL, REDIS(connect_timeout_ms), 10, DAY},
+	{SL_OPTION_DURATION, 0, "timeout", "a command without an answer is given up after this",
+		"5s", NULL, REDIS(timeout_ms), 1000, DAY},
+	{SL_OPTION_DURATION, 0, "lease",
+		"what a worker has not renewed for this long is taken back from it", "15s", NULL,
+		REDIS(lease_ms), 1000, DAY},
+	{SL_OPTION_INT, 0, "out", "tasks of one stage that are in Redis at most", "1000", NULL,
+		REDIS(out_max), 1, 16000},
+	{SL_OPTION_BOOL, 0, "worker", "`serve` runs stages itself, beside the other workers",
+		"true", NULL, REDIS(has_worker)},
+};
+static const struct option_map redis_map = {
+	.options = redis_table, .n_options = ARRAY_LEN(redis_table)};
+
+static const struct option_key bus_keys[] = {
+	{.name = "redis",
+		.summary = "tasks go to workers on other machines through Redis streams",
+		.map = &redis_map,
+		.offset = HOST(redis)},
+};
+static const struct option_map bus_map = {.keys = bus_keys, .n_keys = ARRAY_LEN(bus_keys)};
+
 enum { LISTEN, DATA, PIPELINE, WATCH, WWW, PLUGINS, LOG_LEVEL, ERASE_AFTER };
 
 static const struct sl_option host_options[] = {
@@ -85,6 +120,11 @@ static const struct option_key host_keys[] = {
 		.summary = "where the head of the journal's chain is noted, besides the log",
 		.map = &heads_map,
 		.offset = HOST(heads)},
+	{.name = "bus",
+		.summary = "what carries tasks to workers and verdicts back",
+		.map = &bus_map,
+		.word = "memory",
+		.word_offset = HOST(is_memory_bus)},
 };
 static const struct option_map host_map = {.options = host_options,
 	.n_options = ARRAY_LEN(host_options),
@@ -97,7 +137,7 @@ bool host_flags_take(struct host_flags *flags, int option, const char *argument)
 		int option;
 		const char **slot;
 	} slots[] = {{'c', &flags->config}, {'p', &flags->pipeline}, {'d', &flags->data},
-		{'l', &flags->listen}, {'w', &flags->www}};
+		{'l', &flags->listen}, {'w', &flags->www}, {'b', &flags->bus}};
 
 	if (option == 'W') {
 		flags->watch = true;
@@ -146,7 +186,8 @@ static bool make_relative(const char **path, const char *file, struct arena *are
 
 static int resolve_paths(struct host_config *c, const char *file)
 {
-	const char **paths[] = {&c->data, &c->pipeline, &c->www, &c->heads.file};
+	const char **paths[] = {
+		&c->data, &c->pipeline, &c->www, &c->heads.file, &c->redis.password_file};
 
 	for (size_t i = 0; i < ARRAY_LEN(paths); i++)
 		if (!make_relative(paths[i], file, &c->arena))
@@ -207,6 +248,39 @@ static void check_texts(const struct yaml_node *root, struct yaml_faults *faults
 	}
 }
 
+int host_config_check_redis(struct redis_options *o, struct arena *arena, struct err *e)
+{
+	size_t n = strlen(o->prefix);
+
+	if (!n || n > 64 ||
+		strspn(o->prefix, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+				  "-_.:") < n)
+		return err_set(e, -EINVAL,
+			"'prefix' has 1 to 64 letters, digits, and characters of '-_.:'");
+	return redis_url_read(o, arena, e);
+}
+
+/* -ENOMEM; else what is wrong is among the faults. */
+static int check_bus(struct host_config *c, const struct yaml_node *bus, struct yaml_faults *faults)
+{
+	const struct yaml_node *redis = yaml_get(bus, "redis");
+	struct err e = {0};
+	int r = 0;
+
+	if (!bus || bus->type != YAML_MAP) /* whatever else it is was said */
+		return 0;
+	c->has_redis = true;
+	if (!redis || !c->redis.url)
+		yaml_fault(faults, redis ? redis : bus,
+			"the bus needs to know where Redis is: redis: {url: "
+			"redis://127.0.0.1:6379}");
+	else
+		r = host_config_check_redis(&c->redis, &c->arena, &e);
+	if (r == -EINVAL)
+		yaml_fault(faults, redis, "%s", err_text(&e));
+	return r == -ENOMEM ? r : 0;
+}
+
 static int read_document(struct host_config *c, const struct yaml_node *root, const char *file,
 	struct yaml_faults *faults)
 {
@@ -227,6 +301,8 @@ static int read_document(struct host_config *c, const struct yaml_node *root, co
 		yaml_fault(faults, yaml_get(root, "plugins"), "more than %d folders",
 			HOST_PLUGINS_MAX);
 	check_texts(root, faults);
+	if (check_bus(c, yaml_get(root, "bus"), faults) < 0)
+		return -ENOMEM;
 	if (faults->n > n_before)
 		return -EINVAL;
 	return file ? resolve_paths(c, file) : 0;
@@ -284,6 +360,25 @@ static int copy_folders(struct host_config *c, const char *const *folders, size_
 	return 0;
 }
 
+static int apply_bus(struct host_config *c, const char *bus, struct err *e)
+{
+	struct yaml_faults faults = {0};
+	int r = 0;
+
+	if (strcmp(bus, "memory") == 0) {
+		c->has_redis = false;
+		return 0;
+	}
+	if (!c->redis.prefix) /* no file: what a file would say without more */
+		r = option_map_read(&redis_map, NULL, &c->redis, &c->arena, &faults);
+	yaml_faults_fini(&faults);
+	c->has_redis = true;
+	c->redis.url = bus;
+	if (r == 0)
+		r = host_config_check_redis(&c->redis, &c->arena, e);
+	return r < 0 ? err_wrap(e, r, "--bus") : 0;
+}
+
 static int apply_flags(struct host_config *c, const struct host_flags *flags, struct err *e)
 {
 	const struct {
@@ -299,6 +394,8 @@ static int apply_flags(struct host_config *c, const struct host_flags *flags, st
 		if (r == -EINVAL)
 			return err_wrap(e, r, "--listen");
 	}
+	if (r == 0 && flags->bus)
+		r = apply_bus(c, flags->bus, e);
 	c->watch |= flags->watch;
 	if (r == 0 && flags->n_plugins)
 		r = copy_folders(c, flags->plugins, flags->n_plugins);

@@ -8,13 +8,14 @@
 #include <getopt.h>
 
 #include "base/option.h"
+#include "bus/redis.h"
 #include "stage/stage.h"
 
 enum { HOST_PLUGINS_MAX = 16 };
 
 /* What the command line said; NULL: nothing. Borrows from argv. */
 struct host_flags {
-	const char *config, *pipeline, *data, *listen, *www;
+	const char *config, *pipeline, *data, *listen, *www, *bus;
 	const char *plugins[HOST_PLUGINS_MAX];
 	size_t n_plugins;
 	bool watch;
@@ -25,6 +26,7 @@ struct host_flags {
 	{"config", required_argument, NULL, 'c'}, {"pipeline", required_argument, NULL, 'p'},      \
 		{"data", required_argument, NULL, 'd'}, {"listen", required_argument, NULL, 'l'},  \
 		{"watch", no_argument, NULL, 'W'}, {"www", required_argument, NULL, 'w'},          \
+		{"bus", required_argument, NULL, 'b'},                                             \
 	{                                                                                          \
 		"plugins", required_argument, NULL, 'P'                                            \
 	}
@@ -64,6 +66,9 @@ struct host_config {
 	int64_t log_level;	/* 0 error, 1 warning, 2 info, 3 debug */
 	struct host_limits limits;
 	struct host_heads heads;
+	bool is_memory_bus; /* `bus: memory` is written */
+	bool has_redis;
+	struct redis_options redis;
 	struct arena arena;
 };
 
@@ -72,6 +77,8 @@ struct host_config {
  * read, or a flag that is wrong: `e`. `ret_file` may be NULL. Returns owned. */
 int host_config_load(const struct host_flags *flags, struct host_config **ret,
 	const char **ret_file, struct yaml_faults *faults, struct err *e);
+/* Checks what a file or a flag said of Redis, and takes its url apart. -EINVAL, never with the password. */
+int host_config_check_redis(struct redis_options *o, struct arena *arena, struct err *e);
 void host_config_destroy(struct host_config *c);
 
 static inline void host_config_destroyp(struct host_config **c)

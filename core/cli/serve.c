@@ -37,7 +37,7 @@ struct server {
 static const char usage[] =
 	"usage: stageline serve [--config FILE] [--pipeline FILE] [--data DIR] [--listen "
 	"HOST:PORT]\n"
-	"                       [--www DIR] [--plugins DIR ...] [--watch]\n"
+	"                       [--www DIR] [--plugins DIR ...] [--bus URL] [--watch]\n"
 	"       stageline serve --read-only [--journal FILE] [--listen HOST:PORT] [--www DIR]\n"
 	"\n"
 	"Runs the pipeline and serves HTTP until SIGTERM or SIGINT. SIGHUP loads the pipeline file "
@@ -50,6 +50,7 @@ static const char usage[] =
 	"  --listen HOST:PORT  address to listen on (default 127.0.0.1:8000)\n"
 	"  --www DIR           the client's files\n"
 	"  --plugins DIR       folder of stage plugins; may be given several times\n"
+	"  --bus URL           redis://HOST:PORT, or memory (the default)\n"
 	"  --watch             loads the pipeline anew when its file or a plugin changes\n"
 	"\n"
 	"  --read-only         shows a journal that nobody writes, such as replay --until makes; "
@@ -197,6 +198,7 @@ static int start(struct server *s, struct pipeline *p, uint16_t *ret_port, struc
 		.pipeline_path = s->config->pipeline,
 		.folders = host_config_folders(s->config),
 		.erase_after_ms = s->config->erase_after_ms,
+		.redis = s->config->has_redis ? &s->config->redis : NULL,
 		.orders_in_memory = (size_t)s->config->limits.orders_in_memory,
 		.on_answers = app_on_answers,
 		.on_commit = app_on_commit};

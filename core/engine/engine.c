@@ -125,6 +125,14 @@ struct engine *engine_new(const struct engine_options *options, struct pipeline_
 	return en;
 }
 
+static int open_bus(struct engine *en, const struct pipeline *p)
+{
+	const struct redis_options *redis = en->options.redis;
+
+	return redis ? bus_create_redis(redis, p->name, on_verdicts, en, &en->bus)
+		     : bus_create_memory(on_verdicts, en, &en->bus);
+}
+
 static int engine_open(struct engine *en, const struct pipeline *p, struct err *e)
 {
 	const struct engine_options *o = &en->options;
@@ -134,8 +142,8 @@ static int engine_open(struct engine *en, const struct pipeline *p, struct err *
 		r = attempts_open(o->attempts_path, &en->attempts, e);
 	if (r == 0)
 		r = reader_open(o->journal_path, en->set, &en->reader, e);
-	if (r == 0 && (live_init(&en->live, o->orders_in_memory, en->reader) < 0 ||
-			      bus_create_memory(on_verdicts, en, &en->bus) < 0))
+	if (r == 0 &&
+		(live_init(&en->live, o->orders_in_memory, en->reader) < 0 || open_bus(en, p) < 0))
 		r = err_set(e, -ENOMEM, "no memory to start");
 	if (r == 0)
 		r = engine_make_generation(en, p, true, &en->current, e);

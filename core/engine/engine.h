@@ -2,7 +2,7 @@
  * only then releases answers, tasks and updates (P1, P5). */
 #pragma once
 
-#include "bus/bus.h"
+#include "bus/redis.h"
 #include "engine/command.h"
 #include "engine/feed.h"
 #include "engine/tally.h"
@@ -23,6 +23,8 @@ struct engine_options {
 	const char *attempts_path; /* which attempts are out, for the next start after a crash */
 	struct plugin_folders folders; /* borrowed for the engine's life */
 	int64_t erase_after_ms; /* orders are erased so long after they ended; 0: never by themselves */
+	/* NULL: the bus in memory. Borrowed for the engine's life. */
+	const struct redis_options *redis;
 	size_t orders_in_memory; /* more unfinished orders than this are read again when needed */
 	/* NULL: plugins and pools. Else the engine has no thread either: engine_step() is it. Borrowed. */
 	const struct worker_source *workers;
@@ -112,7 +114,10 @@ void engine_each_stage(struct engine *en,
 const struct histogram *engine_commit_took_us(struct engine *en);
 const struct histogram *engine_batch_events(struct engine *en);
 
+/* How the bus fares. */
 void engine_bus_state(struct engine *en, struct bus_state *ret);
+/* The workers that are known beside this process, as members of a JSON array. */
+void engine_describe_workers(struct engine *en, struct buf *out);
 
 /* False while nothing can be accepted, with the reason (a static or engine-owned text). */
 bool engine_is_accepting(struct engine *en, struct err *why);

@@ -71,6 +71,9 @@ static size_t places(void *arg)
 	struct pool_counts counts;
 
 	pool_counts(s->pool, &counts);
+	if (counts.is_clogged)
+		return BUS_CLOGGED;
+	counts.running -= counts.lost;
 	return counts.running + counts.waiting < n ? n - counts.running - counts.waiting : 0;
 }
 
@@ -84,13 +87,13 @@ static void on_verdicts(void *arg, struct task *first)
 	bus_answer(arg, first);
 }
 
-static int stage_start(struct generation *g, size_t i, const struct plugin_folders *folders,
+static int stage_start(struct generation *g, size_t i, const struct engine_options *options,
 	struct bus *bus, struct err *e)
 {
 	const struct stage_spec *spec = &g->pipeline->stages[i];
 	struct stage_runtime *s = &g->stages[i];
 	const struct plugin *plugin;
-	int r = plugin_load_build(folders, spec->plugin, spec->build, &plugin, e);
+	int r = plugin_load_build(&options->folders, spec->plugin, spec->build, &plugin, e);
 	if (r < 0)
 		return err_wrap(e, r, "stage '%s'", spec->name);
 	if (spec->build && strcmp(spec->build, plugin->build) != 0)
@@ -117,9 +120,11 @@ static int stage_create(struct generation *g, size_t i, const struct engine_opti
 
 	if (gate_init(&g->stages[i].gate, spec, clock_mono_ms()) < 0)
 		return err_set(e, -ENOMEM, "stage '%s': no memory", spec->name);
-	if (!workers)
-		return stage_start(g, i, &options->folders, bus, e);
-	return workers->subscribe(workers->arg, bus, g->pipeline, i);
+	if (workers)
+		return workers->subscribe(workers->arg, bus, g->pipeline, i);
+	if (options->redis && !options->redis->has_worker)
+		return bus_subscribe(bus, g->pipeline, i, (size_t)spec->in_flight, NULL);
+	return stage_start(g, i, options, bus, e);
 }
 
 int generation_create(const struct pipeline *p, const struct engine_options *options,

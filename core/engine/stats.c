@@ -100,6 +100,12 @@ void engine_bus_state(struct engine *en, struct bus_state *ret)
 		bus_state(en->bus, ret);
 }
 
+void engine_describe_workers(struct engine *en, struct buf *out)
+{
+	if (en->bus)
+		bus_describe_workers(en->bus, out);
+}
+
 /* --- for metrics --- */
 
 const struct histogram *engine_commit_took_us(struct engine *en)

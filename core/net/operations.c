@@ -65,17 +65,24 @@ void route_health(void *arg, struct http_request *req)
 {
 	struct app *app = arg;
 	struct engine_stats s;
+	struct bus_state bus;
 	struct err why;
 	const char *trouble = trouble_of(app, &why);
 	struct buf body = {0};
 	struct json_writer w = {&body, false};
 
 	engine_stats(app->engine, &s);
+	engine_bus_state(app->engine, &bus);
 	json_open(&w, '{');
 	json_key(&w, "status");
-	json_text(&w, trouble ? "unhealthy" : "healthy");
+	/* Without its bus it still accepts orders: their tasks wait. */
+	json_text(&w, trouble ? "unhealthy" : bus.is_connected ? "healthy" : "degraded");
 	json_key(&w, "event_bus");
-	json_text(&w, "connected"); /* the memory bus cannot be otherwise */
+	json_text(&w, bus.is_connected ? "connected" : "disconnected");
+	if (bus.trouble[0]) {
+		json_key(&w, "event_bus_trouble");
+		json_text(&w, bus.trouble);
+	}
 	json_key(&w, "active_orders");
 	json_int(&w, s.in_flight);
 	json_key(&w, "set_aside");

@@ -5,16 +5,20 @@
 //   await s.kill()      SIGKILL
 //   await s.restart()   again, on the same port and data
 //
-// STAGELINE_BUILD names the build folder (default: build). Whatever a test leaves behind, processes and
+// STAGELINE_BUS=redis puts a Redis behind every daemon that does not say which `bus` it wants: { bus: 'memory' }, or
+// what its host file says. STAGELINE_BUILD names the build folder (default: build). Whatever a test leaves behind, processes and
 // folders, is gone when its file ends. A report of a sanitizer makes stop() throw.
 import { spawn } from 'node:child_process';
-import { existsSync, mkdtempSync, rmSync } from 'node:fs';
-import { createServer } from 'node:net';
+import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { after } from 'node:test';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { freePort } from './port.mjs';
+import { redisBus, sharedRedis } from './redis.mjs';
 import { until } from './until.mjs';
+
+export { freePort };
 
 export const root = resolve(dirname(fileURLToPath(import.meta.url)), '../..');
 export const build = resolve(root, process.env.STAGELINE_BUILD ?? 'build');
@@ -45,14 +49,6 @@ export function temporaryFolder() {
   const folder = mkdtempSync(join(tmpdir(), 'stageline-test-'));
   folders.add(folder);
   return folder;
-}
-
-export async function freePort() {
-  const probe = createServer();
-  await new Promise((done) => probe.listen(0, '127.0.0.1', done));
-  const { port } = probe.address();
-  await new Promise((done) => probe.close(done));
-  return port;
 }
 
 // Runs the program to its end: { code, signal, out, err }.
@@ -89,8 +85,23 @@ export function serveArgs({ config, pipeline, dataDir, listen, www, plugins, fla
     '--www', www ?? join(root, 'www'), '--plugins', plugins ?? join(build, 'plugins'), ...flags];
 }
 
+// Where there is no Redis yet that the test wants: the host file with one more key.
+async function withBus(options) {
+  const bus = options.bus ?? (process.env.STAGELINE_BUS === 'redis' ? redisBus(await sharedRedis()) : 'memory');
+  const host = options.config ?? join(root, 'config/stageline.yaml');
+  const text = existsSync(host) ? readFileSync(host, 'utf8') : '';
+  if (bus === 'memory' || /^bus:/m.test(text))
+    return options;
+  const config = join(temporaryFolder(), 'stageline.yaml');
+  writeFileSync(config, `${text}\nbus: ${JSON.stringify(bus)}\n`, { mode: 0o644 });
+  if (options.user)
+    chmodSync(dirname(config), 0o755);
+  return { ...options, config };
+}
+
 // `user`: the number of another user to run as; only root can.
-export async function startStageline(options = {}) {
+export async function startStageline(asked = {}) {
+  const options = await withBus(asked);
   const port = options.port ?? await freePort();
   const dataDir = options.dataDir ?? join(temporaryFolder(), 'data');
   const url = `http://127.0.0.1:${port}`;

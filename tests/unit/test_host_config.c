@@ -53,6 +53,100 @@ static void without_a_file_the_defaults_stand(void)
 	CHECK(c->limits.backlog == 1 << 20 && c->limits.orders_in_memory == 50000);
 	CHECK_INT(c->limits.drain_ms, 10000);
 	CHECK_INT(c->limits.bulk, 100000);
+	CHECK(!c->has_redis);
+}
+
+/* What `url` is taken for: "user:password@host:port/database", or why it is not. */
+static void check_url(const char *url, const char *want)
+{
+	_cleanup_(arena_fini) struct arena arena = {0};
+	struct redis_options o = {.url = url};
+	struct err e = {0};
+	char text[256];
+
+	if (redis_url_read(&o, &arena, &e) < 0)
+		snprintf(text, sizeof text, "%s", err_text(&e));
+	else if (o.path)
+		snprintf(text, sizeof text, "%s", o.path);
+	else
+		snprintf(text, sizeof text, "%s:%s@%s:%u/%lld", o.username ? o.username : "",
+			o.password ? o.password : "", o.host, o.port, (long long)o.database);
+	CHECK_TEXT(text, want);
+}
+
+static void the_url_of_Redis_is_taken_apart(void)
+{
+	check_url("redis://10.0.0.5", ":@10.0.0.5:6379/0");
+	check_url("redis://shop:s%40c%2Fret@db:7000/3", "shop:s@c/ret@db:7000/3");
+	check_url("redis://:only@[::1]:7001/", ":only@::1:7001/0");
+	check_url("redis://a@b@c", "a@b:@c:6379/0");
+	check_url("unix:///run/redis.sock", "/run/redis.sock");
+	check_url("unix://run", "a url of unix:// goes on with an absolute path");
+	check_url("redis://h:70000", "the url's port is not a number from 1 to 65535");
+	check_url("redis://h:0", "the url's port is not a number from 1 to 65535");
+	check_url("redis://[::1]x", "the url's port is not a number from 1 to 65535");
+	check_url("redis://h/x", "the url's path is not the number of a database");
+	check_url("redis://u%4:p@h", "the url's user is not written as in a URL");
+	check_url("redis://u:hidden%zz@h", "the url's password is not written as in a URL");
+	check_url("http://h", "the url begins with redis://HOST:PORT, or unix:///PATH");
+	check_url("rediss://h",
+		"rediss:// is not spoken: run a TLS tunnel such as stunnel on this machine and "
+		"name that");
+}
+
+static void the_bus_is_memory_or_a_redis_that_is_named(void)
+{
+	const char *file = file_with(
+		"bus: {redis: {url: 'redis://h:1/2', password_file: p, lease: 3s, worker: false}}");
+	_cleanup_(host_config_destroyp) struct host_config *c =
+		loaded(&(struct host_flags){.config = file});
+	_cleanup_(host_config_destroyp) struct host_config *d =
+		loaded(&(struct host_flags){.config = file, .bus = "memory"});
+	_cleanup_(host_config_destroyp) struct host_config *f =
+		loaded(&(struct host_flags){.config = file, .bus = "redis://other"});
+	_cleanup_(host_config_destroyp) struct host_config *g =
+		loaded(&(struct host_flags){.bus = "unix:///s"});
+	char want[128];
+
+	REQUIRE(c && d && f && g);
+	CHECK(c->has_redis && !d->has_redis && f->has_redis && g->has_redis);
+	CHECK_TEXT(c->redis.host, "h");
+	CHECK(c->redis.port == 1 && c->redis.database == 2 && !c->redis.has_worker);
+	CHECK(c->redis.lease_ms == 3000 && c->redis.out_max == 1000);
+	snprintf(want, sizeof want, "%s/p", folder);
+	CHECK_TEXT(c->redis.password_file, want);
+	CHECK_TEXT(f->redis.host, "other");
+	CHECK(f->redis.port == 6379 && f->redis.lease_ms == 3000);
+	CHECK_TEXT(g->redis.path, "/s");
+	CHECK(g->redis.lease_ms == 15000 && g->redis.has_worker);
+	CHECK_TEXT(g->redis.prefix, "stageline");
+}
+
+static void a_bus_that_cannot_be_is_a_fault(void)
+{
+	static const struct {
+		const char *file, *want;
+	} cases[] = {{"bus: redis\n", "f:1:6: error: 'bus' must be 'memory' or a map of options\n"},
+		{"bus: {redis: {}}\n",
+			"f:1:14: error: the bus needs to know where Redis is: redis: {url: "
+			"redis://127.0.0.1:6379}\n"},
+		{"bus: {redis: {url: 'redis://h:x'}}\n",
+			"f:1:14: error: the url's port is not a number from 1 to 65535\n"},
+		{"bus: {redis: {url: 'redis://h', prefix: 'a{b}'}}\n",
+			"f:1:14: error: 'prefix' has 1 to 64 letters, digits, and characters of "
+			"'-_.:'\n"}};
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		_cleanup_(yaml_faults_fini) struct yaml_faults faults = {0};
+		_cleanup_(freep) char *text = NULL;
+		struct host_config *c = NULL;
+
+		CHECK_INT(host_config_load(&(struct host_flags){.config = file_with(cases[i].file)},
+				  &c, NULL, &faults, NULL),
+			-EINVAL);
+		text = faults_text(&faults);
+		CHECK_TEXT(text, cases[i].want);
+	}
 }
 
 static void paths_in_the_file_are_relative_to_it(void)
@@ -151,7 +245,7 @@ static void the_shipped_settings_are_the_defaults(void)
 /* Uncommented, every line of the shipped file must be accepted and change nothing. */
 static void the_shipped_comments_tell_the_truth(void)
 {
-	_cleanup_(host_config_destroyp) struct host_config *c = NULL, *d = NULL;
+	_cleanup_(host_config_destroyp) struct host_config *c = NULL, *d = NULL, *e = NULL;
 	_cleanup_(freep) char *text = NULL;
 	size_t length;
 
@@ -167,11 +261,19 @@ static void the_shipped_comments_tell_the_truth(void)
 	CHECK_INT(c->log_level, d->log_level);
 	CHECK(memcmp(&c->limits, &d->limits, sizeof c->limits) == 0);
 	CHECK(strstr(c->data, "/data") != NULL && strstr(c->www, "/www") != NULL);
+	e = loaded(&(struct host_flags){.bus = "redis://10.0.0.5"});
+	CHECK_TEXT(c->redis.host, "10.0.0.5");
+	CHECK_TEXT(c->redis.prefix, e->redis.prefix);
+	CHECK(c->redis.timeout_ms == e->redis.timeout_ms &&
+		c->redis.connect_timeout_ms == e->redis.connect_timeout_ms);
+	CHECK(c->redis.lease_ms == e->redis.lease_ms && c->redis.out_max == e->redis.out_max);
+	CHECK(c->redis.has_worker == e->redis.has_worker);
 }
 
 static void no_allocation_that_fails_is_missed(void)
 {
-	const char *file = file_with("{listen: '127.0.0.1:1', data: d, plugins: [p], limits: {}}");
+	const char *file = file_with("{listen: '127.0.0.1:1', data: d, plugins: [p], limits: {}, "
+				     "bus: {redis: {url: 'redis://u:p@h', password_file: f}}}");
 	struct host_flags flags = {.config = file, .www = "w", .plugins = {"x"}, .n_plugins = 1};
 	bool failed = true;
 
@@ -192,10 +294,11 @@ static void no_allocation_that_fails_is_missed(void)
 }
 
 static const struct unit_test tests[] = {TEST(without_a_file_the_defaults_stand),
-	TEST(paths_in_the_file_are_relative_to_it), TEST(flags_win_over_the_file),
-	TEST(faults_of_the_file_come_in_one_go), TEST(what_cannot_be_read_is_said),
-	TEST(the_shipped_settings_are_the_defaults), TEST(the_shipped_comments_tell_the_truth),
-	TEST(no_allocation_that_fails_is_missed)};
+	TEST(the_url_of_Redis_is_taken_apart), TEST(the_bus_is_memory_or_a_redis_that_is_named),
+	TEST(a_bus_that_cannot_be_is_a_fault), TEST(paths_in_the_file_are_relative_to_it),
+	TEST(flags_win_over_the_file), TEST(faults_of_the_file_come_in_one_go),
+	TEST(what_cannot_be_read_is_said), TEST(the_shipped_settings_are_the_defaults),
+	TEST(the_shipped_comments_tell_the_truth), TEST(no_allocation_that_fails_is_missed)};
 
 int main(void)
 {
