@@ -47,6 +47,7 @@ struct bus_ops {
 	int64_t (*ask)(struct bus *b, const struct task *t, int64_t now_ms);
 	void (*state)(struct bus *b, struct bus_state *ret);
 	void (*describe_workers)(struct bus *b, struct buf *out);
+	int (*n_workers)(struct bus *b, const struct pipeline *p, size_t stage);
 };
 
 /* In-memory bus. `on_verdicts` gets answered tasks [worker], linked by `node`, and takes them. */
@@ -141,4 +142,10 @@ static inline void bus_describe_workers(struct bus *b, struct buf *out)
 {
 	if (b->ops->describe_workers)
 		b->ops->describe_workers(b, out);
+}
+
+/* How many workers (processes) take tasks of that stage; -1: not known now. Any thread. */
+static inline int bus_n_workers(struct bus *b, const struct pipeline *p, size_t stage)
+{
+	return b->ops->n_workers(b, p, stage);
 }

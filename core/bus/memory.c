@@ -122,6 +122,11 @@ static void memory_state(struct bus *bus, struct bus_state *ret)
 	*ret = (struct bus_state){.kind = "memory", .is_connected = true};
 }
 
+static int memory_n_workers(struct bus *bus, const struct pipeline *p, size_t stage)
+{
+	return channel_find(memory_of(bus), p, stage) != NULL;
+}
+
 static void memory_destroy(struct bus *bus)
 {
 	struct memory_bus *b = memory_of(bus);
@@ -145,6 +150,7 @@ static const struct bus_ops memory_ops = {
 	.answer = memory_answer,
 	.ask = memory_ask,
 	.state = memory_state,
+	.n_workers = memory_n_workers,
 };
 
 int bus_create_memory(

@@ -270,6 +270,22 @@ static void redis_describe_workers(struct bus *bus, struct buf *out)
 	pthread_mutex_unlock(&b->lock);
 }
 
+static int redis_n_workers(struct bus *bus, const struct pipeline *p, size_t stage)
+{
+	struct redis_bus *b = redis_of(bus);
+	struct channel *ch;
+	int n = -1;
+
+	if (!atomic_load(&b->is_set_up))
+		return n;
+	pthread_mutex_lock(&b->lock);
+	ch = redis_channel(b, p, stage);
+	if (ch && b->workers)
+		n = ch->n_workers;
+	pthread_mutex_unlock(&b->lock);
+	return n;
+}
+
 /* --- life --- */
 
 static int start_thread(pthread_t *thread, bool *has, void *(*run)(void *), struct redis_bus *b)
@@ -395,6 +411,7 @@ static const struct bus_ops redis_ops = {
 	.ask = redis_ask_engine,
 	.state = redis_state,
 	.describe_workers = redis_describe_workers,
+	.n_workers = redis_n_workers,
 };
 
 static void init_locks(struct redis_bus *b)

@@ -288,6 +288,8 @@ void redis_describe_self(struct redis_bus *b, struct buf *out)
 		json_text(&w, ch->pipeline->digest);
 		json_key(&w, "running");
 		json_int(&w, (int64_t)ch->n_held);
+		json_key(&w, "clogged");
+		json_bool(&w, ch->workers.places(ch->workers.arg) == BUS_CLOGGED);
 		json_close(&w, '}');
 	}
 	json_close(&w, ']');

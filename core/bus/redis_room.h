@@ -78,6 +78,8 @@ struct channel {
 	int64_t again_ms; /* it was refused: not before */
 	struct found *found;
 	size_t n_found;
+	int n_workers, n_counted; /* that take its tasks; while they are counted */
+	bool is_deserted;	  /* nobody takes what is out, and that was said */
 
 	/* workers */
 	bool has_workers, is_quiet;
@@ -114,7 +116,7 @@ struct redis_bus {
 	struct carrier *carriers, *settled;
 	struct out **outs; /* hash */
 	size_t n_outs, n_buckets;
-	char *workers;		 /* members of a JSON array */
+	char *workers;		 /* members of a JSON array; NULL: not known yet */
 	char *report;		 /* JSON array: what the workers here cannot run */
 	char last[ENTRY_ID_MAX]; /* verdict that was read last */
 	atomic_bool is_stopping, is_draining;

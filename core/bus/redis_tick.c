@@ -186,16 +186,62 @@ static int read_names(struct redis_bus *b, redisReply **ret, char list[KEY_MAX])
 	return *ret && (*ret)->type == REDIS_REPLY_ARRAY ? 0 : -EIO;
 }
 
-static void add_worker(struct buf *out, const redisReply *said)
+/* Counts the worker for each stage that it says it takes tasks of. */
+static void count_worker(struct redis_bus *b, const cJSON *worker)
 {
+	const cJSON *s;
+
+	pthread_mutex_lock(&b->lock);
+	cJSON_ArrayForEach (s, cJSON_GetObjectItemCaseSensitive(worker, "stages")) {
+		struct str name = json_member(s, "name"), digest = json_member(s, "generation");
+
+		if (cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(s, "clogged")))
+			continue;
+		for (struct channel *ch = b->channels; ch; ch = ch->next)
+			if (str_is(digest, ch->pipeline->digest) &&
+				str_is(name, ch->pipeline->stages[ch->stage].name))
+				ch->n_counted++;
+	}
+	pthread_mutex_unlock(&b->lock);
+}
+
+static void add_worker(struct redis_bus *b, struct buf *out, const redisReply *said)
+{
+	_cleanup_(json_freep) cJSON *worker = NULL;
 	struct str json = {said->str, said->len};
 
-	if (said->len > WORKER_BYTES || json_check(json, JSON_DEPTH_MAX / 2, NULL, NULL) < 0 ||
-		said->str[0] != '{')
+	if (said->len > WORKER_BYTES || json_parse(json, JSON_DEPTH_MAX / 2, &worker, NULL) < 0 ||
+		!cJSON_IsObject(worker))
 		return;
+	count_worker(b, worker);
 	if (out->len)
 		buf_char(out, ',');
 	buf_str(out, json);
+}
+
+/* Says it once when tasks are out and nobody takes them, at two looks in a row. With the lock held. */
+static void judge_count(struct channel *ch)
+{
+	const char *stage = ch->pipeline->stages[ch->stage].name;
+	bool is_deserted = !ch->n_counted && !ch->n_workers && atomic_load(&ch->n_out);
+
+	if (is_deserted && !ch->is_deserted)
+		log_warn("bus=redis stage=%s generation=%s has no worker: %zu of its tasks wait "
+			 "in Redis",
+			stage, ch->pipeline->digest, atomic_load(&ch->n_out));
+	else if (ch->is_deserted && ch->n_counted)
+		log_info("bus=redis stage=%s generation=%s has a worker again", stage,
+			ch->pipeline->digest);
+	ch->is_deserted = is_deserted || (ch->is_deserted && !ch->n_counted);
+	ch->n_workers = ch->n_counted;
+}
+
+static void begin_count(struct redis_bus *b)
+{
+	pthread_mutex_lock(&b->lock);
+	for (struct channel *ch = b->channels; ch; ch = ch->next)
+		ch->n_counted = 0;
+	pthread_mutex_unlock(&b->lock);
 }
 
 static void read_workers(struct redis_bus *b)
@@ -206,6 +252,7 @@ static void read_workers(struct redis_bus *b)
 
 	if (read_names(b, &names, list) < 0)
 		return;
+	begin_count(b);
 	for (size_t i = 0; i < names->elements && i < WORKERS_MAX && b->publish.c; i++) {
 		const char *name = names->element[i]->str;
 		_cleanup_(redis_reply_freep) redisReply *said = NULL;
@@ -213,15 +260,19 @@ static void read_workers(struct redis_bus *b)
 		key_of(b, key, "worker:", name);
 		said = redis_ask(&b->publish, key, "GET %s", key);
 		if (said && said->type == REDIS_REPLY_STRING)
-			add_worker(&all, said);
+			add_worker(b, &all, said);
 		else if (said)
 			freeReplyObject(redis_ask(&b->publish, list, "SREM %s %s", list, name));
 	}
+	buf_text(&all, "");
 	if (!b->publish.c || all.failed)
 		return;
 	pthread_mutex_lock(&b->lock);
+	for (struct channel *ch = b->channels; ch; ch = ch->next)
+		if (!atomic_load(&ch->is_closed))
+			judge_count(ch);
 	free(b->workers);
-	b->workers = buf_steal(&all, NULL);
+	b->workers = all.data ? buf_steal(&all, NULL) : str_dup(STR(""));
 	pthread_mutex_unlock(&b->lock);
 }
 

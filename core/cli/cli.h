@@ -18,3 +18,4 @@ int replay_main(int argc, char **argv);
 int serve_main(int argc, char **argv);
 int state_main(int argc, char **argv);
 int test_main(int argc, char **argv);
+int worker_main(int argc, char **argv);

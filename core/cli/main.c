@@ -26,6 +26,7 @@ static const struct command_entry {
 	int (*run)(int argc, char **argv);
 } commands[] = {
 	{"serve", "runs the pipeline and serves HTTP", serve_main},
+	{"worker", "runs stages for a coordinator on another machine, through Redis", worker_main},
 	{"check", "says everything that is wrong with a pipeline file", check_main},
 	{"test", "plays the cases of a pipeline on a clock of their own", test_main},
 	{"reload", "has the running daemon load its pipeline file anew", reload_main},

@@ -9,6 +9,15 @@
 #include "cli/table.h"
 #include "cli/terminal.h"
 
+/* Nobody takes its tasks. */
+static bool is_deserted(const cJSON *stage)
+{
+	const cJSON *n = cJSON_GetObjectItemCaseSensitive(
+		cJSON_GetObjectItemCaseSensitive(stage, "live"), "served_by");
+
+	return cJSON_IsNumber(n) && n->valueint == 0;
+}
+
 static void add_stage(struct table *t, const cJSON *stage)
 {
 	static const char *const counts[] = {
@@ -19,7 +28,10 @@ static void add_stage(struct table *t, const cJSON *stage)
 		cJSON_GetObjectItemCaseSensitive(live, "processes"), "healthy"));
 
 	table_add_member(t, stage, "name");
-	table_add(t, is_paused ? "paused" : is_unhealthy ? "unhealthy" : "runs");
+	table_add(t, is_deserted(stage) ? "no worker"
+		     : is_paused	? "paused"
+		     : is_unhealthy	? "unhealthy"
+					: "runs");
 	table_add_member(t, live, "breaker");
 	table_add_member(t, stage, "workers");
 	for (size_t i = 0; i < ARRAY_LEN(counts); i++)
@@ -41,6 +53,101 @@ static void print_refused_reload(const cJSON *answer)
 	fputc('\n', stderr);
 }
 
+/* --- workers --- */
+
+static void add_who(struct table *t, const cJSON *worker)
+{
+	static const char *const members[] = {"name", "host", "pid", "version"};
+
+	for (size_t i = 0; i < ARRAY_LEN(members); i++)
+		table_add_member(t, worker, members[i]);
+}
+
+static void add_worker(struct table *t, const cJSON *worker)
+{
+	const cJSON *stages = cJSON_GetObjectItemCaseSensitive(worker, "stages"), *s;
+	bool is_first = true;
+
+	cJSON_ArrayForEach (s, stages) {
+		bool is_clogged = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(s, "clogged"));
+
+		add_who(t, is_first ? worker : NULL);
+		table_add_member(t, s, "name");
+		table_add_member(t, s, "generation");
+		table_add(t, is_clogged ? "clogged" : "runs");
+		table_add_member(t, s, "running");
+		is_first = false;
+	}
+	if (!is_first)
+		return;
+	add_who(t, worker);
+	for (int i = 0; i < 4; i++)
+		table_add(t, i == 2 ? "no stage" : "");
+}
+
+static void print_cannot(const cJSON *worker)
+{
+	const cJSON *c;
+
+	cJSON_ArrayForEach (c, cJSON_GetObjectItemCaseSensitive(worker, "cannot")) {
+		const char *name = json_member(worker, "name").p;
+		const char *generation = json_member(c, "generation").p;
+		const char *why = json_member(c, "why").p;
+
+		fputs("Worker ", stderr);
+		terminal_put(stderr, name ? name : "?", SIZE_MAX);
+		fputs(" cannot, in generation ", stderr);
+		terminal_put(stderr, generation ? generation : "?", SIZE_MAX);
+		fputs(": ", stderr);
+		terminal_put(stderr, why ? why : "it does not say why", SIZE_MAX);
+		fputc('\n', stderr);
+	}
+}
+
+static void print_alarms(const cJSON *answer, const cJSON *bus)
+{
+	const cJSON *stage, *worker;
+	const char *trouble = json_member(bus, "trouble").p;
+
+	if (trouble) {
+		fputs("The bus: ", stderr);
+		terminal_put(stderr, trouble, SIZE_MAX);
+		fputc('\n', stderr);
+	}
+	cJSON_ArrayForEach (stage, cJSON_GetObjectItemCaseSensitive(answer, "stages")) {
+		const char *name = json_member(stage, "name").p;
+
+		if (!is_deserted(stage) || !name)
+			continue;
+		fputs("No worker takes tasks of stage ", stderr);
+		terminal_put(stderr, name, SIZE_MAX);
+		fputs(": its orders wait until one is started\n", stderr);
+	}
+	cJSON_ArrayForEach (worker, cJSON_GetObjectItemCaseSensitive(bus, "workers")) {
+		print_cannot(worker);
+	}
+}
+
+/* Where there are any beside the daemon. */
+static void print_workers(const cJSON *bus)
+{
+	static const struct table_column columns[] = {{"WORKER", .is_cut = true},
+		{"HOST", .is_cut = true, .is_extra = true}, {"PID", .is_number = true},
+		{"VERSION", .is_extra = true}, {"STAGE", .is_cut = true},
+		{"GENERATION", .is_extra = true}, {"STATE", .is_status = true},
+		{"RUNNING", .is_number = true}};
+	_cleanup_(table_fini) struct table t = {columns, ARRAY_LEN(columns)};
+	const cJSON *worker;
+
+	cJSON_ArrayForEach (worker, cJSON_GetObjectItemCaseSensitive(bus, "workers")) {
+		add_worker(&t, worker);
+	}
+	if (!t.n_cells)
+		return;
+	putchar('\n');
+	table_print(&t);
+}
+
 static void print_pipeline(const struct remote *r, const cJSON *answer)
 {
 	static const struct table_column columns[] = {{"STAGE", .is_cut = true},
@@ -50,13 +157,15 @@ static void print_pipeline(const struct remote *r, const cJSON *answer)
 		{"DONE", .is_number = true}, {"FAILED", .is_number = true},
 		{"RETRIED", .is_number = true}, {"HELD", .is_number = true}};
 	_cleanup_(table_fini) struct table t = {columns, ARRAY_LEN(columns)};
-	const cJSON *stage;
+	const cJSON *bus = cJSON_GetObjectItemCaseSensitive(answer, "bus"), *stage;
 
 	(void)r;
 	cJSON_ArrayForEach (stage, cJSON_GetObjectItemCaseSensitive(answer, "stages")) {
 		add_stage(&t, stage);
 	}
 	table_print(&t);
+	print_workers(bus);
+	print_alarms(answer, bus);
 	print_refused_reload(answer);
 }
 

@@ -27,6 +27,9 @@ static const struct {
 	{"half_open", COLOUR_YELLOW},
 	{"paused", COLOUR_YELLOW},
 	{"unhealthy", COLOUR_RED},
+	{"no worker", COLOUR_RED},
+	{"no stage", COLOUR_RED},
+	{"clogged", COLOUR_RED},
 };
 
 void table_add(struct table *t, const char *text)

@@ -25,6 +25,8 @@ struct engine_options {
 	int64_t erase_after_ms; /* orders are erased so long after they ended; 0: never by themselves */
 	/* NULL: the bus in memory. Borrowed for the engine's life. */
 	const struct redis_options *redis;
+	/* For a worker alone: these stages (none: all), in the very builds of the generation. NULL: a coordinator. */
+	const struct sl_list *only;
 	size_t orders_in_memory; /* more unfinished orders than this are read again when needed */
 	/* NULL: plugins and pools. Else the engine has no thread either: engine_step() is it. Borrowed. */
 	const struct worker_source *workers;
@@ -73,6 +75,7 @@ void engine_stats(struct engine *en, struct engine_stats *ret);
 
 struct engine_stage_stats {
 	int64_t waiting, out;
+	int64_t served_by; /* how many workers take its tasks; -1: not known */
 	int64_t oldest_ms; /* how long the oldest waiting task has waited */
 	int64_t done, failed, retried, held, undone; /* since start */
 	const char *breaker;			     /* "closed", "open", "half_open" */
@@ -102,6 +105,7 @@ struct engine_stage_gauges {
 	bool is_paused;
 	int breaker;	  /* enum breaker_state: 0 closed, 1 open, 2 half open */
 	bool has_trouble; /* it cannot run, in at least one of them */
+	int64_t served_by; /* by how many workers, in the generation that has the fewest; -1: not known */
 	int64_t waiting, out, oldest_ms;
 	int64_t running, later, threads;
 	int64_t crashes, restarts; /* of its processes, since start */

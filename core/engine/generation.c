@@ -96,6 +96,12 @@ static int stage_start(struct generation *g, size_t i, const struct engine_optio
 	int r = plugin_load_build(&options->folders, spec->plugin, spec->build, &plugin, e);
 	if (r < 0)
 		return err_wrap(e, r, "stage '%s'", spec->name);
+	if (options->only && spec->build && strcmp(spec->build, plugin->build) != 0)
+		return err_set(e, -ENOENT,
+			"stage '%s': '%s' is build %s here, and the generation wants %s: install "
+			"the "
+			"same file",
+			spec->name, plugin->path, plugin->build, spec->build);
 	if (spec->build && strcmp(spec->build, plugin->build) != 0)
 		log_info("generation=%s stage=%s plugin=%s goes on with build %s: %s, with which "
 			 "it began, was replaced before this start",
@@ -112,6 +118,17 @@ static int stage_start(struct generation *g, size_t i, const struct engine_optio
 	return r < 0 ? err_set(e, r, "stage '%s': no memory for its queue", spec->name) : 0;
 }
 
+/* Whether it is one that this process runs. */
+static bool is_wanted(const struct engine_options *options, const struct stage_spec *spec)
+{
+	const struct sl_list *only = options->only;
+
+	for (size_t i = 0; only && i < only->n; i++)
+		if (strcmp(only->items[i], spec->name) == 0)
+			return true;
+	return !only || !only->n;
+}
+
 static int stage_create(struct generation *g, size_t i, const struct engine_options *options,
 	struct bus *bus, struct err *e)
 {
@@ -120,6 +137,8 @@ static int stage_create(struct generation *g, size_t i, const struct engine_opti
 
 	if (gate_init(&g->stages[i].gate, spec, clock_mono_ms()) < 0)
 		return err_set(e, -ENOMEM, "stage '%s': no memory", spec->name);
+	if (!is_wanted(options, spec))
+		return 0;
 	if (workers)
 		return workers->subscribe(workers->arg, bus, g->pipeline, i);
 	if (options->redis && !options->redis->has_worker)
@@ -147,12 +166,36 @@ int generation_create(const struct pipeline *p, const struct engine_options *opt
 			generation_free(g);
 			return err_set(e, r, "%s", err_text(&why));
 		}
+		/* Workers elsewhere may have what is missing here. */
+		if (options->redis)
+			bus_subscribe(bus, p, i, (size_t)p->stages[i].in_flight, NULL);
 		g->stages[i].trouble = str_dup(str_of(err_text(&why)));
 		log_error("generation=%s its orders wait at this stage: %s", p->digest,
 			err_text(&why));
 	}
 	*ret = g;
 	return 0;
+}
+
+bool generation_try_again(
+	struct generation *g, const struct engine_options *options, struct bus *bus)
+{
+	bool is_any = false;
+
+	for (size_t i = 0; i < g->pipeline->n_stages; i++) {
+		struct stage_runtime *s = &g->stages[i];
+		struct err why = {0};
+
+		if (!s->trouble || s->pool)
+			continue;
+		if (s->instance)
+			instance_destroy(steal_ptr(s->instance));
+		if (stage_start(g, i, options, bus, &why) < 0)
+			continue;
+		free(steal_ptr(s->trouble));
+		is_any = true;
+	}
+	return is_any;
 }
 
 void generation_pause(struct generation *g, size_t stage, bool is_paused)

@@ -61,6 +61,9 @@ struct generation {
  * and the reason is logged. */
 int generation_create(const struct pipeline *p, const struct engine_options *options,
 	struct bus *bus, bool is_strict, struct generation **ret, struct err *e);
+/* Tries again to make the stages that could not be made; whether one was. */
+bool generation_try_again(
+	struct generation *g, const struct engine_options *options, struct bus *bus);
 /* Whether attempts of the stage go out. [sequencer] */
 void generation_pause(struct generation *g, size_t stage, bool is_paused);
 /* Whether no code of its stages runs, or will without a new task. */

@@ -65,6 +65,7 @@ void engine_stage_stats(
 	g = engine_generation(en, p);
 	if (g)
 		fill_stage_stats(&g->stages[stage], ret);
+	ret->served_by = g && en->bus ? bus_n_workers(en->bus, p, stage) : -1;
 	pthread_mutex_unlock(&en->generations_lock);
 }
 
@@ -138,14 +139,20 @@ static void add_gauges(struct engine_stage_gauges *sum, struct stage_runtime *s)
 
 static void fill_gauges(struct engine *en, const struct tally *t, struct engine_stage_gauges *ret)
 {
-	*ret = (struct engine_stage_gauges){
-		.crashes = atomic_load(&t->n_crashes), .restarts = atomic_load(&t->n_restarts)};
+	int n;
+
+	*ret = (struct engine_stage_gauges){.served_by = -1,
+		.crashes = atomic_load(&t->n_crashes),
+		.restarts = atomic_load(&t->n_restarts)};
 	for (struct generation *g = en->generations; g; g = g->next) {
 		int i = pipeline_find(g->pipeline, str_of(t->name));
 
 		if (i < 0)
 			continue;
 		add_gauges(ret, &g->stages[i]);
+		n = en->bus ? bus_n_workers(en->bus, g->pipeline, (size_t)i) : -1;
+		if (ret->served_by < 0 || (n >= 0 && n < ret->served_by))
+			ret->served_by = n;
 		if (g != en->current)
 			continue;
 		ret->is_current = true;

@@ -51,7 +51,7 @@ static void on_stage(void *arg, const struct tally *t, const struct engine_stage
 /* One family with a number per stage. */
 struct stage_family {
 	const char *name, *type, *help;
-	int64_t (*get)(const struct stage_row *row);
+	int64_t (*get)(const struct stage_row *row); /* negative: not known now, and left out */
 	bool is_of_current; /* means nothing for a stage that only earlier generations have */
 };
 
@@ -63,6 +63,11 @@ static int64_t waiting(const struct stage_row *row)
 static int64_t out(const struct stage_row *row)
 {
 	return row->now.out;
+}
+
+static int64_t served_by(const struct stage_row *row)
+{
+	return row->now.served_by;
 }
 
 static int64_t running(const struct stage_row *row)
@@ -99,6 +104,10 @@ static const struct stage_family stage_families[] = {
 	{"stageline_stage_waiting", "gauge", "Tasks that wait to go out to the stage's workers.",
 		waiting, false},
 	{"stageline_stage_out", "gauge", "Tasks that are out with workers.", out, false},
+	{"stageline_stage_workers", "gauge",
+		"Workers (processes) that take the stage's tasks, in the generation that has the "
+		"fewest; absent while the bus is cut off.",
+		served_by, false},
 	{"stageline_stage_running", "gauge", "Calls of the stage's code under way in this process.",
 		running, false},
 	{"stageline_stage_crashes_total", "counter",
@@ -118,7 +127,8 @@ static void write_stage_numbers(struct exposition *x, const struct stage_rows *s
 		f < stage_families + ARRAY_LEN(stage_families); f++) {
 		exposition_begin(x, f->name, f->type, f->help);
 		for (size_t i = 0; i < s->n; i++)
-			if (!f->is_of_current || s->rows[i].now.is_current)
+			if ((!f->is_of_current || s->rows[i].now.is_current) &&
+				f->get(&s->rows[i]) >= 0)
 				exposition_int(x,
 					(struct label[]){{"stage", s->rows[i].tally->name}, {0}},
 					f->get(&s->rows[i]));

@@ -238,6 +238,11 @@ static void write_live(struct json_writer *w, const struct engine_stage_stats *s
 	json_bool(w, s->is_paused);
 	json_key(w, "breaker");
 	json_text(w, s->breaker);
+	json_key(w, "served_by");
+	if (s->served_by >= 0)
+		json_int(w, s->served_by);
+	else
+		json_null(w);
 	write_numbers(w,
 		(struct number[]){{"waiting", s->waiting}, {"out", s->out},
 			{"oldest_ms", s->oldest_ms}, {"done", s->done}, {"failed", s->failed},
@@ -278,6 +283,30 @@ static void write_stage(struct app *app, struct json_writer *w, const struct pip
 	json_close(w, '}');
 }
 
+static void write_bus(struct app *app, struct json_writer *w)
+{
+	struct bus_state bus;
+	struct buf workers = {0};
+
+	engine_bus_state(app->engine, &bus);
+	engine_describe_workers(app->engine, &workers);
+	json_key(w, "bus");
+	json_open(w, '{');
+	json_key(w, "kind");
+	json_text(w, bus.kind);
+	json_key(w, "connected");
+	json_bool(w, bus.is_connected);
+	json_key(w, "trouble");
+	json_text(w, bus.trouble[0] ? bus.trouble : NULL);
+	json_key(w, "workers");
+	json_open(w, '[');
+	if (workers.len)
+		json_raw(w, buf_view(&workers));
+	json_close(w, ']');
+	json_close(w, '}');
+	buf_fini(&workers);
+}
+
 void route_pipeline(void *arg, struct http_request *req)
 {
 	struct app *app = arg;
@@ -292,6 +321,7 @@ void route_pipeline(void *arg, struct http_request *req)
 	json_text(&w, p->digest);
 	json_key(&w, "last_reload");
 	reload_write_report(app, &w);
+	write_bus(app, &w);
 	json_key(&w, "stages");
 	json_open(&w, '[');
 	for (size_t i = 0; i < p->n_stages; i++)

@@ -17,7 +17,7 @@ process.on('exit', () => {
     server.kill('SIGKILL');
 });
 
-export async function startRedis({ args = [], port, password } = {}) {
+export async function startRedis({ args = [], port, password, bind = ['127.0.0.1'] } = {}) {
   const redis = {
     port: port ?? await freePort(),
     get url() { return `redis://127.0.0.1:${redis.port}`; },
@@ -37,7 +37,7 @@ export async function startRedis({ args = [], port, password } = {}) {
   let child = null, ended = null;
 
   async function start() {
-    child = spawn('redis-server', ['--port', String(redis.port), '--bind', '127.0.0.1', '--save', '', '--appendonly', 'no',
+    child = spawn('redis-server', ['--port', String(redis.port), '--bind', ...bind, '--save', '', '--appendonly', 'no',
       '--daemonize', 'no', '--dir', '/tmp',
       ...(password ? ['--requirepass', password] : []), ...args], { stdio: 'ignore' });
     child.unref(); // it ends with the test file

@@ -19,7 +19,7 @@ export function scriptedPipeline(stages, { defaults = {}, state = {} } = {}) {
 // As startStageline; s.pipeline is its file.
 export async function startScripted(stages, { config, env, bus, ...options } = {}) {
   const pipeline = scriptedPipeline(stages, options);
-  return Object.assign(await startStageline({ pipeline, config, env, bus, flags: ['--plugins', join(build, 'tests/plugins')] }), { pipeline });
+  return Object.assign(await startStageline({ pipeline, config, env, bus, flags: ['--plugins', join(build, 'tests/plugins')] }), { pipeline, bus });
 }
 
 // placeScripted(s, { a: 'rd', 'undo a': 'f' }): the order's id.

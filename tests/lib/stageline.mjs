@@ -60,8 +60,10 @@ export async function runStageline(args, { env = {}, deadline = 20_000 } = {}) {
   return { ...end, out: process_.out(), err: process_.err() };
 }
 
-function launch(args, env, user) {
-  const child = spawn(binary, args, { cwd: root, env: { ...process.env, ...env }, stdio: ['ignore', 'pipe', 'pipe'],
+// `wrapper`: a command line that runs the program, such as ['ip', 'netns', 'exec', NAME].
+function launch(args, env, user, wrapper = []) {
+  const [program, ...before] = [...wrapper, binary];
+  const child = spawn(program, [...before, ...args], { cwd: root, env: { ...process.env, ...env }, stdio: ['ignore', 'pipe', 'pipe'],
     ...(user ? { uid: user, gid: user } : {}) });
   const text = { out: '', err: '' };
 
@@ -76,6 +78,31 @@ function launch(args, env, user) {
     return end;
   });
   return { child, ended, out: () => text.out, err: () => text.err };
+}
+
+// Ends what launch() began; its exit status. Throws what a sanitizer says.
+async function endOf(run, signal) {
+  run.child.kill(signal);
+  const { code } = await run.ended;
+  const report = sanitizer.exec(run.err());
+  if (report)
+    throw new Error(`the sanitizer says:\n${report[0].slice(0, 20_000)}`);
+  return code;
+}
+
+// `stageline worker` of a bus as redisBus() gives it.
+export function startWorker({ redis: { url, prefix, password_file: password } }, { stages, plugins, wrapper, args = [], env = {} } = {}) {
+  const run = launch(['worker', '--bus', url, '--prefix', prefix, '--plugins', plugins ?? join(build, 'plugins'),
+    ...(stages ? ['--stages', stages.join()] : []), ...(password ? ['--password-file', password] : []), ...args], env, undefined, wrapper);
+  return {
+    get pid() { return run.child.pid; },
+    get isRunning() { return children.has(run.child); },
+    ended: run.ended,
+    logs: () => run.out() + run.err(),
+    stop: () => endOf(run, 'SIGTERM'),
+    kill: () => endOf(run, 'SIGKILL'),
+    signal: (name) => run.child.kill(name),
+  };
 }
 
 export function serveArgs({ config, pipeline, dataDir, listen, www, plugins, flags = [] }) {
@@ -120,14 +147,7 @@ export async function startStageline(asked = {}) {
     }, { deadline: options.deadline ?? 30_000, step: 10, detail: () => s.logs() });
   }
 
-  async function end(signal) {
-    run.child.kill(signal);
-    const { code } = await run.ended;
-    const report = sanitizer.exec(run.err());
-    if (report)
-      throw new Error(`the sanitizer says:\n${report[0].slice(0, 20_000)}`);
-    return code;
-  }
+  const end = (signal) => endOf(run, signal);
 
   const s = {
     url, port, dataDir,

@@ -1,0 +1,261 @@
+// `stageline worker`: stages run elsewhere; who dies, is cut off or cannot run something costs an attempt at most.
+import assert from 'node:assert/strict';
+import { copyFileSync } from 'node:fs';
+import { join } from 'node:path';
+import test, { after, before } from 'node:test';
+import { metric, scrape } from '../lib/metrics.mjs';
+import { checkFile, checkOrders } from '../lib/oracle.mjs';
+import { finished, getJson, look, order, place } from '../lib/orders.mjs';
+import { openPartition, whyNoPartition } from '../lib/partition.mjs';
+import { fastPipeline, plenty } from '../lib/pipeline.mjs';
+import { redisBus, startRedis } from '../lib/redis.mjs';
+import { ofType, onHold, placeScripted, plugins, scriptedPipeline, send, startScripted, types, when } from '../lib/scripted.mjs';
+import { build, runStageline, startStageline, startWorker, temporaryFolder } from '../lib/stageline.mjs';
+import { until } from '../lib/until.mjs';
+
+let redis;
+
+before(async () => { redis = await startRedis(); });
+after(async () => { await redis.kill(); });
+
+const busOf = (more = {}) => redisBus(redis, { worker: false, lease: '1s', ...more });
+const bus = async (s) => (await getJson(s, '/pipeline')).bus;
+const workerOf = async (s, w) => (await bus(s)).workers.find(({ pid }) => pid === w.pid);
+const serves = (s, w, n) => until(`the worker to take tasks of ${n} stages`, async () => (await workerOf(s, w))?.stages.length === n,
+  { deadline: 30_000, detail: async () => `${JSON.stringify(await bus(s))}\n${w.logs()}` });
+const servedBy = async (s, stage) => (await getJson(s, '/pipeline')).stages.find(({ name }) => name === stage).live.served_by;
+const scriptedOf = (stages, more) => startScripted(stages, { bus: busOf(more) });
+const show = (s) => runStageline(['pipeline', 'show', '--url', s.url], { env: { COLUMNS: '200' } });
+
+async function placeMany(s, n) {
+  const accepted = new Map();
+  for (let i = 0; i < n; i += 20)
+    await Promise.all(Array.from({ length: 20 }, async (_, k) => {
+      const body = order({ [k % 5 ? 'PROD-001' : 'PROD-004']: 1 });
+      accepted.set((await place(s, body)).id, body);
+    }));
+  return accepted;
+}
+
+test('two_workers_share_the_stages_and_are_seen', { timeout: 60_000 }, async () => {
+  const its = busOf();
+  const s = await startStageline({ pipeline: fastPipeline({ stock: plenty, latency: '5ms' }), bus: its });
+  const a = startWorker(its, { stages: ['validation', 'payment'] });
+  const b = startWorker(its, { stages: ['payment', 'inventory', 'shipping'] });
+  await serves(s, a, 2);
+  await serves(s, b, 3);
+  const { generation } = await getJson(s, '/pipeline');
+  const seen = await workerOf(s, a);
+  assert.deepEqual(seen.stages.map(({ name }) => name).sort(), ['payment', 'validation']);
+  assert.ok(seen.stages.every((stage) => stage.generation === generation));
+  assert.ok(seen.host && seen.cannot.length === 0);
+  assert.match((await runStageline(['version'])).out, new RegExp(seen.version.replaceAll('.', '\\.')));
+  await until('both to be counted', async () => await servedBy(s, 'payment') === 2);
+  assert.equal(await servedBy(s, 'validation'), 1);
+  assert.equal(metric((await scrape(s)).text, 'stageline_stage_workers', { stage: 'payment' }), 2);
+  const { out } = await show(s);
+  assert.match(out, new RegExp(`${a.pid}.*validation|${a.pid}.*payment`));
+  const { orders, completed } = await checkOrders(s, await placeMany(s, 200), plenty);
+  assert.deepEqual([orders, completed], [200, 160]);
+  assert.equal(await a.stop(), 0);
+  assert.equal(await b.stop(), 0);
+  await until('both to be gone', async () => (await bus(s)).workers.length === 0);
+  assert.equal(await s.stop(), 0);
+  checkFile(s);
+});
+
+test('a_stage_without_a_worker_is_shouted_about', { timeout: 60_000 }, async () => {
+  const its = busOf();
+  const s = await startStageline({ pipeline: fastPipeline({ stock: plenty }), bus: its });
+  const a = startWorker(its, { stages: ['validation', 'payment', 'inventory'] });
+  await serves(s, a, 3);
+  const { id } = await place(s);
+  await until('the log to say it', async () => /stage=shipping .*has no worker: 1 of its tasks/.test(s.logs()), { deadline: 30_000 });
+  assert.equal(await servedBy(s, 'shipping'), 0);
+  assert.equal(metric((await scrape(s)).text, 'stageline_stage_workers', { stage: 'shipping' }), 0);
+  const { out, err } = await show(s);
+  assert.match(out, /shipping +no worker/);
+  assert.match(err, /No worker takes tasks of stage shipping/);
+  const b = startWorker(its, { stages: ['shipping', 'nosuch'] });
+  assert.equal((await finished(s, id)).order.status, 'completed');
+  await until('the log to say that it is over', async () => /stage=shipping .*has a worker again/.test(s.logs()));
+  assert.match(b.logs(), /has no stage 'nosuch', which --stages names/);
+  assert.equal(await a.stop(), 0);
+  assert.equal(await b.stop(), 0);
+  assert.equal(await s.stop(), 0);
+});
+
+test('what_a_worker_cannot_run_is_said_and_tried_again', { timeout: 90_000 }, async () => {
+  const its = busOf();
+  const s = await startStageline({ pipeline: fastPipeline({ stock: plenty }), bus: its });
+  const folder = temporaryFolder();
+  const w = startWorker(its, { plugins: folder });
+  await serves(s, w, 0);
+  const why = async () => (await workerOf(s, w)).cannot.map((c) => `${c.stage}: ${c.why}`).join('\n');
+  assert.match(await why(), /payment: .*no plugin 'payment' in /);
+  assert.match((await show(s)).err, /Worker .* cannot, in generation .*no plugin 'payment'/);
+  const { id } = await place(s);
+  for (const name of ['validation', 'payment', 'inventory', 'shipping'])
+    copyFileSync(join(build, 'plugins', `${name}.so`), join(folder, `${name}.so`));
+  assert.equal((await finished(s, id)).order.status, 'completed');
+  await until('nothing to be in the way any more', async () => await why() === '');
+  assert.equal(await w.stop(), 0);
+  assert.equal(await s.stop(), 0);
+});
+
+test('a_worker_takes_up_new_generations_and_leaves_old_ones', { timeout: 60_000 }, async () => {
+  const s = await scriptedOf({ one: {}, two: { irreversible: true } }, {});
+  const w = startWorker(s.bus, { plugins });
+  await serves(s, w, 2);
+  const first = await placeScripted(s, { one: 'w' });
+  await when(s, first, 'waiting', ({ order: o }) => o.stages[0].status === 'waiting');
+  copyFileSync(scriptedPipeline({ zero: {}, one: {}, two: { irreversible: true } }), s.pipeline);
+  assert.equal((await send(s, '/pipeline/reload', { reason: 'a test' })).status, 200);
+  await serves(s, w, 5);
+  const second = await placeScripted(s);
+  assert.deepEqual(types(await finished(s, second)), ['order_created', 'zero_done', 'one_done', 'two_done', 'order_completed']);
+  await send(s, `/orders/${first}/signals/one`, {});
+  assert.deepEqual(types(await finished(s, first)).slice(-3), ['one_done', 'two_done', 'order_completed']);
+  await serves(s, w, 3);
+  assert.equal(await w.stop(), 0);
+  assert.equal(await s.stop(), 0);
+});
+
+test('a_worker_killed_in_the_middle_of_a_batch_costs_an_attempt_each', { timeout: 60_000 }, async () => {
+  const s = await scriptedOf({ one: { workers: 8 } });
+  const its = s.bus;
+  const victim = startWorker(its, { plugins });
+  await serves(s, victim, 1);
+  const ids = [];
+  for (let i = 0; i < 6; i++)
+    ids.push(await placeScripted(s, { one: '-d' }));
+  await until('all to run', async () => (await workerOf(s, victim))?.stages[0].running === 6);
+  await victim.kill();
+  const other = startWorker(its, { plugins });
+  for (const id of ids) {
+    const whole = await finished(s, id);
+    assert.deepEqual(types(whole), ['order_created', 'stage_retrying', 'one_done', 'order_completed']);
+    assert.match(ofType(whole, 'stage_retrying')[0].message, /worker .* died or was cut off during the attempt/);
+    assert.equal(ofType(whole, 'one_done')[0].attempt, 2);
+  }
+  assert.equal(await other.stop(), 0);
+  assert.equal(await s.stop(), 0);
+  checkFile(s);
+});
+
+test('an_order_that_kills_its_workers_is_held_and_takes_no_other_with_it', { timeout: 90_000 }, async () => {
+  const s = await scriptedOf({ one: { workers: 1 } });
+  const its = s.bus;
+  let w = startWorker(its, { plugins }), deaths = 0, over = false;
+  const nurse = (async () => {
+    while (!over) {
+      await w.ended;
+      if (over)
+        break;
+      deaths++;
+      w = startWorker(its, { plugins });
+    }
+  })();
+  const poison = await placeScripted(s, { one: 'c' });
+  const others = [];
+  for (let i = 0; i < 20; i++)
+    others.push(await placeScripted(s));
+  const whole = await onHold(s, poison);
+  assert.deepEqual(types(whole), ['order_created', 'stage_retrying', 'stage_retrying', 'stage_held']);
+  for (const id of others)
+    assert.equal((await finished(s, id)).order.status, 'completed');
+  assert.equal(deaths, 3);
+  over = true;
+  assert.equal(await w.stop(), 0);
+  await nurse;
+  assert.equal(await s.stop(), 0);
+});
+
+test('a_stopped_worker_finishes_what_runs_and_gives_the_rest_back', { timeout: 60_000 }, async () => {
+  const its = busOf();
+  const s = await startStageline({ pipeline: fastPipeline({ stock: plenty, latency: '20ms..100ms', defaults: { retry: { attempts: 1 } } }), bus: its });
+  const first = startWorker(its);
+  await serves(s, first, 4);
+  const accepted = await placeMany(s, 200);
+  await until('some to run', async () => (await workerOf(s, first))?.stages.some(({ running }) => running > 0));
+  assert.equal(await first.stop(), 0);
+  const second = startWorker(its);
+  await checkOrders(s, accepted, plenty); // one attempt each: had one been lost, its order would be on hold
+  assert.equal(await second.stop(), 0);
+  assert.equal(await s.stop(), 0);
+});
+
+test('a_worker_that_stood_still_is_fenced', { timeout: 60_000 }, async () => {
+  const s = await scriptedOf({ one: { workers: 4 } });
+  const its = s.bus;
+  const slow = startWorker(its, { plugins });
+  await serves(s, slow, 1);
+  const id = await placeScripted(s, { one: 'l' });
+  const hanging = await placeScripted(s, { one: '-d' });
+  await finished(s, id);
+  await until('the other to run', async () => (await workerOf(s, slow))?.stages[0].running === 1);
+  slow.signal('SIGSTOP');
+  const other = startWorker(its, { plugins });
+  const whole = await finished(s, hanging);
+  assert.equal(ofType(whole, 'one_done')[0].attempt, 2);
+  slow.signal('SIGCONT');
+  await serves(s, slow, 1);
+  assert.equal((await finished(s, await placeScripted(s))).order.status, 'completed');
+  assert.deepEqual((await look(s, hanging)).events, whole.events);
+  assert.equal(await other.stop(), 0);
+  assert.equal(await slow.stop(), 0);
+  assert.equal(await s.stop(), 0);
+  checkFile(s);
+});
+
+test('a_killed_coordinator_finds_what_is_out_and_counts_nothing', { timeout: 60_000 }, async () => {
+  const its = busOf();
+  const s = await startStageline({ pipeline: fastPipeline({ stock: plenty, latency: '10ms..60ms', defaults: { retry: { attempts: 1 } } }), bus: its });
+  const w = startWorker(its);
+  await serves(s, w, 4);
+  const accepted = await placeMany(s, 100);
+  await s.kill();
+  await s.restart();
+  await checkOrders(s, accepted, plenty);
+  assert.equal(await w.stop(), 0);
+  assert.equal(await s.stop(), 0);
+  checkFile(s);
+});
+
+test('a_partition_between_worker_and_redis_heals', { timeout: 90_000 }, async (t) => {
+  const why = await whyNoPartition();
+  if (why)
+    return t.skip(why);
+  const net = await openPartition();
+  const own = await startRedis({ bind: ['127.0.0.1', net.address], args: ['--protected-mode', 'no'] });
+  const near = redisBus(own, { worker: false, lease: '1s' });
+  const far = { redis: { ...near.redis, url: `redis://${net.address}:${own.port}` } };
+  try {
+    const s = await startScripted({ one: {} }, { bus: near });
+    const w = startWorker(far, { plugins, wrapper: net.wrapper });
+    await until('the worker to be seen', async () => (await bus(s)).workers.length === 1, { detail: () => w.logs() });
+    const running = await placeScripted(s, { one: '-d' });
+    await until('it to run', async () => (await bus(s)).workers[0]?.stages[0]?.running === 1);
+    await net.cut();
+    const whole = await when(s, running, 'taken back', (o) => ofType(o, 'stage_retrying').length === 1);
+    assert.match(ofType(whole, 'stage_retrying')[0].message, /died or was cut off/);
+    await until('the stage to be without a worker', async () => await servedBy(s, 'one') === 0);
+    await net.heal();
+    assert.equal((await finished(s, running)).order.status, 'completed');
+    await until('the worker to be back', async () => await servedBy(s, 'one') === 1);
+    assert.equal(await w.stop(), 0);
+    assert.equal(await s.stop(), 0);
+  } finally {
+    await net.close();
+    await own.kill();
+  }
+});
+
+test('a_worker_that_cannot_know_what_to_do_says_so', { timeout: 30_000 }, async () => {
+  const { code, err } = await runStageline(['worker']);
+  assert.equal(code, 2);
+  assert.match(err, /a worker needs to know where Redis is/);
+  const bad = await runStageline(['worker', '--bus', 'redis://h:x']);
+  assert.equal(bad.code, 78);
+  assert.match(bad.err, /--bus.*port/);
+});
