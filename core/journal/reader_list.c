@@ -12,6 +12,7 @@ enum {
 	/* So many matches are sorted or tried without a thought; where there are more, going
 	 * through the orders from the newest on soon meets enough of them. */
 	FEW = 20000,
+	EMAIL_RUN_BITS = 15, /* of the seqs in a run of orders_email, as the schema says */
 	/* Orders under way that one list folds in search of those at a stage. */
 	FOLDS_MAX = 4000,
 	FOLDS_AT_ONCE = 200,
@@ -30,6 +31,7 @@ struct search {
 	struct id id;
 	struct str low; /* e-mail prefix or product */
 	struct sql_range range;
+	int64_t run; /* of orders_email that is walked */
 	size_t limit;
 	int64_t *seqs; /* found, newest first */
 	size_t n;
@@ -78,7 +80,11 @@ static const char *query_condition(enum query_kind query, enum path path)
 				  " WHERE p.product = :low AND p.block = o.seq / 64)" HAS_PRODUCT,
 	};
 
-	return path == PATH_PRODUCT ? " AND p.product = :low" HAS_PRODUCT : conditions[query];
+	if (path == PATH_PRODUCT)
+		return " AND p.product = :low" HAS_PRODUCT;
+	if (path == PATH_EMAIL)
+		return " AND o.seq >> 15 = :run AND o.email >= :low AND o.email < :end";
+	return conditions[query];
 }
 
 static int bind_parameter(sqlite3_stmt *s, int i, const struct search *q)
@@ -97,6 +103,8 @@ static int bind_parameter(sqlite3_stmt *s, int i, const struct search *q)
 		return sql_bind_range_end(s, i, &q->range);
 	if (strcmp(name, ":before") == 0)
 		return sql_bind_int(s, i, q->before);
+	if (strcmp(name, ":run") == 0)
+		return sql_bind_int(s, i, q->run);
 	return sql_bind_int(s, i, (int64_t)q->limit);
 }
 
@@ -135,17 +143,11 @@ static int choose_path(const struct search *q, enum query_kind query, enum path 
 		*ret = PATH_ID;
 	if (query == QUERY_ALL || query == QUERY_ID)
 		return 0;
-	if (query == QUERY_EMAIL) {
-		few = is_few(q, query_condition(query, PATH_EMAIL), e);
-		if (few > 0)
-			*ret = PATH_EMAIL;
-		return few < 0 ? few : 0;
-	}
 	few = q->status == STATUS_ALL || q->status == STATUS_COMPLETED
 		      ? 0
 		      : is_few(q, status_conditions[q->status], e);
 	if (few == 0)
-		*ret = PATH_PRODUCT;
+		*ret = query == QUERY_EMAIL ? PATH_EMAIL : PATH_PRODUCT;
 	return few < 0 ? few : 0;
 }
 
@@ -164,6 +166,29 @@ static void add_found(struct search *q, int64_t seq)
 	q->n++;
 }
 
+/* Adds what the statement finds. */
+static int find_rows(struct search *q, sqlite3_stmt *s, struct err *e)
+{
+	int bad = bind_search(s, q), r;
+
+	while ((r = sql_row(s, bad, e)) > 0)
+		add_found(q, sqlite3_column_int64(s, 0));
+	return r;
+}
+
+/* The runs from the newest on: each has its orders together, and all of them are newer than those of the next.
+ * Nothing else was looked for before. */
+static int find_in_runs(struct search *q, sqlite3_stmt *s, struct err *e)
+{
+	int64_t last;
+	int r = sql_number(q->r->db, "SELECT max(seq) FROM orders", 0, &last, e);
+
+	q->run = (q->before <= last ? q->before : last) >> EMAIL_RUN_BITS;
+	for (; r == 0 && q->run >= 0 && q->n < q->limit; q->run--)
+		r = find_rows(q, s, e);
+	return r;
+}
+
 /* Adds the newest matches to what is found already. */
 static int find_by(struct search *q, enum query_kind query, struct err *e)
 {
@@ -171,7 +196,7 @@ static int find_by(struct search *q, enum query_kind query, struct err *e)
 	const char *order;
 	enum path path;
 	char text[640];
-	int bad, r = choose_path(q, query, &path, e);
+	int r = choose_path(q, query, &path, e);
 
 	if (r < 0)
 		return r;
@@ -184,10 +209,7 @@ static int find_by(struct search *q, enum query_kind query, struct err *e)
 	r = sql_prepare(q->r->db, text, &s, e);
 	if (r < 0)
 		return r;
-	bad = bind_search(s, q);
-	while ((r = sql_row(s, bad, e)) > 0)
-		add_found(q, sqlite3_column_int64(s, 0));
-	return r;
+	return path == PATH_EMAIL ? find_in_runs(q, s, e) : find_rows(q, s, e);
 }
 
 /* A query is an id, an e-mail address when it has an @, or else either the start of one or a

@@ -77,6 +77,11 @@ static const char *const migrations[] = {
 	/* 3: removed_seq: the event since which the order's events are only remains (order_erased,
 	 * order_archived); NULL: they say all. */
 	"ALTER TABLE orders ADD COLUMN removed_seq INTEGER;",
+
+	/* 4: addresses by runs of 32,768 seqs, so that a new order's entry goes among those of its own
+	 * run, which are few pages, however many orders there are (EMAIL_RUN_BITS). */
+	"DROP INDEX orders_email;"
+	"CREATE INDEX orders_email ON orders(seq >> 15, email) WHERE email IS NOT NULL;",
 };
 
 enum { VERSION = ARRAY_LEN(migrations) };

@@ -79,5 +79,12 @@ static void a_journal_of_schema_2_is_brought_up_to_date(void)
 	check_upgrade(JOURNALS "schema-2.sqlite", 39, 7, "completed= completed= " FIRST_ORDERS);
 }
 
+static void a_journal_of_schema_3_is_brought_up_to_date(void)
+{
+	check_upgrade(JOURNALS "schema-3.sqlite", 52, 9,
+		"completed= completed= completed= completed= " FIRST_ORDERS);
+}
+
 UNIT_MAIN("schema", TEST(a_journal_of_schema_1_is_brought_up_to_date),
-	TEST(a_journal_of_schema_2_is_brought_up_to_date))
+	TEST(a_journal_of_schema_2_is_brought_up_to_date),
+	TEST(a_journal_of_schema_3_is_brought_up_to_date))
