@@ -271,7 +271,9 @@ static int salt_of(
 	if (!chain_has_own_salt(ev->kind, ev->order_seq)) {
 		if (!salt_cache_has(&j->salts, ev->order_seq))
 			r = event_rows_flush(&j->rows, e); /* the order may be of this batch */
-		return r < 0 ? r : salt_cache_get(&j->salts, ev->order_seq, salt, e);
+		if (r == 0)
+			r = salt_cache_get(&j->salts, ev->order_seq, salt, e);
+		return r == -ENODATA ? -EPROTO : r; /* an order without one takes no more events */
 	}
 	id_random(salt, CHAIN_SALT_SIZE);
 	if (ev->kind == EVENT_ORDER_CREATED)

@@ -80,8 +80,8 @@ build_part() {
 # promtool alone out of its package: installed, that would start a server.
 need_promtool() {
 	local tools=$build/tools folder
+	export PATH=$PATH:$tools
 	command -v promtool >/dev/null && return
-	[ -x "$tools/promtool" ] && return
 	echo "Fetching promtool, to check the metrics"
 	folder=$(mktemp -d)
 	(cd "$folder" && { apt-get download -q prometheus || { as_root apt-get update -q && apt-get download -q prometheus; }; } &&

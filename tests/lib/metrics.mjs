@@ -1,17 +1,16 @@
 // What GET /metrics says, and Prometheus' own tool to doubt it.
 import { spawnSync } from 'node:child_process';
-import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { build } from './stageline.mjs';
+import { root } from './stageline.mjs';
 
-const fetched = join(build, 'tools/promtool'); // where packaging/dev puts it
+// packaging/dev says in PATH where it put it; without that it is looked for in the usual build folder.
+const PATH = `${process.env.PATH}:${join(root, 'build/tools')}`;
 
 // promtool(['check', 'metrics'], { input }): { status, output }.
 export function promtool(args, options = {}) {
-  const program = existsSync(fetched) ? fetched : 'promtool';
-  const end = spawnSync(program, args, { encoding: 'utf8', ...options });
+  const end = spawnSync('promtool', args, { encoding: 'utf8', env: { ...process.env, PATH }, ...options });
   if (end.error)
-    throw new Error(`${program}: ${end.error.message}; packaging/dev test installs it`);
+    throw new Error(`promtool: ${end.error.message}; packaging/dev test installs it`);
   return { status: end.status, output: end.stdout + end.stderr };
 }
 
