@@ -11,6 +11,7 @@
 #include "base/crash_point.h"
 #include "base/mem.h"
 #include "journal/event_rows.h"
+#include "journal/gather.h"
 #include "journal/lock.h"
 #include "journal/projection.h"
 #include "journal/removal.h"
@@ -116,7 +117,9 @@ static int open_tables(struct journal *j, struct err *e)
 	if (r == 0)
 		r = removal_init(&j->removal, j->db, e);
 	if (r == 0)
-		r = read_head(j, e);
+		r = read_head(j, e); /* with it the log is open */
+	if (r == 0)
+		r = gather_log(j->db, e);
 	if (r == 0)
 		sqlite3_wal_hook(j->db, on_wal, j);
 	return r;

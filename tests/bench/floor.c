@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "journal/event_rows.h"
+#include "journal/gather.h"
 #include "journal/projection.h"
 #include "journal/schema.h"
 
@@ -246,6 +247,7 @@ static sqlite3 *make(struct floor *f, const char *path)
 	need(r == 0, path, &e);
 	f->begin = prepare(db, "BEGIN IMMEDIATE");
 	f->commit = prepare(db, "COMMIT");
+	need(gather_log(db, &e) == 0, path, &e);
 	sqlite3_wal_hook(db, on_wal, f);
 	return db;
 }

@@ -5,6 +5,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <sqlite3.h>
+
 #include "fault_vfs.h"
 #include "journal/reader.h"
 #include "journal/verify.h"
@@ -292,6 +294,40 @@ static void a_failed_fsync_is_final_and_leaves_it_readable(void)
 	fault_vfs_remove();
 }
 
+/* A batch of events, which take several pages. */
+static int append_some(struct shop *s, int n)
+{
+	struct event ev = {
+		.kind = EVENT_STATE_ADJUSTED, .type = STR("state_adjusted"), .duration_ms = -1};
+	int r = journal_begin(s->journal, &s->e);
+
+	while (n-- && r == 0)
+		r = journal_append(s->journal, &ev, &s->e);
+	return r < 0 ? r : journal_commit(s->journal, &s->e);
+}
+
+static void a_batch_reaches_the_log_by_one_write(void)
+{
+	struct fault_plan first = {.ops = FAULT_WRITE, .nth = 1, .error = SQLITE_FULL};
+	struct fault_plan second = {.ops = FAULT_WRITE, .nth = 2};
+	struct shop s;
+
+	fault_vfs_install();
+	shop_init(&s);
+	fault_vfs_plan(&second);
+	CHECK_INT(append_some(&s, 100), 0);
+	CHECK_INT(fault_vfs_hits(), 0);
+	fault_vfs_plan(&first);
+	CHECK_INT(append_some(&s, 100), -ENOSPC);
+	CHECK_INT(fault_vfs_hits(), 1);
+	journal_rollback(s.journal);
+	CHECK_INT(append_some(&s, 100), 0);
+	CHECK_INT(journal_last_seq(s.journal), 202);
+	check_sound(&s);
+	shop_fini(&s);
+	fault_vfs_remove();
+}
+
 /* One order with the n-th operation failing; true while the fault still found its operation. */
 static bool sell_with_fault(struct shop *s, unsigned ops, int nth, bool sticky)
 {
@@ -403,5 +439,6 @@ UNIT_MAIN("journal", TEST(a_batch_is_seen_after_its_commit_only), TEST(a_rollbac
 	TEST(another_programs_file_is_refused), TEST(keys_and_generations_are_found),
 	TEST(an_effect_below_its_floor_fails_the_batch), TEST(random_trade_is_a_fold_of_its_events),
 	TEST(a_full_disk_passes), TEST(a_failed_fsync_is_final_and_leaves_it_readable),
+	TEST(a_batch_reaches_the_log_by_one_write),
 	TEST(the_nth_failing_operation_corrupts_nothing),
 	TEST(power_loss_takes_nothing_that_was_acknowledged))
