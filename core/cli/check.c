@@ -11,8 +11,8 @@ static const char usage[] =
 	"usage: stageline check [--config FILE] [--plugins DIR ...] [FILE]\n"
 	"       stageline check --schema\n"
 	"\n"
-	"Checks the pipeline FILE (default: the one in the settings) as `serve` would, and starts "
-	"nothing.\n"
+	"Checks the pipeline FILE (default: the one in the settings) as `serve` would. Stages are\n"
+	"started once, each in a process of its own, and end at once.\n"
 	"\n"
 	"  --config FILE   settings to check and use\n"
 	"  --plugins DIR   folder of stage plugins; may be given several times\n"
@@ -53,7 +53,7 @@ static int check_pipeline(const char *file, const struct host_config *config)
 	_cleanup_(yaml_faults_fini) struct yaml_faults faults = {0};
 	struct plugin_folders folders = host_config_folders(config);
 	struct err e = {0};
-	int r = pipeline_load(file, &folders, &p, &faults, &e);
+	int r = pipeline_load(file, &folders, true, &p, &faults, &e);
 
 	if (r < 0)
 		return report(file, &faults, e.code ? &e : &(struct err){.code = r});

@@ -88,7 +88,7 @@ static int read_files(struct server *s, const struct host_flags *flags, struct p
 	if (s->is_read_only) /* the journal has it */
 		return EXIT_SUCCESS;
 	folders = host_config_folders(s->config);
-	r = pipeline_load(s->config->pipeline, &folders, ret, &faults, &e);
+	r = pipeline_load(s->config->pipeline, &folders, false, ret, &faults, &e);
 	return r < 0 ? report(s->config->pipeline, &faults, &e, r) : EXIT_SUCCESS;
 }
 

@@ -13,8 +13,8 @@ static int name_builds(const struct pipeline *p, struct pipeline **ret, struct y
 	return text.failed ? -ENOMEM : pipeline_parse(buf_view(&text), ret, faults);
 }
 
-int pipeline_load(const char *path, const struct plugin_folders *folders, struct pipeline **ret,
-	struct yaml_faults *faults, struct err *e)
+int pipeline_load(const char *path, const struct plugin_folders *folders, bool is_rehearsed,
+	struct pipeline **ret, struct yaml_faults *faults, struct err *e)
 {
 	_cleanup_(pipeline_freep) struct pipeline *p = NULL, *named = NULL;
 	_cleanup_(freep) char *text = NULL;
@@ -28,6 +28,8 @@ int pipeline_load(const char *path, const struct plugin_folders *folders, struct
 		r = stage_check(p, folders, faults);
 	if (r == 0 && faults->n > n_before)
 		r = -EINVAL;
+	if (r == 0 && is_rehearsed)
+		r = stage_rehearse(p, folders, faults, e);
 	if (r == 0)
 		r = name_builds(p, &named, faults);
 	if (r < 0) {

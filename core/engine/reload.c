@@ -258,7 +258,7 @@ static void load(struct engine *en, struct command *c)
 	struct err e = {0};
 	bool is_new;
 	int r = pipeline_load(
-		en->options.pipeline_path, &en->options.folders, &loaded, &faults, &e);
+		en->options.pipeline_path, &en->options.folders, true, &loaded, &faults, &e);
 
 	if (r == 0) {
 		p = pipeline_set_add(en->set, loaded);

@@ -206,16 +206,20 @@ static void make_timer(struct child *c)
 		       timer_create(CLOCK_PROCESS_CPUTIME_ID, &event, &c->timer) == 0;
 }
 
+/* A stage that the daemon runs in threads is only rehearsed here, as it would be there. */
 static int start(struct child *c, const struct wire_start *s, struct buf *lacks, struct err *e)
 {
 	const struct plugin *plugin;
+	bool is_boxed;
 	int r = load(c, s, &plugin, e);
 
 	if (r < 0)
 		return r;
+	is_boxed = c->spec->isolation == ISOLATION_PROCESS && !c->spec->sandbox.is_off;
 	say_modules(c, s->path); /* create() may crash */
-	c->is_limited = !c->spec->sandbox.is_off && !s->is_sanitized;
-	r = sandbox_enter(&c->spec->sandbox, s->is_sanitized, lacks, e);
+	c->is_limited = is_boxed && !s->is_sanitized;
+	if (is_boxed)
+		r = sandbox_enter(&c->spec->sandbox, s->is_sanitized, lacks, e);
 	if (r < 0)
 		return r;
 	r = instance_create(c->pipeline, s->stage, plugin, &c->instance, e);

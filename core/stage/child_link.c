@@ -9,7 +9,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 
-enum { LAST_WORDS_MS = 100, AVERAGE_OF = 16, HEAR_MAX = 16 };
+enum { LAST_WORDS_MS = 250, AVERAGE_OF = 16, HEAR_MAX = 16 };
 
 #if defined __SANITIZE_ADDRESS__ || defined __SANITIZE_THREAD__
 enum { IS_SANITIZED = 1 };
@@ -34,16 +34,22 @@ static void send(struct child_link *c)
 	}
 }
 
-int child_link_start(struct pool *p, struct child_link *c, struct err *e)
+struct wire_start child_link_words(
+	const struct pipeline *p, size_t stage, const struct plugin *plugin)
 {
-	const struct instance *in = p->instance;
-	struct wire_start s = {.stage = (uint32_t)in->stage,
+	return (struct wire_start){.stage = (uint32_t)stage,
 		.log_level = log_get_level(),
 		.parent = (uint32_t)getpid(),
 		.is_sanitized = IS_SANITIZED,
-		.path = in->plugin->path,
-		.name = in->plugin->stage->name,
-		.pipeline = {in->pipeline->document->source, in->pipeline->document->source_len}};
+		.path = plugin->path,
+		.name = plugin->stage->name,
+		.pipeline = {p->document->source, p->document->source_len}};
+}
+
+int child_link_start(struct pool *p, struct child_link *c, struct err *e)
+{
+	const struct instance *in = p->instance;
+	struct wire_start s = child_link_words(in->pipeline, in->stage, in->plugin);
 	int r;
 
 	*c = (struct child_link){
@@ -312,8 +318,7 @@ void child_link_hear(struct pool *p, struct child_link *c)
 			hear_frames(p, c);
 			continue;
 		}
-		close(c->process.fd);
-		c->process.fd = -1;
+		process_hang_up(&c->process);
 		if (c->state != CHILD_ENDING)
 			child_link_end(c, false); /* it is gone, or does not listen any more */
 	}

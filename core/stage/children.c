@@ -189,9 +189,7 @@ static void wind_up(struct pool *p, struct pollfd *fds)
 
 		if (c->state == CHILD_NONE)
 			continue;
-		if (c->process.fd >= 0)
-			close(c->process.fd);
-		c->process.fd = -1;
+		process_hang_up(&c->process);
 		c->state = CHILD_ENDING;
 		c->kill_ms = clock_mono_ms() + GOODBYE_MS;
 	}

@@ -11,6 +11,7 @@
 #include "stage/pool.h"
 #include "stage/process.h"
 #include "stage/tickets.h"
+#include "stage/wire.h"
 
 enum child_state {
 	CHILD_NONE,
@@ -72,6 +73,9 @@ struct pool {
 	struct child_link children[];
 };
 
+/* What a process of the stage is told first. */
+struct wire_start child_link_words(
+	const struct pipeline *p, size_t stage, const struct plugin *plugin);
 /* Starts a process and sends it START. */
 int child_link_start(struct pool *p, struct child_link *c, struct err *e);
 /* Gives it a task. */

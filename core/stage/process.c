@@ -185,6 +185,13 @@ ssize_t process_receive(struct process *p)
 	return n;
 }
 
+void process_hang_up(struct process *p)
+{
+	if (p->fd >= 0)
+		close(p->fd);
+	p->fd = -1;
+}
+
 void process_signal(const struct process *p, int number)
 {
 	if (p->pid <= 0)

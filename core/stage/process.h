@@ -25,6 +25,8 @@ int process_send(struct process *p);
 void process_stop_sending(struct process *p);
 /* Adds what has come to `in`: its length, 0 at the end, -EAGAIN. */
 ssize_t process_receive(struct process *p);
+/* Closes its end of the socket: the process is to end by itself. */
+void process_hang_up(struct process *p);
 /* To it and whatever it has started. */
 void process_signal(const struct process *p, int number);
 /* It has ended: true, its status as of waitpid(), and how many tasks it had begun. Frees everything. */

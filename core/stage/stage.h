@@ -42,6 +42,12 @@ void plugin_each_name(
 int stage_check(
 	struct pipeline *p, const struct plugin_folders *folders, struct yaml_faults *faults);
 
+/* Runs create() of every stage once, each in a process of its own that is this program again as `stage-child`, with the
+ * stage's sandbox: what a plugin finds only then becomes a fault, at the option that its words begin with. Tells also
+ * of crashes, and of what takes longer than 10 s. */
+int stage_rehearse(const struct pipeline *p, const struct plugin_folders *folders,
+	struct yaml_faults *faults, struct err *e);
+
 struct instance;
 
 /* An instance of the stage's plugin with its options filled. [load] */

@@ -317,7 +317,7 @@ test('orders_are_moved_to_the_current_generation_and_go_on_there', { timeout: 60
   const from = (await pipeline(s)).generation;
   const waiting = await placeScripted(s, { two: 'w' });
   const held = await placeScripted(s, { two: 'rrrd' });
-  const retrying = await placeScripted(s, { one: 'd', two: 'Rd' });
+  const retrying = await placeScripted(s, { one: 'd', two: 'Zd' }); // not before it was moved
   const failing = await placeScripted(s, { two: 'w', last: 'f' });
   await onHold(s, held);
   for (const id of [waiting, failing])

@@ -2,7 +2,7 @@
  *
  *   "script": {"payment": "rd", "undo payment": "f"}
  *
- * d done, r retry by the stage's policy, R retry after 500 ms of its own, f a final no, c crash, l done
+ * d done, r retry by the stage's policy, R retry after 500 ms of its own (Z: 5 s), f a final no, c crash, l done
  * after a turn by SL_LATER, - hang beyond any timeout by SL_LATER, w wait a minute for an answer from outside
  * (W: 200 ms) and then done with the answer as result. Without a script: done. A run that is done adds 1 to net/STAGE, its undo takes it
  * away again. */
@@ -83,8 +83,9 @@ static int32_t act(const struct scripted *s, struct sl_task *task, char what, in
 		s->host->set_message(task, "not now");
 		return SL_RETRY;
 	case 'R':
+	case 'Z':
 		s->host->set_message(task, "not now, later");
-		s->host->delay(task, 500);
+		s->host->delay(task, what == 'R' ? 500 : 5000);
 		return SL_RETRY;
 	case 'f':
 		s->host->set_message(task, "no");
