@@ -3,9 +3,9 @@ import assert from 'node:assert/strict';
 import test from 'node:test';
 import { result, size } from '../lib/faults.mjs';
 import { checkFile } from '../lib/oracle.mjs';
-import { finished, getJson, look, order, place } from '../lib/orders.mjs';
+import { allFinished, allOrders, finished, getJson, look, order, place } from '../lib/orders.mjs';
 import { pipelineFile } from '../lib/pipeline.mjs';
-import { onHold, plugins } from '../lib/scripted.mjs';
+import { ofType, onHold, plugins, timeOf } from '../lib/scripted.mjs';
 import { startStageline } from '../lib/stageline.mjs';
 import { until } from '../lib/until.mjs';
 
@@ -80,23 +80,61 @@ for (const [kind, says] of Object.entries(kinds))
       'ms until the stage was back at the slowest': slowest, events: checkFile(s) });
   });
 
-// The closing words of the issue: a stage that segfaults on every third order.
-test('7_every_third_order_poisoned_leaves_exactly_those_on_hold', { timeout: 120_000 }, async () => {
-  const s = await startStageline({ plugins, pipeline: pipeline() });
-  const ORDERS = size(90, 3000);
+// Side by side: a stage in processes, and one whose pace is known. Another waits for both.
+const ways = () => pipelineFile(['pipeline: orders',
+  `defaults: ${JSON.stringify({ timeout: '10s', retry: { attempts: ATTEMPTS, backoff: '5ms', max: '10ms' } })}`, 'stages:',
+  ...[{ name: 'hazard', isolation: 'process', workers: 2 }, { name: 'calm', after: [], workers: CALM_WORKERS },
+    { name: 'last', after: ['hazard', 'calm'], workers: 4 }]
+    .map((stage) => `  - ${JSON.stringify({ plugin: 'hazard', undo_event: `${stage.name}_undone`, ...stage })}`), ''].join('\n'));
+
+const CALM_WORKERS = 4;
+const NAP_MS = 50;
+const SLOWER_MAX = 1.25;
+
+// Places orders, each `every`th of them poisoned for one stage; how long the stage beside it took for them all.
+async function passBy(s, n, every) {
+  const placed = [];
+  for (let i = 0; i < n; i++) {
+    const isPoisoned = every > 0 && i % every === 0;
+    const changes = { 'do calm': 'nap', ...(isPoisoned ? { 'do hazard': 'segv' } : {}) };
+    placed.push({ id: (await place(s, order({ 'PROD-002': 1 }, changes))).id, isPoisoned });
+  }
+  await allFinished(s, 100_000, true);
+  const wholes = await Promise.all(placed.map(({ id }) => look(s, id)));
+  const passed = wholes.flatMap((whole) => ofType(whole, 'calm_done'));
+  assert.equal(passed.length, n, 'each has passed the stage beside it');
+  const pick = (wanted) => placed.filter((o) => o.isPoisoned === wanted).map((o) => o.id);
+  return { good: pick(false), poisoned: pick(true),
+    ms: Math.max(...passed.map(timeOf)) - Math.min(...wholes.map(({ events: [created] }) => timeOf(created))) };
+}
+
+// What it is about: every third order kills its stage. The stage beside it works as long as there is work, so that its
+// pace is a matter of its own naps; rounds with and without poison take turns, for the machine has other work, too.
+test('7_every_third_order_poisoned_leaves_exactly_those_on_hold_and_other_stages_at_their_pace', { timeout: 240_000 }, async () => {
+  const s = await startStageline({ plugins, pipeline: ways() });
+  const { pid } = s;
+  const [rounds_, orders] = size([2, 60], [10, 300]);
+  const times = { calm: 0, beside: 0 };
   const poisoned = [];
   const good = [];
-  for (let i = 0; i < ORDERS; i++)
-    if (i % 3)
-      good.push((await place(s)).id);
-    else
-      poisoned.push((await place(s, order({ 'PROD-002': 1 }, { do: 'segv' }))).id);
-  for (const id of poisoned)
-    await onHold(s, id);
-  for (const id of good)
-    assert.equal((await finished(s, id)).order.status, 'completed');
-  const { on_hold: n } = await getJson(s, '/stats');
-  assert.equal(n, poisoned.length);
+  for (let i = 0; i < rounds_; i++) {
+    const without = await passBy(s, orders, 0);
+    const beside = await passBy(s, orders, 3);
+    times.calm += without.ms;
+    times.beside += beside.ms;
+    poisoned.push(...beside.poisoned);
+    good.push(...without.good, ...beside.good);
+  }
+  const held = (await allOrders(s, 'status=on_hold&limit=200')).map((o) => o.id);
+  assert.deepEqual(held.sort(), poisoned.sort(), 'exactly the poisoned orders are on hold');
+  assert.equal((await getJson(s, '/stats')).completed, good.length);
+  const { stages } = await getJson(s, '/pipeline');
+  assert.equal(stages[0].live.processes.crashes, poisoned.length * ATTEMPTS);
+  const least = rounds_ * orders * NAP_MS / CALM_WORKERS;
+  assert.ok(times.calm >= least, `${times.calm} ms for naps of ${least} ms`);
+  assert.ok(times.beside < times.calm * SLOWER_MAX, `beside a stage that crashes: ${times.beside} ms, without: ${times.calm} ms`);
+  assert.equal(s.pid, pid);
   assert.equal(await s.stop(), 0);
-  result(7, 'plugin: every third order', { orders: ORDERS, 'dead letters': n, events: checkFile(s) });
+  result(7, 'plugin: every third order', { orders: poisoned.length + good.length, 'dead letters': held.length,
+    crashes: poisoned.length * ATTEMPTS, 'ms of the stage beside it': times.beside, 'ms without crashes': times.calm, events: checkFile(s) });
 });

@@ -215,8 +215,9 @@ test('a_program_that_cannot_run_says_so_and_does_not_run_hot', async () => {
   assert.ok(s.logs().match(/could not start/g).length < 12);
   assert.equal(await s.stop(), 0);
 
-  const t = await start({ command: ['sh', '-c', 'echo no licence >&2; exit 4'], timeout: '700ms' });
-  assert.match(ofType(await onHold(t, await placed(t)), 'stage_retrying')[0].message, /exited with status 4: no licence$/);
+  const t = await start({ command: ['sh', '-c', 'echo no licence >&2; exit 4'], timeout: '3s' });
+  const tried = await when(t, await placed(t), 'tried once', (w) => ofType(w, 'stage_retrying').length > 0);
+  assert.match(ofType(tried, 'stage_retrying')[0].message, /exited with status 4: no licence$/);
   assert.ok(t.logs().match(/plugin=exec: no licence/g).length < 12);
   assert.equal(await t.stop(), 0);
 });

@@ -1,10 +1,10 @@
 // The kit for those who write stages: `stageline plugin new`, `show` and `test`, from an installed tree.
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
+import { appendFileSync, existsSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test, { before } from 'node:test';
-import { finished, order, place, state } from '../lib/orders.mjs';
+import { finished, getJson, order, place, state } from '../lib/orders.mjs';
 import { fastPipelineText, pipelineFile } from '../lib/pipeline.mjs';
 import { startService } from '../lib/service.mjs';
 import { build, runStageline, root, startStageline, temporaryFolder } from '../lib/stageline.mjs';
@@ -54,34 +54,43 @@ function install() {
   const text = readFileSync(pc, 'utf8');
   const prefix = join(staged, /^prefix=(.*)$/m.exec(text)[1]);
   writeFileSync(pc, text.replace(/^prefix=.*$/m, `prefix=${prefix}`));
-  return { program: join(prefix, 'bin/stageline'), env: { ...process.env, PKG_CONFIG_PATH: join(pc, '..') } };
+  const env = { ...process.env, PKG_CONFIG_PATH: join(pc, '..'), PATH: `${join(prefix, 'bin')}:${process.env.PATH}` };
+  const stages = execFileSync('pkg-config', ['--variable=stagesdir', 'stageline'], { env, encoding: 'utf8' }).trim();
+  return { program: join(prefix, 'bin/stageline'), www: join(prefix, 'share/stageline/www'), stages, env };
 }
 
 let installed = null;
 before(() => { installed = install(); });
 
-function inFolder(cwd, program, ...args) {
-  return execFileSync(program, args, { cwd, env: installed.env, encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] });
-}
+const shell = (cwd, command) => execFileSync('sh', ['-c', command], { cwd, env: installed.env, encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] });
 
-test('a_new_stage_builds_outside_the_tree_passes_its_tests_and_runs_in_a_daemon', async () => {
+test('a_new_stage_is_built_by_two_commands_and_joins_a_running_daemon_by_one_edit_and_a_reload', async () => {
   const home = temporaryFolder();
-  const made = inFolder(home, installed.program, 'plugin', 'new', 'loyalty');
-  assert.deepEqual(made.trim().split('\n').map((line) => line.replace('loyalty/', '')).sort(),
-    ['README.md', 'loyalty.c', 'loyalty.test.yaml', 'loyalty.yaml', 'meson.build', 'order.json']);
-  const stage = join(home, 'loyalty');
-  inFolder(stage, 'meson', 'setup', 'out', '-Dwerror=true');
-  assert.match(inFolder(stage, 'meson', 'test', '-C', 'out'), /Ok: +3\b/);
-  const tried_ = inFolder(stage, installed.program, 'test', 'loyalty.yaml', '--plugins', 'out');
-  assert.match(tried_, /^cases: 2 passed, 0 failed$/m);
+  const pipeline = pipelineFile(fastPipelineText({ latency: '50ms' }));
+  const s = await startStageline({ program: installed.program, plugins: installed.stages, www: installed.www, pipeline });
+  const { pid } = s;
+  const { generation } = await getJson(s, '/pipeline');
 
-  // One entry more in the pipeline file.
-  const entry = /```yaml\n([^]*?)```/.exec(readFileSync(join(stage, 'README.md'), 'utf8'))[1];
-  const s = await startStageline({ pipeline: pipelineFile(fastPipelineText() + entry), flags: ['--plugins', join(stage, 'out')] });
-  const whole = await finished(s, (await place(s)).id);
-  assert.equal(whole.order.status, 'completed');
-  assert.deepEqual(whole.events.find((e) => e.event_type === 'points_booked').metadata, { points: 5 });
+  assert.deepEqual(shell(home, 'stageline plugin new loyalty').trim().split('\n').sort(),
+    ['README.md', 'loyalty.c', 'loyalty.test.yaml', 'loyalty.yaml', 'meson.build', 'order.json'].map((name) => `loyalty/${name}`));
+  const stage = join(home, 'loyalty');
+  const page = readFileSync(join(stage, 'README.md'), 'utf8');
+  const [, setUp, check] = /^ {4}(meson setup build) && (meson test -C build)$/m.exec(page);
+  shell(stage, `${setUp} -Dwerror=true`);
+  assert.match(shell(stage, check), /Ok: +3\b/);
+  assert.match(shell(stage, 'stageline test loyalty.yaml --plugins build'), /^cases: 2 passed, 0 failed$/m);
+
+  const before_ = await place(s);
+  shell(stage, /`(meson install -C build)`/.exec(page)[1]);
+  appendFileSync(pipeline, /```yaml\n([^]*?)```/.exec(page)[1]);
+  shell(stage, `stageline reload --url ${s.url}`);
+  const after_ = await finished(s, (await place(s)).id);
+  assert.equal(after_.order.status, 'completed');
+  assert.deepEqual(after_.events.find((e) => e.event_type === 'points_booked').metadata, { points: 5 });
   assert.equal((await state(s, 'points/'))['points/given'], 5);
+  const { order: earlier } = await finished(s, before_.id);
+  assert.deepEqual([earlier.status, earlier.generation], ['completed', generation], 'what was under way ends as it began');
+  assert.ok(s.isRunning && s.pid === pid, 'it is the same process');
   assert.equal(await s.stop(), 0);
 });
 

@@ -60,9 +60,10 @@ export async function runStageline(args, { env = {}, deadline = 20_000 } = {}) {
   return { ...end, out: process_.out(), err: process_.err() };
 }
 
-// `wrapper`: a command line that runs the program, such as ['ip', 'netns', 'exec', NAME].
-function launch(args, env, user, wrapper = []) {
-  const [program, ...before] = [...wrapper, binary];
+// `wrapper`: a command line that runs the program, such as ['ip', 'netns', 'exec', NAME]. `stageline`: another one than
+// that of the build.
+function launch(args, env, user, wrapper = [], stageline = binary) {
+  const [program, ...before] = [...wrapper, stageline];
   const child = spawn(program, [...before, ...args], { cwd: root, env: { ...process.env, ...env }, stdio: ['ignore', 'pipe', 'pipe'],
     ...(user ? { uid: user, gid: user } : {}) });
   const text = { out: '', err: '' };
@@ -126,7 +127,7 @@ async function withBus(options) {
   return { ...options, config };
 }
 
-// `user`: the number of another user to run as; only root can.
+// `user`: the number of another user to run as; only root can. `program`: an installed one.
 export async function startStageline(asked = {}) {
   const options = await withBus(asked);
   const port = options.port ?? await freePort();
@@ -137,7 +138,7 @@ export async function startStageline(asked = {}) {
 
   async function start() {
     earlier += run ? run.out() + run.err() : '';
-    run = launch(serveArgs({ ...options, dataDir, listen: `127.0.0.1:${port}` }), options.env ?? {}, options.user);
+    run = launch(serveArgs({ ...options, dataDir, listen: `127.0.0.1:${port}` }), options.env ?? {}, options.user, [], options.program);
     let end = null;
     run.ended.then((e) => { end = e; });
     await until('the server to be ready', async () => {

@@ -1,5 +1,5 @@
-/* A stage that does what must not be done, as the order says: "do": WORD, as long as its attempt is at most "times"
- * (absent: always). Without a word it is done, and adds 1 to net/STAGE. */
+/* A stage that does what must not be done, as the order says: "do": WORD, or "do STAGE" for one of them alone, as long
+ * as its attempt is at most "times" (absent: always). Without a word it is done, and adds 1 to net/STAGE. */
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -285,9 +285,12 @@ static int32_t hazard_run(void *self, struct sl_task *task)
 {
 	struct hazard h = {.host = self, .task = task};
 	const char *order = h.host->order(task, NULL), *times = strstr(order, "\"times\":");
-	char word[32];
+	char own[64], word[32];
 
-	member(order, "do", word, sizeof word);
+	snprintf(own, sizeof own, "do %s", h.host->stage_name(h.host));
+	member(order, own, word, sizeof word);
+	if (!word[0])
+		member(order, "do", word, sizeof word);
 	member(order, "path", h.path, sizeof h.path);
 	if (times && h.host->attempt(task) > (uint32_t)strtoul(times + 8, NULL, 10))
 		return done(h.host, task, 1);
