@@ -105,6 +105,18 @@ static void redis_quiet(struct bus *bus, const struct pipeline *p)
 	pthread_mutex_unlock(&b->lock);
 }
 
+/* Its workers have ended: no call comes back any more. What they held and did not start is left to its lease. */
+static void let_go(struct channel *ch)
+{
+	for (struct held *h = ch->held; h; h = h->next) {
+		if (!h->has_call)
+			continue;
+		h->has_call = false;
+		h->is_over = true;
+		ch->n_held -= !h->is_late;
+	}
+}
+
 static void redis_unsubscribe(struct bus *bus, const struct pipeline *p)
 {
 	struct redis_bus *b = redis_of(bus);
@@ -117,6 +129,7 @@ static void redis_unsubscribe(struct bus *bus, const struct pipeline *p)
 			continue;
 		atomic_store(&ch->is_closed, true);
 		left = b->is_coordinator ? outs_clear(b, ch) : NULL;
+		let_go(ch);
 		for (struct queue_node *q = left ? &left->node : NULL; q; q = q->next)
 			((struct task *)q)->verdict =
 				VERDICT_RETRY; /* nobody's: to be given back */
@@ -558,12 +571,16 @@ int redis_worker_generations(struct bus *bus,
 	struct err *e)
 {
 	struct redis_bus *b = redis_of(bus);
-	_cleanup_(redis_reply_freep) redisReply *list = NULL;
+	_cleanup_(redis_reply_freep) redisReply *run = NULL, *list = NULL;
 	char key[KEY_MAX];
 
+	key_of(b, key, "run", "");
+	if (redis_link_up(&b->publish) < 0 || !(run = redis_ask(&b->publish, key, "GET %s", key)))
+		return err_set(e, -EIO, "Redis cannot be read");
+	if (run->type != REDIS_REPLY_STRING)
+		return err_set(e, -EAGAIN, "the coordinator is not done publishing");
 	key_of(b, key, "generations", "");
-	if (redis_link_up(&b->publish) < 0 ||
-		!(list = redis_ask(&b->publish, key, "SMEMBERS %s", key)))
+	if (!(list = redis_ask(&b->publish, key, "SMEMBERS %s", key)))
 		return err_set(e, -EIO, "Redis cannot be read");
 	for (size_t i = 0; list->type == REDIS_REPLY_ARRAY && i < list->elements; i++) {
 		const redisReply *digest = list->element[i];

@@ -56,7 +56,7 @@ int bus_create_redis_worker(
 /* Finds the name when there was none: 0; -EAGAIN: there is no pipeline yet; -EINVAL says which there are. */
 int redis_worker_find(struct bus *b, struct err *e);
 /* Calls back with each generation that tasks are published of. `text`: its pipeline file; absent when the version of
- * its tasks is another. */
+ * its tasks is another. -EAGAIN: Redis does not have all of them yet, or no more. -EIO. */
 int redis_worker_generations(struct bus *b,
 	void (*on_generation)(void *arg, struct str digest, struct str text), void *arg,
 	struct err *e);

@@ -145,6 +145,8 @@ void redis_put(struct redis_link *l, const char *format, ...)
 {
 	va_list ap;
 
+	if (!l->c)
+		return;
 	va_start(ap, format);
 	redisvAppendCommand(l->c, format, ap);
 	va_end(ap);
@@ -152,15 +154,18 @@ void redis_put(struct redis_link *l, const char *format, ...)
 
 void redis_put_argv(struct redis_link *l, int n, const char **argv, const size_t *lengths)
 {
-	redisAppendCommandArgv(l->c, n, argv, lengths);
+	if (l->c)
+		redisAppendCommandArgv(l->c, n, argv, lengths);
 }
 
 redisReply *redis_get(struct redis_link *l)
 {
 	void *reply = NULL;
 
+	if (!l->c)
+		return NULL;
 	errno = 0;
-	if (l->c && redisGetReply(l->c, &reply) == REDIS_OK && reply)
+	if (redisGetReply(l->c, &reply) == REDIS_OK && reply)
 		return reply;
 	redis_link_broke(l);
 	return NULL;
@@ -171,6 +176,8 @@ redisReply *redis_ask(struct redis_link *l, const char *key, const char *format,
 	redisReply *reply;
 	va_list ap;
 
+	if (!l->c)
+		return NULL;
 	va_start(ap, format);
 	redisvAppendCommand(l->c, format, ap);
 	va_end(ap);

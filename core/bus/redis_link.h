@@ -40,7 +40,8 @@ int redis_link_broke(struct redis_link *l);
 /* Redis refused a command that concerns `key`: says so with a remedy, at most every ten seconds. -EPROTO. */
 int redis_link_refused(struct redis_link *l, const char *key, const char *error);
 
-/* Adds a command to what is sent next; the format is hiredis's, with %b for bytes. */
+/* Adds a command to what is sent next; the format is hiredis's, with %b for bytes. Without a connection these do
+ * nothing, and the answer is NULL. */
 void redis_put(struct redis_link *l, const char *format, ...);
 void redis_put_argv(struct redis_link *l, int n, const char **argv, const size_t *lengths);
 /* The next answer, owned by the caller; NULL: broken and said so. Errors of Redis are answers, too. */
