@@ -1,7 +1,7 @@
 # The `bench` command: tests/bench, measured on the plain build.
 # shellcheck shell=bash
 
-bench_packages=(wrk sqlite3 git)
+bench_packages=(wrk sqlite3 git redis-tools)
 instruction_packages=(valgrind)
 
 # Watchers are connections, and both ends are here.

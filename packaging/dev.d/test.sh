@@ -67,6 +67,36 @@ flow_files() {
 	done
 }
 
+# Those that say most of a bus: attempts, deaths, hangs, undoing, stops, load. `packaging/dev flow --bus redis` has all.
+redis_flow_tests() {
+	local name files=()
+	for name in orders recovery restart retry saga hang stop; do
+		files+=("tests/flow/$name.test.mjs")
+	done
+	STAGELINE_BUS=redis node_tests "$1" "${files[@]}"
+}
+
+# flow [--bus BUS] [NAME…]: flow tests on the plain build; the bus is memory or redis.
+flow() {
+	local files=() name
+	need_unit
+	need "for the flow tests" "${flow_packages[@]}"
+	need_node_modules
+	need_promtool
+	compile_plain
+	if [ "${1:-}" = --bus ]; then
+		[[ ${2:-} =~ ^(memory|redis)$ ]] || { echo "packaging/dev: --bus takes memory or redis" >&2; return 2; }
+		export STAGELINE_BUS=$2
+		shift 2
+	fi
+	for name; do
+		files+=("tests/flow/$name.test.mjs")
+	done
+	# shellcheck disable=SC2046 # names without blanks
+	[ ${#files[@]} -gt 0 ] || files=($(flow_files))
+	node_tests "$build" "${files[@]}"
+}
+
 # build_part DIR: a build counts as one check, so that a failing one is seen in the sum.
 build_part() {
 	if "$1"; then
@@ -113,6 +143,7 @@ run_tests() {
 	part "unit: TSan" unit_tests "$build-tsan"
 	# shellcheck disable=SC2046 # names without blanks
 	part "flow: ASan+UBSan" node_tests "$build-asan" $(flow_files)
+	part "flow: on Redis" redis_flow_tests "$build"
 	part "flow: TSan" node_tests "$build-tsan" tests/flow/load.test.mjs
 	part "flow: memory and time" node_tests "$build" "${plain_tests[@]}"
 	# shellcheck disable=SC2046

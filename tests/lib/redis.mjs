@@ -1,4 +1,4 @@
-// A Redis of a test's own: Debian's redis-server on a free port, with nothing kept on a disk.
+// A Redis of a test's own on a free port, with nothing kept on a disk.
 //
 //   const redis = await startRedis();     redis.url, redis.port, redis.pid
 //   await redis.cli('FLUSHALL')           the answer, as redis-cli prints it
@@ -10,6 +10,8 @@ import { freePort } from './port.mjs';
 import { until } from './until.mjs';
 
 const run = promisify(execFile);
+// One program under several names; Debian's redis-tools has it under this one, and starts no server.
+const program = { file: 'redis-check-rdb', argv0: 'redis-server' };
 const servers = new Set();
 
 process.on('exit', () => {
@@ -37,9 +39,9 @@ export async function startRedis({ args = [], port, password, bind = ['127.0.0.1
   let child = null, ended = null;
 
   async function start() {
-    child = spawn('redis-server', ['--port', String(redis.port), '--bind', ...bind, '--save', '', '--appendonly', 'no',
+    child = spawn(program.file, ['--port', String(redis.port), '--bind', ...bind, '--save', '', '--appendonly', 'no',
       '--daemonize', 'no', '--dir', '/tmp',
-      ...(password ? ['--requirepass', password] : []), ...args], { stdio: 'ignore' });
+      ...(password ? ['--requirepass', password] : []), ...args], { argv0: program.argv0, stdio: 'ignore' });
     child.unref(); // it ends with the test file
     servers.add(child);
     const mine = child;
