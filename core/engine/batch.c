@@ -239,11 +239,15 @@ void batch_release(struct engine *en, struct batch *b)
 static void set_trouble(struct engine *en, const struct err *why)
 {
 	int64_t now_ms = clock_mono_ms();
+	struct err final = {0};
+	bool is_final = journal_check(en->journal, &final) < 0;
 
+	if (is_final)
+		why = &final;
 	pthread_mutex_lock(&en->trouble_lock);
 	en->trouble = *why;
 	pthread_mutex_unlock(&en->trouble_lock);
-	en->try_again_ms = now_ms + TRY_AGAIN_MS;
+	en->try_again_ms = is_final ? INT64_MAX : now_ms + TRY_AGAIN_MS;
 	if (en->trouble_logged_ms && now_ms - en->trouble_logged_ms < TROUBLE_LOG_MS)
 		return;
 	en->trouble_logged_ms = now_ms;
@@ -251,8 +255,21 @@ static void set_trouble(struct engine *en, const struct err *why)
 	log_error("nothing is accepted: %s", err_text(why));
 }
 
+bool batch_was_last(struct engine *en)
+{
+	struct err why = {0};
+
+	if (journal_check(en->journal, &why) == 0)
+		return false;
+	if (en->try_again_ms != INT64_MAX)
+		set_trouble(en, &why);
+	return true;
+}
+
 void batch_clear_trouble(struct engine *en, bool has_written)
 {
+	if (batch_was_last(en))
+		return;
 	pthread_mutex_lock(&en->trouble_lock);
 	en->trouble = (struct err){0};
 	pthread_mutex_unlock(&en->trouble_lock);

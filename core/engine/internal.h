@@ -71,7 +71,7 @@ struct engine {
 	/* trouble with the disk */
 	pthread_mutex_t trouble_lock;
 	struct err trouble;	   /* why nothing is accepted; code 0: all is well */
-	int64_t try_again_ms;	   /* [sequencer] monotonic */
+	int64_t try_again_ms;	   /* [sequencer] monotonic; INT64_MAX: not before the next start */
 	int64_t trouble_logged_ms; /* [sequencer] */
 	bool is_trouble_said;	   /* [sequencer] and not yet that it is over */
 
@@ -135,6 +135,9 @@ void batch_refuse(struct engine *en, struct batch *b, const struct err *why);
 /* Its verdicts are nobody's any more. */
 void batch_drop_tasks(struct engine *en, struct batch *b);
 void batch_answer(struct engine *en, struct batch *b);
+/* The journal takes no more until the next start: then nothing may go out either, since what the last commit decided
+ * may be on the disk though it failed. */
+bool batch_was_last(struct engine *en);
 /* Nothing stood in the way: people are let in again. Only a commit shows that it is over. */
 void batch_clear_trouble(struct engine *en, bool has_written);
 typedef int batch_work(

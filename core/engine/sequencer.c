@@ -141,13 +141,14 @@ static void turn(struct engine *en)
 	b = batch_take(en, backlog);
 	is_busy = b.commands || b.tasks || backlog->commands || backlog->verdicts;
 	batch_run(en, &b);
-	if (atomic_load(&en->is_stopping))
+	if (atomic_load(&en->is_stopping) || batch_was_last(en))
 		return;
 	en->again_ms = dispatch_run(en);
 	retire_ms = en->generations->next ? reload_retire(en) : INT64_MAX;
 	en->again_ms = retire_ms < en->again_ms ? retire_ms : en->again_ms;
 	upkeep_ms = upkeep_run(en, is_busy);
 	en->again_ms = upkeep_ms < en->again_ms ? upkeep_ms : en->again_ms;
+	batch_was_last(en);
 }
 
 int64_t engine_step(struct engine *en)

@@ -184,13 +184,20 @@ void journal_close(struct journal *j)
 
 /* --- batches --- */
 
+int journal_check(const struct journal *j, struct err *e)
+{
+	if (!j->broken.code)
+		return 0;
+	return err_set(e, -EIO, "the journal takes no more until the next start: %s",
+		err_text(&j->broken));
+}
+
 static int check(const struct journal *j, struct err *e)
 {
-	if (j->broken.code)
-		return err_set(e, -EIO, "the journal takes no more: %s", err_text(&j->broken));
-	if (j->failed.code)
-		return err_set(e, j->failed.code, "%s", err_text(&j->failed));
-	return 0;
+	int r = journal_check(j, e);
+
+	return r == 0 && j->failed.code ? err_set(e, j->failed.code, "%s", err_text(&j->failed))
+					: r;
 }
 
 static int fail_batch(struct journal *j, const struct err *reason, struct err *e)

@@ -26,6 +26,9 @@ static inline void journal_closep(struct journal **j)
 	journal_close(*j);
 }
 
+/* -EIO and why: it is broken, and what the last commit wrote may be on the disk or not. */
+int journal_check(const struct journal *j, struct err *e);
+
 int journal_begin(struct journal *j, struct err *e);
 
 /* Appends one event: gives it its seq (and, for order_created, its order_seq), extends the hash

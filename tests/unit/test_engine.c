@@ -1,0 +1,241 @@
+/* The engine without plugins or threads: its stages are answered by the test, on played time and a played disk. */
+#include <stdatomic.h>
+#include <unistd.h>
+
+#include "engine/engine.h"
+#include "engine/internal.h"
+#include "fault_vfs.h"
+#include "unit.h"
+
+static const char pipeline_text[] =
+	"pipeline: two\n"
+	"defaults: {timeout: 1h, retry: {attempts: 3, backoff: 50ms, factor: 1, jitter: 0}}\n"
+	"stages:\n"
+	"  - {name: check, plugin: x, event: checked}\n"
+	"  - {name: gift, plugin: x, event: wrapped, undo_event: unwrapped, after: [], in_flight: "
+	"1}\n";
+enum { CHECK_STAGE, GIFT_STAGE, OUT_MAX = 16 };
+
+static int64_t played_us;
+
+static int64_t played_wall_us(void)
+{
+	return INT64_C(1700000000000000) + played_us;
+}
+
+static int64_t played_mono_us(void)
+{
+	return played_us;
+}
+
+struct house {
+	char dir[32], path[64], attempts_path[64];
+	struct worker_source workers;
+	struct pipeline_set set;
+	struct engine *engine;
+	struct task *out[OUT_MAX];
+	size_t n_out;
+	int n_handed_out; /* since the engine started */
+	int answer;	  /* to the last command */
+	struct id order;  /* the last one placed */
+};
+
+static void on_tasks(void *arg, struct task *first)
+{
+	struct house *h = arg;
+
+	for (struct task *next; first; first = next) {
+		next = (struct task *)first->node.next;
+		REQUIRE(h->n_out < OUT_MAX);
+		task_set_mark(first, TASK_MARK_RUNNING);
+		h->out[h->n_out++] = first;
+		h->n_handed_out++;
+	}
+}
+
+static int subscribe(void *arg, struct bus *bus, const struct pipeline *p, size_t stage)
+{
+	return bus_subscribe(bus, p, stage, (size_t)p->stages[stage].in_flight,
+		&(struct bus_workers){.on_tasks = on_tasks, .arg = arg});
+}
+
+static void on_answers(void *arg, struct command *first)
+{
+	struct house *h = arg;
+
+	for (struct command *next; first; first = next) {
+		next = (struct command *)first->node.next;
+		h->answer = first->result;
+		if (first->kind == COMMAND_PLACE)
+			h->order = first->id;
+		command_free(first);
+	}
+}
+
+static void on_commit(void *arg, struct feed_batch *batch)
+{
+	(void)arg;
+	feed_batch_free(batch);
+}
+
+static void house_start(struct house *h)
+{
+	_cleanup_(yaml_faults_fini) struct yaml_faults faults = {0};
+	struct engine_options options = {.journal_path = h->path,
+		.attempts_path = h->attempts_path,
+		.orders_in_memory = 100,
+		.workers = &h->workers,
+		.on_answers = on_answers,
+		.on_commit = on_commit,
+		.arg = h};
+	struct pipeline *p;
+	struct err e = {0};
+
+	h->n_handed_out = 0;
+	REQUIRE(pipeline_parse(str_of(pipeline_text), &p, &faults) == 0);
+	REQUIRE(engine_start(&options, &h->set, p, &h->engine, &e) == 0);
+}
+
+static void house_init(struct house *h)
+{
+	static const struct clock_source clocks = {played_wall_us, played_mono_us};
+
+	*h = (struct house){.dir = "/tmp/stageline-engine-XXXXXX"};
+	h->workers = (struct worker_source){subscribe, h};
+	REQUIRE(mkdtemp(h->dir) != NULL);
+	snprintf(h->path, sizeof h->path, "%s/journal", h->dir);
+	snprintf(h->attempts_path, sizeof h->attempts_path, "%s/attempts", h->dir);
+	played_us = 1000000;
+	clock_set_source(&clocks);
+	fault_vfs_install();
+	house_start(h);
+}
+
+/* The process is gone; what it has written is there. */
+static void house_die(struct house *h)
+{
+	fault_vfs_power_off();
+	engine_free(steal_ptr(h->engine));
+	while (h->n_out)
+		task_free(h->out[--h->n_out]);
+	pipeline_set_fini(&h->set);
+	h->set = (struct pipeline_set){0};
+	fault_vfs_resume();
+}
+
+static void house_fini(struct house *h)
+{
+	static const char *const names[] = {
+		"journal", "journal-wal", "journal-shm", "journal.lock", "attempts"};
+
+	house_die(h);
+	fault_vfs_remove();
+	clock_set_source(NULL);
+	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+		char path[96];
+
+		snprintf(path, sizeof path, "%s/%s", h->dir, names[i]);
+		remove(path);
+	}
+	CHECK_INT(rmdir(h->dir), 0);
+}
+
+static void pass_ms(struct house *h, int ms)
+{
+	played_us += (int64_t)ms * 1000;
+	engine_step(h->engine);
+}
+
+static void submit(struct house *h, struct command *c)
+{
+	h->answer = 1;
+	engine_submit(h->engine, c);
+	engine_step(h->engine);
+}
+
+static void place(struct house *h)
+{
+	struct command *c = command_new(COMMAND_PLACE, NULL);
+
+	REQUIRE(c != NULL);
+	c->body = str_dup(STR("{\"customer_email\":\"a@b\",\"items\":[],\"total_amount\":0}"));
+	submit(h, c);
+}
+
+/* The stage's verdict on the order, for the next turn. */
+static void answer(struct house *h, const struct id *order, size_t stage, enum verdict v)
+{
+	size_t i = 0;
+	struct task *t;
+
+	while (i < h->n_out && !(h->out[i]->stage == stage && id_eq(&h->out[i]->order_id, order)))
+		i++;
+	REQUIRE(i < h->n_out);
+	t = h->out[i];
+	h->out[i] = h->out[--h->n_out];
+	t->verdict = v;
+	t->message = "played";
+	t->delay_ms = -1;
+	bus_answer(h->engine->bus, t);
+}
+
+/* The order as its events tell. Owned. */
+static struct order *look(struct house *h)
+{
+	struct order *o = NULL;
+	int64_t seq;
+
+	REQUIRE(reader_find_order(h->engine->reader, &h->order, &seq) == 0);
+	REQUIRE(reader_order(h->engine->reader, seq, INT64_MAX, &o, NULL, NULL) == 0);
+	return o;
+}
+
+/* A commit that failed may be on the disk all the same. What it decided must not be contradicted by what goes out
+ * afterwards: here the order has turned round, in a batch in which `gift` was not out. */
+static void after_a_failed_commit_nothing_goes_out_any_more(void)
+{
+	_cleanup_(order_freep) struct order *o = NULL;
+	struct house h;
+	struct id before;
+
+	house_init(&h);
+	place(&h);
+	before = h.order;
+	place(&h);
+	REQUIRE(h.n_handed_out == 3); /* the second `gift` waits for the first */
+	fault_vfs_plan(&(struct fault_plan){.ops = FAULT_SYNC, .nth = 1});
+	answer(&h, &before, GIFT_STAGE, VERDICT_DONE);
+	answer(&h, &h.order, CHECK_STAGE, VERDICT_FAIL);
+	for (int i = 0; i < 10; i++)
+		pass_ms(&h, 300);
+	REQUIRE(fault_vfs_hits() == 1);
+	CHECK_INT(h.n_handed_out, 3);
+	house_die(&h);
+
+	house_start(&h);
+	o = look(&h);
+	CHECK_TEXT(order_status(o), "failed"); /* it was on the disk */
+	house_fini(&h);
+}
+
+static void after_a_failed_commit_people_are_refused_at_once_and_for_good(void)
+{
+	struct house h;
+	struct err why;
+
+	house_init(&h);
+	fault_vfs_plan(&(struct fault_plan){.ops = FAULT_SYNC, .nth = 1});
+	place(&h);
+	CHECK_INT(h.answer, -EIO);
+	for (int i = 0; i < 10; i++) {
+		pass_ms(&h, 300);
+		CHECK(!engine_is_accepting(h.engine, &why));
+		place(&h);
+		CHECK_INT(h.answer, -EIO);
+	}
+	CHECK_INT(h.n_handed_out, 0);
+	house_fini(&h);
+}
+
+UNIT_MAIN("engine", TEST(after_a_failed_commit_nothing_goes_out_any_more),
+	TEST(after_a_failed_commit_people_are_refused_at_once_and_for_good))
