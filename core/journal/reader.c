@@ -5,6 +5,7 @@
 #include <inttypes.h>
 
 #include "base/mem.h"
+#include "journal/head.h"
 #include "journal/generation.h"
 #include "journal/reader_room.h"
 #include "journal/row.h"
@@ -130,6 +131,11 @@ int reader_order_id(struct reader *r, int64_t order_seq, struct id *ret)
 	if (n > 0)
 		sqlite3_reset(s);
 	return n < 0 ? n : is_whole ? 0 : -ENOENT;
+}
+
+int reader_head(struct reader *r, struct chain_head *ret, struct err *e)
+{
+	return head_read(r->db, ret, e);
 }
 
 /* --- folding --- */

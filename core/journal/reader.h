@@ -4,6 +4,7 @@
 
 #include "model/order.h"
 
+struct chain_head;
 struct reader;
 
 /* `set` outlives the reader and everything that came out of it; generations that are not in it yet
@@ -18,6 +19,9 @@ void reader_end(struct reader *r);
 int reader_find_order(struct reader *r, const struct id *id, int64_t *ret_seq);
 /* The other way round, whether or not the order can be folded. -ENOENT. */
 int reader_order_id(struct reader *r, int64_t order_seq, struct id *ret);
+
+/* The last event and its hash, which stands for the whole journal. Seq 0: it is empty. -EBADMSG: it has none. */
+int reader_head(struct reader *r, struct chain_head *ret, struct err *e);
 
 /* Folds one order up to event `at_seq` (INT64_MAX: all). `events` (may be NULL) gets the events,
  * oldest first, in its arena. Returns owned. -ENOENT; -EPROTO: the events do not fit together. */

@@ -8,6 +8,7 @@
 #include "journal/copy.h"
 #include "journal/fold_thread.h"
 #include "journal/generation.h"
+#include "journal/head.h"
 #include "journal/lock.h"
 #include "journal/schema.h"
 #include "journal/walk.h"
@@ -133,22 +134,7 @@ int journal_seq_at(const char *path, int64_t wall_us, int64_t *ret_seq, struct e
 int journal_head(const char *path, struct chain_head *ret, struct err *e)
 {
 	_cleanup_(sql_closep) sqlite3 *db = NULL;
-	_cleanup_(sql_finalizep) sqlite3_stmt *s = NULL;
-	struct str hash;
 	int r = schema_open(path, &db, e);
 
-	if (r == 0)
-		r = sql_prepare(
-			db, "SELECT seq, hash FROM events ORDER BY seq DESC LIMIT 1", &s, e);
-	if (r == 0)
-		r = sql_row(s, 0, e);
-	if (r < 0)
-		return r;
-	*ret = (struct chain_head){0};
-	hash = r ? sql_str(s, 1) : (struct str){0};
-	if (hash.n != CHAIN_HASH_SIZE)
-		return r ? err_set(e, -EBADMSG, "the last event has no hash") : 0;
-	ret->seq = sqlite3_column_int64(s, 0);
-	memcpy(ret->hash, hash.p, CHAIN_HASH_SIZE);
-	return 0;
+	return r == 0 ? head_read(db, ret, e) : r;
 }

@@ -2,8 +2,12 @@
  * end. */
 #include "net/app.h"
 
+#include <stdio.h>
+#include <sys/stat.h>
+
 #include "base/log.h"
 #include "base/mem.h"
+#include "version.h"
 
 static void on_answers(evutil_socket_t fd, short events, void *arg)
 {
@@ -41,6 +45,15 @@ static void on_done(void *arg, const struct http_route *route, int status, int64
 	access_count(&app->access, route, status, duration_us);
 }
 
+/* The client does without it, and says so. */
+static void add_libraries(struct files *files)
+{
+	struct err e = {0};
+
+	if (files_add(files, "lib/chart.js", STAGELINE_CHART_JS, &e) < 0)
+		log_info("no charts in the client: %s", err_text(&e));
+}
+
 int app_create(
 	struct event_base *base, const struct app_options *options, struct app **ret, struct err *e)
 {
@@ -51,6 +64,7 @@ int app_create(
 		return err_set(e, -ENOMEM, "no memory to start");
 	app->base = base;
 	app->limits = options->limits;
+	app->started_us = clock_wall_us();
 	r = queue_init(&app->answers, true);
 	if (r < 0) {
 		free(app);
@@ -64,6 +78,8 @@ int app_create(
 		r = live_create(app, &app->live, e);
 	if (r == 0)
 		r = files_load(options->www, &app->files, e);
+	if (r == 0)
+		add_libraries(app->files);
 	if (r == 0)
 		r = http_create(base, app_routes, app, &options->limits.http, &app->http, e);
 	app->journal_path = str_dup(str_of(options->journal_path));
@@ -88,7 +104,9 @@ int app_start(
 	app->engine = engine;
 	app->set = options->set;
 	r = reading_create(app->base, options->journal_path, options->set, &app->reading, e);
-	return r == 0 ? live_start(app->live, options->journal_path, options->set, e) : r;
+	if (r == 0)
+		r = live_start(app->live, options->journal_path, options->set, e);
+	return r == 0 ? samples_start(app, &app->samples, e) : r;
 }
 
 int app_read_past(struct app *app, struct err *e)
@@ -116,6 +134,7 @@ void app_drain(struct app *app)
 	if (app->past)
 		reading_interrupt(app->past);
 	live_close_all(app->live);
+	samples_close(app->samples);
 	http_drain(app->http);
 }
 
@@ -133,12 +152,27 @@ void app_free(struct app *app)
 	live_stop(app->live);
 	http_destroy(app->http);
 	live_free(app->live);
+	samples_free(app->samples);
 	files_free(app->files);
 	queue_fini(&app->answers);
 	access_fini(&app->access);
 	free(app->journal_path);
 	free(app->last_reload.errors);
 	free(app);
+}
+
+int64_t app_watchers(const struct app *app)
+{
+	return live_watchers(app->live) + samples_watchers(app->samples);
+}
+
+int64_t app_journal_bytes(const struct app *app, const char *suffix)
+{
+	_cleanup_(buf_fini) struct buf name = {0};
+	struct stat st;
+
+	buf_fmt(&name, "%s%s", app->journal_path, suffix);
+	return name.failed || stat(name.data, &st) < 0 ? 0 : st.st_size;
 }
 
 bool app_query_int(struct http_request *req, const char *name, int64_t min, int64_t max,

@@ -15,6 +15,7 @@ struct app_limits {
 };
 
 struct live_room;
+struct samples;
 struct bulk;
 
 /* How the pipeline file was loaded last. */
@@ -36,6 +37,7 @@ struct app {
 	char *journal_path;
 	struct pipeline_set *set; /* borrowed */
 	struct live_room *live;
+	struct samples *samples; /* NULL: not started yet */
 	struct app_limits limits;
 	struct queue answers; /* commands that came back */
 	struct event *on_answers;
@@ -44,6 +46,7 @@ struct app {
 	int64_t n_bulks;    /* since start */
 	struct reload_report last_reload;
 	struct access access;
+	int64_t started_us; /* wall time */
 	bool is_draining, is_read_only;
 };
 
@@ -117,6 +120,19 @@ void route_state(void *app, struct http_request *req);
 /* metrics.c */
 void route_metrics(void *app, struct http_request *req);
 
+/* system.c */
+void route_system(void *app, struct http_request *req);
+
+/* samples.c */
+int samples_start(struct app *app, struct samples **ret, struct err *e);
+void samples_close(struct samples *s); /* says goodbye to who follows */
+void samples_free(struct samples *s);  /* after the HTTP server */
+int64_t samples_watchers(const struct samples *s);
+int64_t process_resident_bytes(void); /* memory that the daemon has now; 0: not known */
+void route_pipeline_history(void *app, struct http_request *req);
+void route_watch_pipeline(void *app, struct http_request *req);
+void route_stream_pipeline(void *app, struct http_request *req);
+
 /* reload.c */
 void route_reload(void *app, struct http_request *req);
 void reload_write_report(struct app *app, struct json_writer *w);
@@ -137,6 +153,11 @@ int64_t live_watchers(const struct live_room *room);
 void route_watch_order(void *app, struct http_request *req);
 void route_watch_events(void *app, struct http_request *req);
 void route_stream_events(void *app, struct http_request *req);
+
+/* Who follows orders, the journal or the pipeline. */
+int64_t app_watchers(const struct app *app);
+/* The size of the journal's file; of the one beside it with that suffix, such as "-wal". 0: there is none. */
+int64_t app_journal_bytes(const struct app *app, const char *suffix);
 
 /* For numbers in queries: absent gives `fallback`. False: answered with 400. */
 bool app_query_int(struct http_request *req, const char *name, int64_t min, int64_t max,

@@ -23,6 +23,7 @@ enum {
 
 struct file {
 	char *name; /* below the folder, "app.js" or "icons/box.svg" */
+	char *path; /* of one from elsewhere; NULL: below the folder, under its name */
 	char *data;
 	size_t n;
 	struct timespec changed;
@@ -63,6 +64,13 @@ static const char *type_of(const char *name)
 	return "application/octet-stream";
 }
 
+static void file_fini(struct file *f)
+{
+	free(f->name);
+	free(f->path);
+	free(f->data);
+}
+
 /* --- reading --- */
 
 static int read_all(int fd, char *data, size_t n)
@@ -99,12 +107,17 @@ static int make_etag(struct file *f)
 	return 0;
 }
 
+static const char *place_of(const struct file *f)
+{
+	return f->path ? f->path : f->name;
+}
+
 /* Replaces the content by what is on the disk now; on failure the old content stays. */
 static int file_read(int dir, struct file *f)
 {
-	struct file fresh = {.name = f->name};
+	struct file fresh = {.name = f->name, .path = f->path};
 	struct stat st;
-	int fd = openat(dir, f->name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK), r = 0;
+	int fd = openat(dir, place_of(f), O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK), r = 0;
 
 	if (fd < 0)
 		return -errno;
@@ -135,7 +148,7 @@ static void refresh(struct files *files, struct file *f)
 {
 	struct stat st;
 
-	if (fstatat(files->dir, f->name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+	if (fstatat(files->dir, place_of(f), &st, AT_SYMLINK_NOFOLLOW) < 0)
 		return;
 	if ((size_t)st.st_size == f->n && st.st_mtim.tv_sec == f->changed.tv_sec &&
 		st.st_mtim.tv_nsec == f->changed.tv_nsec)
@@ -143,21 +156,21 @@ static void refresh(struct files *files, struct file *f)
 	file_read(files->dir, f);
 }
 
-static int add_file(struct files *files, const char *name, struct err *e)
+static int add_file(struct files *files, const char *name, const char *path, struct err *e)
 {
 	struct file *f = &files->list[files->n];
 	int r;
 
 	if (files->n == FILES_MAX)
 		return err_set(e, -EFBIG, "more than %d files", FILES_MAX);
-	f->name = strdup(name);
-	if (!f->name)
-		return err_set(e, -ENOMEM, "no memory");
-	files->n++;
-	r = file_read(files->dir, f);
-	if (r < 0)
-		return err_set(e, r, "'%s': %s", name,
+	*f = (struct file){.name = strdup(name), .path = path ? strdup(path) : NULL};
+	r = f->name && (f->path || !path) ? file_read(files->dir, f) : -ENOMEM;
+	if (r < 0) {
+		file_fini(f);
+		return err_set(e, r, "'%s': %s", path ? path : name,
 			r == -EFBIG ? "not a regular file of at most 2 MiB" : strerror(-r));
+	}
+	files->n++;
 	return 0;
 }
 
@@ -187,7 +200,7 @@ static int add_folder(struct files *files, const char *path, int depth, struct e
 		if (S_ISDIR(st.st_mode) && depth < DEPTH_MAX)
 			r = add_folder(files, name, depth + 1, e);
 		else if (S_ISREG(st.st_mode))
-			r = add_file(files, name, e);
+			r = add_file(files, name, NULL, e);
 	}
 	closedir(dir);
 	return r;
@@ -223,14 +236,17 @@ int files_load(const char *dir, struct files **ret, struct err *e)
 	return 0;
 }
 
+int files_add(struct files *files, const char *name, const char *path, struct err *e)
+{
+	return add_file(files, name, path, e);
+}
+
 void files_free(struct files *files)
 {
 	if (!files)
 		return;
-	for (size_t i = 0; i < files->n; i++) {
-		free(files->list[i].name);
-		free(files->list[i].data);
-	}
+	for (size_t i = 0; i < files->n; i++)
+		file_fini(&files->list[i]);
 	if (files->dir >= 0)
 		close(files->dir);
 	free(files);

@@ -1,7 +1,6 @@
 /* GET /metrics: what Prometheus scrapes. No order is named in it, so the number of series is bounded by stages and
  * routes. The journal is asked on the reading thread; all else is counted in memory. */
 #include <stdio.h>
-#include <sys/stat.h>
 
 #include "base/log.h"
 #include "base/mem.h"
@@ -233,15 +232,6 @@ static void write_orders(struct exposition *x, const struct engine_stats *s)
 		s->set_aside);
 }
 
-static int64_t file_bytes(const char *path, const char *suffix)
-{
-	_cleanup_(buf_fini) struct buf name = {0};
-	struct stat st;
-
-	buf_fmt(&name, "%s%s", path, suffix);
-	return name.failed || stat(name.data, &st) < 0 ? 0 : st.st_size;
-}
-
 static void write_journal(struct exposition *x, struct app *app, const struct engine_stats *s)
 {
 	struct err why;
@@ -252,10 +242,8 @@ static void write_journal(struct exposition *x, struct app *app, const struct en
 		s->last_seq);
 	write_one(x, "stageline_journal_events_total", "counter", "Events appended.", s->events);
 	exposition_begin(x, "stageline_journal_bytes", "gauge", "Size of the journal's files.");
-	exposition_int(
-		x, (struct label[]){{"file", "main"}, {0}}, file_bytes(app->journal_path, ""));
-	exposition_int(
-		x, (struct label[]){{"file", "wal"}, {0}}, file_bytes(app->journal_path, "-wal"));
+	exposition_int(x, (struct label[]){{"file", "main"}, {0}}, app_journal_bytes(app, ""));
+	exposition_int(x, (struct label[]){{"file", "wal"}, {0}}, app_journal_bytes(app, "-wal"));
 	exposition_begin(x, "stageline_journal_commit_seconds", "histogram",
 		"Writing the last rows of a batch and committing it to disk.");
 	exposition_histogram(x, NULL, engine_commit_took_us(app->engine), SHORTEST_US, US);
@@ -296,8 +284,9 @@ static void write_net(struct exposition *x, struct app *app)
 	write_one(x, "stageline_http_connections", "gauge", "Open connections.",
 		(int64_t)http_connections(app->http));
 	write_one(x, "stageline_watchers", "gauge",
-		"Clients that follow orders or the journal by WebSocket or server-sent events.",
-		live_watchers(app->live));
+		"Clients that follow orders, the journal or the pipeline by WebSocket or "
+		"server-sent events.",
+		app_watchers(app));
 	write_one(x, "stageline_commands_unanswered", "gauge", "Requests whose commit is awaited.",
 		app->n_unanswered);
 	engine_bus_state(app->engine, &bus);

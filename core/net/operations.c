@@ -46,7 +46,7 @@ void route_stats(void *arg, struct http_request *req)
 			{"events_since_start", s.events}, {"commits_since_start", s.commits},
 			{"last_commit_us", s.commit_us},
 			{"connections", (int64_t)http_connections(app->http)},
-			{"watchers", live_watchers(app->live)}},
+			{"watchers", app_watchers(app)}},
 		14);
 	json_close(&w, '}');
 	http_reply_json(req, 200, &body);
@@ -238,6 +238,8 @@ static void write_live(struct json_writer *w, const struct engine_stage_stats *s
 	json_bool(w, s->is_paused);
 	json_key(w, "breaker");
 	json_text(w, s->breaker);
+	json_key(w, "trouble");
+	json_text(w, s->trouble[0] ? s->trouble : NULL);
 	json_key(w, "served_by");
 	if (s->served_by >= 0)
 		json_int(w, s->served_by);
