@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "cli/cli.h"
 #include "cli/host_config.h"
+#include "cli/schema.h"
 #include "engine/load.h"
 
 static const char usage[] =
@@ -19,23 +20,6 @@ static const char usage[] =
 	"  --schema        prints the JSON Schema of pipeline files, for editors\n"
 	"\n"
 	"Exit status: 0 all is well, 2 wrong usage, 78 something is wrong with a file.\n";
-
-static int print_schema(void)
-{
-	_cleanup_(buf_fini) struct buf out = {0};
-	_cleanup_(json_freep) cJSON *schema = NULL;
-	_cleanup_(freep) char *text = NULL;
-	struct json_writer w = {&out, false};
-
-	pipeline_schema(&w);
-	schema = out.failed ? NULL : cJSON_Parse(out.data);
-	text = schema ? cJSON_Print(schema) : NULL;
-	if (!text) {
-		fputs("stageline: no memory for the schema\n", stderr);
-		return EXIT_FAILURE;
-	}
-	return puts(text) < 0 || fflush(stdout) ? EXIT_FAILURE : EXIT_SUCCESS;
-}
 
 /* All faults of the file, or the one reason why there is none to look into. */
 static int report(const char *file, const struct yaml_faults *faults, const struct err *e)
@@ -85,7 +69,7 @@ int check_main(int argc, char **argv)
 
 	while ((option = getopt_long(argc, argv, "h", options, NULL)) != -1) {
 		if (option == 's')
-			return print_schema();
+			return schema_print(pipeline_schema);
 		if (option == 'h')
 			return fputs(usage, stdout) < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 		if (host_flags_take(&flags, option, optarg))

@@ -7,6 +7,7 @@
 #include "base/option.h"
 #include "cli/cli.h"
 #include "cli/host_config.h"
+#include "cli/schema.h"
 #include "cli/terminal.h"
 #include "engine/load.h"
 #include "kit/case_run.h"
@@ -16,6 +17,7 @@ enum { FILES_MAX = 256, SILENCE_MS = 60000 };
 
 static const char usage[] =
 	"usage: stageline test [OPTIONS] [PIPELINE [CASES ...]]\n"
+	"       stageline test --schema\n"
 	"\n"
 	"Plays the cases of the pipeline file: the real engine, journal and decisions on a clock "
 	"of\n"
@@ -28,6 +30,7 @@ static const char usage[] =
 	"  --timeout TIME  real time after which a case is given up (default 60s)\n"
 	"  --verbose       prints the events of every case, and more of the log\n"
 	"  --json          prints one JSON document, for programs\n"
+	"  --schema        prints the JSON Schema of files of cases, for editors\n"
 	"  --help          prints this\n"
 	"\n"
 	"Exit status: 0 all passed, 1 a case failed, 2 wrong usage, 78 something is wrong with a "
@@ -311,7 +314,8 @@ int test_main(int argc, char **argv)
 	static const struct option options[] = {{"config", required_argument, NULL, 'c'},
 		{"plugins", required_argument, NULL, 'P'}, {"filter", required_argument, NULL, 'f'},
 		{"timeout", required_argument, NULL, 't'}, {"verbose", no_argument, NULL, 'v'},
-		{"json", no_argument, NULL, 'j'}, {"help", no_argument, NULL, 'h'}, {0}};
+		{"json", no_argument, NULL, 'j'}, {"schema", no_argument, NULL, 's'},
+		{"help", no_argument, NULL, 'h'}, {0}};
 	struct test t = {.silence_ms = SILENCE_MS};
 	int option, status;
 
@@ -320,6 +324,8 @@ int test_main(int argc, char **argv)
 	while ((option = getopt_long(argc, argv, "h", options, NULL)) != -1) {
 		if (option == 'h')
 			return fputs(usage, stdout) < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+		if (option == 's')
+			return schema_print(case_file_schema);
 		if (option == 'f')
 			t.filter = optarg;
 		else if (option == 'v')

@@ -2,29 +2,41 @@
 #include "kit/cases.h"
 
 #include "base/mem.h"
-#include "base/option.h"
+#include "kit/cases_schema.h"
 #include "net/shape.h"
 
 static const struct option_key file_keys[] = {
-	{.name = "order", .summary = "the order of every case"},
-	{.name = "stages", .summary = "what stages do in every case"},
-	{.name = "state", .summary = "values of the state in every case"},
-	{.name = "cases", .summary = "the list of cases", .is_required = true},
+	{.name = "order", .summary = "the order of every case", .schema = case_map_schema},
+	{.name = "stages", .summary = "what stages do in every case", .schema = case_stages_schema},
+	{.name = "state",
+		.summary = "values of the state in every case",
+		.schema = case_map_schema},
+	{.name = "cases",
+		.summary = "the list of cases",
+		.schema = case_list_schema,
+		.is_required = true},
 };
-static const struct option_map file_map = {.keys = file_keys, .n_keys = ARRAY_LEN(file_keys)};
+const struct option_map case_file_map = {.keys = file_keys, .n_keys = ARRAY_LEN(file_keys)};
 
 static const struct sl_option case_options[] = {
 	{SL_OPTION_STRING, SL_OPTION_REQUIRED, "name", "what the case shows", NULL, NULL,
 		offsetof(struct order_case, name)},
 };
 static const struct option_key case_keys[] = {
-	{.name = "order", .summary = "members of the order"},
-	{.name = "stages", .summary = "what stages do: STAGE: [VERDICT ...]"},
-	{.name = "state", .summary = "values of the state before it starts"},
-	{.name = "people", .summary = "what people do meanwhile"},
-	{.name = "expect", .summary = "what must become of the order", .is_required = true},
+	{.name = "order", .summary = "members of the order", .schema = case_map_schema},
+	{.name = "stages",
+		.summary = "what stages do: STAGE: [VERDICT ...]",
+		.schema = case_stages_schema},
+	{.name = "state",
+		.summary = "values of the state before it starts",
+		.schema = case_map_schema},
+	{.name = "people", .summary = "what people do meanwhile", .schema = case_people_schema},
+	{.name = "expect",
+		.summary = "what must become of the order",
+		.schema = case_expect_schema,
+		.is_required = true},
 };
-static const struct option_map case_map = {.options = case_options,
+const struct option_map case_map = {.options = case_options,
 	.n_options = ARRAY_LEN(case_options),
 	.keys = case_keys,
 	.n_keys = ARRAY_LEN(case_keys)};
@@ -208,7 +220,7 @@ static int read_cases(struct case_file *f, const struct pipeline *p, struct yaml
 {
 	const struct yaml_node *root = f->document->root, *list = yaml_get(root, "cases");
 	struct shared shared = {0};
-	int r = option_map_read(&file_map, root, NULL, &f->arena, faults);
+	int r = option_map_read(&case_file_map, root, NULL, &f->arena, faults);
 
 	if (r == -ENOMEM || !list)
 		return r == -ENOMEM ? r : 0;

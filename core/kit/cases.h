@@ -8,7 +8,7 @@
 #include "model/task.h"
 #include "stageline/stage.h"
 
-enum { CASES_MAX = 1000, CASE_STEPS_MAX = 100, CASE_PEOPLE_MAX = 100 };
+enum { CASES_MAX = 1000, CASE_STEPS_MAX = 100, CASE_PEOPLE_MAX = 100, CASE_EXPECTED_MAX = 1000 };
 
 /* What a stage does when it is called. */
 struct case_step {
@@ -107,6 +107,9 @@ struct case_file {
 int case_file_read(const char *path, const struct pipeline *p, struct case_file **ret,
 	struct yaml_faults *faults, struct err *e);
 void case_file_free(struct case_file *f);
+
+/* The JSON Schema of such files, for editors. */
+void case_file_schema(struct json_writer *w);
 
 /* The step for the n-th call, from 0. Without a script of its own a stage is real, and the undo of a stage
  * that is played in all steps is played too: done. */

@@ -1,9 +1,9 @@
 /* What must become of a case's order; and the words of the pipeline that cases may use. */
 #include "base/mem.h"
-#include "base/option.h"
 #include "kit/cases.h"
+#include "kit/cases_schema.h"
 
-enum { WORDS_MAX = EVENT_KINDS + 2 * PIPELINE_STAGES_MAX + 1, EXPECTED_MAX = 1000 };
+enum { WORDS_MAX = EVENT_KINDS + 2 * PIPELINE_STAGES_MAX + 1 };
 
 #define EXPECT(field) offsetof(struct expectation, field)
 #define EVENT(field)  offsetof(struct expected_event, field)
@@ -16,13 +16,17 @@ static const struct sl_option expect_options[] = {
 		NULL, EXPECT(takes)},
 };
 static const struct option_key expect_keys[] = {
-	{.name = "events", .summary = "all events, in order"},
-	{.name = "includes", .summary = "these events, in this order, among others"},
-	{.name = "state", .summary = "values at the end; null: absent"},
-	{.name = "calls", .summary = "how often a stage's run was called"},
-	{.name = "results", .summary = "members of stages' results"},
+	{.name = "events", .summary = "all events, in order", .schema = case_events_schema},
+	{.name = "includes",
+		.summary = "these events, in this order, among others",
+		.schema = case_events_schema},
+	{.name = "state", .summary = "values at the end; null: absent", .schema = case_map_schema},
+	{.name = "calls",
+		.summary = "how often a stage's run was called",
+		.schema = case_calls_schema},
+	{.name = "results", .summary = "members of stages' results", .schema = case_results_schema},
 };
-static const struct option_map expect_map = {.options = expect_options,
+const struct option_map case_expect_map = {.options = expect_options,
 	.n_options = ARRAY_LEN(expect_options),
 	.keys = expect_keys,
 	.n_keys = ARRAY_LEN(expect_keys)};
@@ -34,7 +38,7 @@ static const struct sl_option event_options[] = {
 	{SL_OPTION_INT, 0, "attempt", "the attempt that it is about", "0", NULL, EVENT(attempt), 0,
 		1000000},
 };
-static const struct option_map event_map = {
+const struct option_map case_event_map = {
 	.options = event_options, .n_options = ARRAY_LEN(event_options)};
 
 /* --- words of the pipeline --- */
@@ -122,7 +126,7 @@ static int read_event(const struct yaml_node *node, const struct pipeline *p, st
 
 	ret->node = node;
 	if (node->type == YAML_MAP) {
-		r = option_map_read(&event_map, node, ret, arena, faults);
+		r = option_map_read(&case_event_map, node, ret, arena, faults);
 		at = yaml_get(node, "type");
 	} else if (node->type == YAML_STRING) {
 		ret->type = node->text.p;
@@ -145,9 +149,9 @@ static int read_events(const struct yaml_node *list, const struct pipeline *p, s
 
 	if (!list)
 		return 0;
-	if (list->type != YAML_LIST || list->n_children > EXPECTED_MAX) {
-		yaml_fault(
-			faults, list, "a list of at most %d events is wanted here", EXPECTED_MAX);
+	if (list->type != YAML_LIST || list->n_children > CASE_EXPECTED_MAX) {
+		yaml_fault(faults, list, "a list of at most %d events is wanted here",
+			CASE_EXPECTED_MAX);
 		return 0;
 	}
 	ret->node = list;
@@ -189,7 +193,7 @@ static const struct yaml_node *read_stage_map(const struct yaml_node *node, cons
 int case_expect_read(const struct yaml_node *node, const struct pipeline *p, struct arena *arena,
 	struct expectation *ret, struct yaml_faults *faults)
 {
-	int r = option_map_read(&expect_map, node, ret, arena, faults);
+	int r = option_map_read(&case_expect_map, node, ret, arena, faults);
 
 	if (r == -ENOMEM || node->type != YAML_MAP)
 		return r == -ENOMEM ? r : 0;

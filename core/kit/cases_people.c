@@ -1,7 +1,7 @@
 /* What people do in a case, and when. */
 #include "base/mem.h"
-#include "base/option.h"
 #include "kit/cases.h"
+#include "kit/cases_schema.h"
 #include "net/shape.h"
 
 struct act_entry {
@@ -38,11 +38,13 @@ static const struct sl_option act_options[] = {
 };
 
 static const struct option_key act_keys[] = {
-	{.name = "edit", .summary = "the corrected order, tried again"},
-	{.name = "body", .summary = "with signal: the answer"},
-	{.name = "to", .summary = "with adjust: the value; null removes it"},
+	{.name = "edit", .summary = "the corrected order, tried again", .schema = case_map_schema},
+	{.name = "body", .summary = "with signal: the answer", .schema = case_any_schema},
+	{.name = "to",
+		.summary = "with adjust: the value; null removes it",
+		.schema = case_any_schema},
 };
-static const struct option_map act_map = {.options = act_options,
+const struct option_map case_act_map = {.options = act_options,
 	.n_options = ARRAY_LEN(act_options),
 	.keys = act_keys,
 	.n_keys = ARRAY_LEN(act_keys)};
@@ -133,7 +135,7 @@ static int read_act(const struct yaml_node *node, const struct pipeline *p, stru
 	struct case_act *a, struct yaml_faults *faults)
 {
 	struct act_entry entry = {0};
-	int r = option_map_read(&act_map, node, &entry, arena, faults);
+	int r = option_map_read(&case_act_map, node, &entry, arena, faults);
 
 	if (r < 0)
 		return r == -ENOMEM ? r : 0;

@@ -1,7 +1,7 @@
 /* What a stage does in a case: verdicts in the order of its calls. */
 #include "base/mem.h"
-#include "base/option.h"
 #include "kit/cases.h"
+#include "kit/cases_schema.h"
 
 struct step_entry {
 	int64_t verdict; /* index into words[] */
@@ -39,10 +39,10 @@ static const struct sl_option step_options[] = {
 		400 * DAY},
 };
 static const struct option_key step_keys[] = {
-	{.name = "result", .summary = "the stage's result"},
-	{.name = "effects", .summary = "changes of the state"},
+	{.name = "result", .summary = "the stage's result", .schema = case_map_schema},
+	{.name = "effects", .summary = "changes of the state", .schema = case_effects_schema},
 };
-static const struct option_map step_map = {.options = step_options,
+const struct option_map case_step_map = {.options = step_options,
 	.n_options = ARRAY_LEN(step_options),
 	.keys = step_keys,
 	.n_keys = ARRAY_LEN(step_keys)};
@@ -56,9 +56,9 @@ static const struct sl_option effect_options[] = {
 		-EXACT, EXACT},
 };
 static const struct option_key effect_keys[] = {
-	{.name = "value", .summary = "with put: the value"},
+	{.name = "value", .summary = "with put: the value", .schema = case_any_schema},
 };
-static const struct option_map effect_map = {.options = effect_options,
+const struct option_map case_effect_map = {.options = effect_options,
 	.n_options = ARRAY_LEN(effect_options),
 	.keys = effect_keys,
 	.n_keys = ARRAY_LEN(effect_keys)};
@@ -70,7 +70,7 @@ static int read_effect(const struct yaml_node *node, struct arena *arena, struct
 {
 	const struct yaml_node *value = yaml_get(node, "value");
 	struct effect_entry entry = {0};
-	int r = option_map_read(&effect_map, node, &entry, arena, faults);
+	int r = option_map_read(&case_effect_map, node, &entry, arena, faults);
 
 	if (r < 0)
 		return r == -ENOMEM ? r : 0;
@@ -156,7 +156,7 @@ static int read_step_map(const struct yaml_node *node, struct arena *arena, stru
 {
 	const struct yaml_node *result = yaml_get(node, "result");
 	struct step_entry entry = {0};
-	int r = option_map_read(&step_map, node, &entry, arena, faults);
+	int r = option_map_read(&case_step_map, node, &entry, arena, faults);
 
 	if (r < 0)
 		return r == -ENOMEM ? r : 0;

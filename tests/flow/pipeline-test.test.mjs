@@ -5,6 +5,8 @@ import { existsSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test from 'node:test';
+import Ajv from 'ajv/dist/2020.js';
+import { parse } from 'yaml';
 import { binary, build, root, runStageline, temporaryFolder } from '../lib/stageline.mjs';
 import { until } from '../lib/until.mjs';
 
@@ -31,7 +33,16 @@ function write({ stages = { one: {}, two: {} }, defaults = {}, state = {}, cases
   return pipeline;
 }
 
-const run = (pipeline, ...flags) => runStageline(['test', '--plugins', mocks, ...flags, pipeline]);
+// Case files that were not faulty: what the schema must accept.
+const accepted = [];
+
+async function run(pipeline, ...flags) {
+  const end = await runStageline(['test', '--plugins', mocks, ...flags, pipeline]);
+  const cases = pipeline.replace(/\.yaml$/, '.test.yaml');
+  if (end.code !== BAD_CONFIG && existsSync(cases))
+    accepted.push(readFileSync(cases, 'utf8'));
+  return end;
+}
 
 async function played(setup, ...flags) {
   const end = await run(write(setup), '--json', ...flags);
@@ -269,4 +280,24 @@ test('what_is_ended_by_a_signal_leaves_nothing_behind', async () => {
   const late = await runStageline(['test', '--plugins', stages, '--timeout', '300ms', pipeline]);
   assert.equal(late.code, 1);
   assert.match(late.out, /run of stage 'one', attempt 1 did not come back within 300ms/);
+});
+
+// The last one: it looks at the files of all tests above, too.
+test('the_schema_for_editors_accepts_what_is_played_and_nothing_else', async () => {
+  const { code, out, err } = await runStageline(['test', '--schema']);
+  assert.equal(code, 0, err);
+  assert.equal(out, readFileSync(join(root, 'config/cases.schema.json'), 'utf8'), 'config/ has another one');
+  const check = new Ajv({ strictTypes: false, strictRequired: false }).compile(JSON.parse(out));
+  const shipped_ = ['config/orders.test.yaml', 'plugins/template/example.test.yaml'].map((path) => readFileSync(join(root, path), 'utf8'));
+  assert.ok(accepted.length > 10, `${accepted.length} files were played`);
+  for (const text of [...shipped_, ...accepted])
+    assert.ok(check(parse(text)), `${JSON.stringify(check.errors, null, 1)}\n${text}`);
+
+  const one = (changes) => ({ cases: [{ name: 'a', expect: { status: 'completed' }, ...changes }] });
+  assert.ok(check(one({})));
+  for (const wrong of [{}, { cases: [] }, { ...one({}), ordr: {} }, { cases: [{ expect: { status: 'completed' } }] }, one({ expect: {} }),
+    one({ stages: { a: 'dnoe' } }), one({ stages: { a: [] } }), one({ stages: { a: { verdict: 'done', delay: 'soon' } } }),
+    one({ stages: { a: { run: 'done', redo: 'done' } } }), one({ stages: { a: { effects: [{ ad: 'k' }] } } }), one({ people: [{ cancl: 'x' }] }),
+    one({ expect: { status: 'completed', events: [{ stage: 'a' }] } }), one({ expect: { status: 'completed', calls: { a: -1 } } })])
+    assert.ok(!check(wrong), JSON.stringify(wrong));
 });
