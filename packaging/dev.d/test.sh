@@ -46,7 +46,8 @@ unit_tests() {
 	return "$status"
 }
 
-# node_tests BUILD FILE…
+# [at_once=N] node_tests BUILD FILE…: N files at a time. Each test has its own folder, ports and daemon, and
+# waits longer than it computes; but where time is measured, a file runs alone.
 node_tests() {
 	local dir=$1 files=() file
 	shift
@@ -54,7 +55,7 @@ node_tests() {
 		[ -e "$file" ] && files+=("$file")
 	done
 	[ ${#files[@]} -gt 0 ] || { echo "no test files in $*" >&2; return 1; }
-	STAGELINE_BUILD=$dir node --test --test-reporter="$root/tests/lib/report.mjs" "${files[@]}"
+	STAGELINE_BUILD=$dir node --test --test-concurrency="${at_once:-1}" --test-reporter="$root/tests/lib/report.mjs" "${files[@]}"
 }
 
 # The flow tests that measure or preload something; they need the build that people run.
@@ -137,12 +138,12 @@ run_tests() {
 	part "build: ASan+UBSan" build_part compile_asan
 	part "build: TSan" build_part compile_tsan
 	part "lint" packaging/lint
-	part "lint: finds what it should" node_tests "$build" tests/lint/*.test.mjs
+	at_once=2 part "lint: finds what it should" node_tests "$build" tests/lint/*.test.mjs
 	part "unit" unit_tests "$build"
 	part "unit: ASan+UBSan" unit_tests "$build-asan"
 	part "unit: TSan" unit_tests "$build-tsan"
 	# shellcheck disable=SC2046 # names without blanks
-	part "flow: ASan+UBSan" node_tests "$build-asan" $(flow_files)
+	at_once=2 part "flow: ASan+UBSan" node_tests "$build-asan" $(flow_files)
 	part "flow: on Redis" redis_flow_tests "$build"
 	part "flow: TSan" node_tests "$build-tsan" tests/flow/load.test.mjs
 	part "flow: memory and time" node_tests "$build" "${plain_tests[@]}"
@@ -150,6 +151,6 @@ run_tests() {
 	part "fault" fault_tests "$build" $(fault_files)
 	part "fault: crash points, ASan+UBSan" fault_tests "$build-asan" "$crash_tests"
 	part "bench: instructions" node_tests "$build" tests/bench/instructions.test.mjs
-	part "browser" node_tests "$build" tests/e2e/*.test.mjs
+	at_once=2 part "browser" node_tests "$build" tests/e2e/*.test.mjs
 	sum_up
 }
