@@ -199,6 +199,16 @@ int reload_adopt(struct engine *en, struct batch *b, struct command *c, struct e
 void reload_adopted(struct engine *en, struct generation *g);
 /* Before commands are answered: tells the loader when one of them is its own. */
 void reload_on_answers(struct engine *en, const struct command *first);
+/* What the loader does; without its thread whoever has the sequencer's. */
+/* The generation at run time: one that is there still, or a new one. *ret_is_new: the caller's. */
+int reload_make(struct engine *en, const struct pipeline *p, struct generation **ret,
+	bool *ret_is_new, struct err *e);
+/* Lends the command to the sequencer, which makes the generation current or not: reload.is_adopted. */
+void reload_offer(struct engine *en, struct command *c, struct generation *g);
+/* It did not become current. */
+void reload_give_up(struct engine *en, struct generation *g, bool is_new);
+/* Ends and frees what reload_retire() handed over. */
+void reload_take_down(struct engine *en);
 /* Hands generations that are over to the loader. Returns when to look again (monotonic). */
 int64_t reload_retire(struct engine *en);
 /* Makes the generations that unfinished orders are on, and counts these. At start. */

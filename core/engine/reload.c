@@ -137,13 +137,20 @@ static bool retire(struct engine *en, struct generation **slot)
 	return !is_wanted;
 }
 
+static bool is_idle(const struct engine *en, const struct generation *g)
+{
+	const struct worker_source *workers = en->options.workers;
+
+	return workers ? workers->is_idle(workers->arg, g->pipeline) : generation_is_idle(g);
+}
+
 int64_t reload_retire(struct engine *en)
 {
 	struct generation **slot = &en->generations;
 	int64_t now_ms = clock_mono_ms();
 	bool is_any_busy = false;
 
-	if (!en->reload.has_thread)
+	if (en->options.workers ? !en->options.workers->is_idle : !en->reload.has_thread)
 		return INT64_MAX;
 	if (now_ms < en->reload.again_ms)
 		return en->reload.again_ms;
@@ -151,7 +158,7 @@ int64_t reload_retire(struct engine *en)
 		struct generation *g = *slot;
 		bool is_over = g != en->current && !atomic_load(&g->n_open);
 
-		if (is_over && generation_is_idle(g) && retire(en, slot))
+		if (is_over && is_idle(en, g) && retire(en, slot))
 			continue;
 		is_any_busy |= is_over; /* a call that the order did not wait for */
 		slot = &g->next;
@@ -162,7 +169,7 @@ int64_t reload_retire(struct engine *en)
 
 /* --- on the loader --- */
 
-static void take_down(struct engine *en)
+void reload_take_down(struct engine *en)
 {
 	struct generation *g;
 
@@ -204,8 +211,7 @@ static void refuse_file(
 	c->err.code = c->result;
 }
 
-/* The generation at run time: one that is there still, or a new one. *ret_is_new: the caller's. */
-static int make(struct engine *en, const struct pipeline *p, struct generation **ret,
+int reload_make(struct engine *en, const struct pipeline *p, struct generation **ret,
 	bool *ret_is_new, struct err *e)
 {
 	struct generation *g;
@@ -219,11 +225,11 @@ static int make(struct engine *en, const struct pipeline *p, struct generation *
 	*ret = g;
 	if (g)
 		return 0;
-	take_down(en); /* it may be among them, with its place on the bus */
+	reload_take_down(en); /* it may be among them, with its place on the bus */
 	return engine_make_generation(en, p, true, ret, e);
 }
 
-static void give_up(struct engine *en, struct generation *g, bool is_new)
+void reload_give_up(struct engine *en, struct generation *g, bool is_new)
 {
 	if (is_new) {
 		generation_stop(g, en->bus);
@@ -236,17 +242,22 @@ static void give_up(struct engine *en, struct generation *g, bool is_new)
 	pthread_mutex_unlock(&en->generations_lock);
 }
 
-/* Lends the command to the sequencer, and waits: one at a time becomes current. */
-static void hand_over(struct engine *en, struct command *c, struct generation *g, bool is_new)
+void reload_offer(struct engine *en, struct command *c, struct generation *g)
 {
 	en->reload.is_adopted = false;
 	c->generation = g;
 	atomic_store(&en->reload.is_waiting, true);
 	queue_push(&en->commands, &c->node);
+}
+
+/* Lends the command to the sequencer, and waits: one at a time becomes current. */
+static void hand_over(struct engine *en, struct command *c, struct generation *g, bool is_new)
+{
+	reload_offer(en, c, g);
 	while (sem_wait(&en->reload.answered) < 0 && errno == EINTR)
 		;
 	if (!en->reload.is_adopted)
-		give_up(en, g, is_new);
+		reload_give_up(en, g, is_new);
 }
 
 static void load(struct engine *en, struct command *c)
@@ -265,7 +276,7 @@ static void load(struct engine *en, struct command *c)
 		memcpy(c->digest, p->digest, sizeof c->digest);
 		c->is_unchanged = p == engine_pipeline(en);
 		if (!c->is_unchanged)
-			r = make(en, p, &g, &is_new, &e);
+			r = reload_make(en, p, &g, &is_new, &e);
 	}
 	if (r < 0)
 		refuse_file(en, c, r, &faults, &e);
@@ -295,7 +306,7 @@ static void *loader_run(void *engine)
 	while (!atomic_load(&en->reload.is_ending)) {
 		if (!n)
 			n = queue_take(&en->reload.jobs, INT64_MAX);
-		take_down(en);
+		reload_take_down(en);
 		if (n && !atomic_load(&en->reload.is_ending)) {
 			struct command *c = (struct command *)n;
 

@@ -21,6 +21,17 @@ static struct queue_node *cut(struct queue_node *first, size_t max)
 	return rest;
 }
 
+/* The same for commands, and behind one that makes a generation current: those after it find that one. */
+static struct queue_node *cut_commands(struct queue_node *first)
+{
+	size_t n = 1;
+
+	for (struct queue_node *c = first; c && n < BATCH_MAX; c = c->next, n++)
+		if (((struct command *)c)->kind == COMMAND_RELOAD)
+			break;
+	return cut(first, n);
+}
+
 static int batch_handle(struct engine *en, struct batch *b, struct err *e)
 {
 	int r = 0;
@@ -92,7 +103,7 @@ static struct batch batch_take(struct engine *en, struct backlog *backlog)
 	b.tasks = (struct task *)backlog->verdicts;
 	backlog->verdicts = rest;
 	append_tasks(&b.tasks, out_timeouts(en, clock_mono_ms()));
-	rest = cut(backlog->commands, BATCH_MAX);
+	rest = cut_commands(backlog->commands);
 	b.commands = (struct command *)backlog->commands;
 	backlog->commands = rest;
 	return b;

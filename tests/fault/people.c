@@ -31,9 +31,12 @@ static struct command *ask_new(struct world *w, enum command_kind kind, const st
 	return ask(w, kind, p, (int)w->n_asked);
 }
 
-static const char *stage_name(struct world *w, size_t stage)
+/* The number of one of the stages that the pipeline has now. */
+static size_t some_stage(struct world *w)
 {
-	return engine_pipeline(w->engine)->stages[stage].name;
+	const struct pipeline *p = engine_pipeline(w->engine);
+
+	return world_stage(w, p->stages[world_below(w, p->n_stages)].name);
 }
 
 /* --- one order --- */
@@ -75,7 +78,7 @@ static void signal_stage(struct world *w, const struct placed *p, size_t stage)
 		snprintf(text, sizeof text, "{\"answer\":%d}", number);
 		c->body = str_dup(str_of(text));
 		c->key = str_dup(str_of(text));
-		c->stage = str_dup(str_of(stage_name(w, stage)));
+		c->stage = str_dup(str_of(world_stage_name(stage)));
 		world_send(w, c);
 	}
 }
@@ -91,7 +94,7 @@ static void care_for(struct world *w, const struct placed *p)
 		return;
 	for (size_t i = 0; i < o->pipeline->n_stages; i++)
 		if (o->stages[i].status == STAGE_WAITING) {
-			signal_stage(w, p, i);
+			signal_stage(w, p, world_stage(w, o->pipeline->stages[i].name));
 			return;
 		}
 	if (order_is_on_hold(o))
@@ -111,7 +114,7 @@ static void blunder(struct world *w, const struct placed *p)
 		release(w, p);
 		return;
 	default:
-		signal_stage(w, p, world_below(w, engine_pipeline(w->engine)->n_stages));
+		signal_stage(w, p, some_stage(w));
 	}
 }
 
@@ -124,7 +127,7 @@ static void pause_or_resume(struct world *w, size_t stage, enum command_kind kin
 	if (!c)
 		return;
 	w->asked[w->n_asked - 1].stage = stage;
-	c->stage = str_dup(str_of(stage_name(w, stage)));
+	c->stage = str_dup(str_of(world_stage_name(stage)));
 	if (kind == COMMAND_PAUSE) {
 		w->may_be_paused[stage] = true;
 	} else {
@@ -148,10 +151,47 @@ static void adjust(struct world *w)
 	world_send(w, c);
 }
 
+/* Under way on an earlier generation. */
+static bool is_elsewhere(struct world *w, const struct placed *p)
+{
+	_cleanup_(order_freep) struct order *o = NULL;
+	int64_t seq;
+
+	return reader_find_order(w->engine->reader, &p->id, &seq) == 0 &&
+	       reader_order(w->engine->reader, seq, INT64_MAX, &o, NULL, NULL) == 0 &&
+	       !order_is_terminal(o) && o->pipeline != engine_pipeline(w->engine);
+}
+
+/* Looks at a few orders first; who finds none takes any. */
+static const struct placed *find_elsewhere(struct world *w)
+{
+	const struct placed *p = NULL;
+
+	for (int i = 0; w->n_placed && i < 8; i++) {
+		p = &w->placed[world_below(w, w->n_placed)];
+		if (p->is_accepted && is_elsewhere(w, p))
+			return p;
+	}
+	return p && world_below(w, 4) == 0 ? p : NULL;
+}
+
+void world_migrate(struct world *w)
+{
+	const struct placed *p = find_elsewhere(w);
+	struct command *c = p && p->is_accepted ? ask_new(w, COMMAND_MIGRATE, p) : NULL;
+	const struct generation *g = w->engine->generations;
+
+	if (!c)
+		return;
+	if (g->next && world_below(w, 3) == 0) /* only when it is on that one */
+		memcpy(c->digest, g->next->pipeline->digest, sizeof c->digest);
+	world_send(w, c);
+}
+
 void world_ask(struct world *w)
 {
 	const struct placed *p = w->n_placed ? &w->placed[world_below(w, w->n_placed)] : NULL;
-	size_t stage = world_below(w, engine_pipeline(w->engine)->n_stages);
+	size_t stage = some_stage(w);
 
 	if (world_below(w, 8) == 0)
 		adjust(w);
@@ -161,10 +201,20 @@ void world_ask(struct world *w)
 		(world_below(w, 6) ? care_for : blunder)(w, p);
 }
 
+/* Nobody can resume a stage that no generation has any more; nobody waits for it either. */
+static bool is_there(struct world *w, size_t stage)
+{
+	const struct generation *g = w->engine->generations;
+
+	while (g && pipeline_find(g->pipeline, str_of(world_stage_name(stage))) < 0)
+		g = g->next;
+	return g;
+}
+
 void world_resume_all(struct world *w)
 {
-	for (size_t i = 0; i < engine_pipeline(w->engine)->n_stages; i++) {
-		if (!w->may_be_paused[i] || w->is_resuming[i])
+	for (size_t i = 0; i < STAGES_MAX; i++) {
+		if (!w->may_be_paused[i] || w->is_resuming[i] || !is_there(w, i))
 			continue;
 		world_pass(w, 600000); /* patience: the disk may have been full a moment ago */
 		pause_or_resume(w, i, COMMAND_RESUME);
@@ -175,7 +225,7 @@ void world_resume_all(struct world *w)
 
 static bool is_final_no(int r)
 {
-	static const int list[] = {-ENOENT, -EALREADY, -EINVAL, -EEXIST, -ERANGE};
+	static const int list[] = {-ENOENT, -EALREADY, -EINVAL, -EEXIST, -ERANGE, -EAGAIN};
 
 	for (size_t i = 0; i < ARRAY_LEN(list); i++)
 		if (list[i] == r)
@@ -194,7 +244,7 @@ void world_heard(struct world *w, struct asked *a, const struct command *c)
 	if (a->kind != COMMAND_RESUME)
 		return;
 	w->is_resuming[a->stage] = false;
-	if (a->is_yes || a->is_no)
+	if (a->is_yes || (a->is_no && c->result != -ENOENT))
 		w->may_be_paused[a->stage] = false;
 }
 

@@ -10,6 +10,7 @@ struct story {
 	int n_created, n_ends, n_cancels, n_done[STAGES_MAX], n_undone[STAGES_MAX];
 	int n_skipped[STAGES_MAX], n_undo_skipped[STAGES_MAX]; /* by an operator */
 	bool is_over;					       /* its last event was terminal */
+	char generation[PIPELINE_DIGEST_SIZE];		       /* that it is on (P10) */
 };
 
 struct stories {
@@ -18,6 +19,8 @@ struct stories {
 	int64_t taken, done, undone; /* of all orders: what the ledgers must say */
 	int64_t adjusted;	     /* by operators */
 	int n_of[ASKED_MAX];	     /* events of what was asked, by its number */
+	char current[PIPELINE_DIGEST_SIZE];
+	long n_loaded; /* how often one became so */
 };
 
 static struct story *story_of(struct world *w, struct stories *all, const struct event *ev)
@@ -31,12 +34,11 @@ static struct story *story_of(struct world *w, struct stories *all, const struct
 	return &all->list[all->n++];
 }
 
-static void count_effect(
-	struct stories *all, const struct pipeline *p, size_t stage, const struct event *ev)
+static void count_effect(struct stories *all, size_t stage, const struct event *ev)
 {
 	int n = ev->n_effects > 0;
 
-	if (strcmp(p->stages[stage].name, "stock") == 0)
+	if (strcmp(world_stage_name(stage), "stock") == 0)
 		all->taken += ev->kind == EVENT_STAGE_DONE ? n : -n;
 	else if (ev->kind == EVENT_STAGE_DONE)
 		all->done += n;
@@ -70,45 +72,63 @@ static int asked_number(const struct event *ev)
 	return -1;
 }
 
-static void count_release(struct story *s, const struct pipeline *p, const struct event *ev)
+static void count_release(const struct world *w, struct story *s, const struct event *ev)
 {
-	int stage = pipeline_find(p, ev->stage);
+	if (ev->kind == EVENT_STAGE_RELEASED && ev->stage.n && str_is(ev->action, "skip"))
+		(ev->undo ? s->n_undo_skipped : s->n_skipped)[world_stage(w, ev->stage.p)]++;
+}
 
-	if (ev->kind == EVENT_STAGE_RELEASED && stage >= 0 && str_is(ev->action, "skip"))
-		(ev->undo ? s->n_undo_skipped : s->n_skipped)[stage]++;
+/* An order is on the generation that is current when it is placed, until somebody moves it to the then current one. */
+static void follow_generations(
+	struct world *w, struct stories *all, struct story *s, const struct event *ev)
+{
+	char *slot = s ? s->generation : all->current;
+
+	if (ev->kind != EVENT_PIPELINE_LOADED && ev->kind != EVENT_ORDER_CREATED &&
+		ev->kind != EVENT_ORDER_MIGRATED)
+		return;
+	if (s && !str_is(ev->generation, all->current))
+		world_fail(w, "event %lld takes generation %.16s, and %s is current",
+			(long long)ev->seq, ev->generation.p, all->current);
+	if (ev->kind == EVENT_ORDER_MIGRATED && str_is(ev->generation, slot))
+		world_fail(w, "event %lld moves an order to where it is", (long long)ev->seq);
+	snprintf(slot, PIPELINE_DIGEST_SIZE, "%.*s", (int)ev->generation.n, ev->generation.p);
+	all->n_loaded += ev->kind == EVENT_PIPELINE_LOADED;
 }
 
 static void read_event(struct world *w, struct stories *all, const struct event *ev)
 {
-	const struct pipeline *p = engine_pipeline(w->engine);
-	int stage, number = asked_number(ev);
+	int number = asked_number(ev);
 	struct story *s;
+	size_t stage;
 
 	if (number >= 0)
 		all->n_of[number]++;
 	if (number >= 0 && ev->kind == EVENT_STATE_ADJUSTED)
 		all->adjusted += ev->effects[0].delta;
-	if (!ev->order_seq)
+	if (!ev->order_seq) {
+		follow_generations(w, all, NULL, ev);
 		return;
+	}
 	s = story_of(w, all, ev);
+	follow_generations(w, all, s, ev);
 	if (s->is_over)
 		world_fail(w, "event %lld comes after its order's end", (long long)ev->seq);
 	s->n_created += ev->kind == EVENT_ORDER_CREATED;
 	s->is_over = event_kind_info(ev->kind)->is_terminal;
 	s->n_ends += s->is_over;
 	s->n_cancels += ev->kind == EVENT_CANCEL_REQUESTED;
-	count_release(s, p, ev);
+	count_release(w, s, ev);
 	if (ev->kind != EVENT_STAGE_DONE && ev->kind != EVENT_STAGE_UNDONE &&
 		ev->kind != EVENT_STAGE_RETRYING && ev->kind != EVENT_STAGE_FAILED)
 		return;
-	stage = pipeline_find(p, ev->stage);
-	if (stage < 0)
-		world_fail(w, "event %lld names no stage", (long long)ev->seq);
-	check_attempt(w, ev, (size_t)stage);
+	stage = world_stage(w, ev->stage.p);
+	if (!ev->unsure) /* attempts that were lost are used up: none said it */
+		check_attempt(w, ev, stage);
 	if (ev->kind != EVENT_STAGE_DONE && ev->kind != EVENT_STAGE_UNDONE)
 		return;
 	(ev->kind == EVENT_STAGE_DONE ? s->n_done : s->n_undone)[stage]++;
-	count_effect(all, p, (size_t)stage, ev);
+	count_effect(all, stage, ev);
 }
 
 static void read_events(struct world *w, struct stories *all)
@@ -125,9 +145,10 @@ static void read_events(struct world *w, struct stories *all)
 }
 
 /* A stage of an order that ended: done once, or as if it had never been. */
-static void check_stage(struct world *w, const struct story *s, const struct order *o, size_t i)
+static void check_stage(struct world *w, const struct story *s, const struct order *o,
+	const struct stage_spec *spec)
 {
-	const struct stage_spec *spec = &o->pipeline->stages[i];
+	size_t i = world_stage(w, spec->name);
 	const struct outside *out = world_outside(w, &s->id, i);
 	long long seq = s->seq;
 
@@ -149,6 +170,19 @@ static void check_stage(struct world *w, const struct story *s, const struct ord
 		world_fail(w, "order %lld failed and %s stands outside", seq, spec->name);
 }
 
+/* One that the order's generation does not have: nothing of it may be left. */
+static void check_left_stage(struct world *w, const struct story *s, size_t i)
+{
+	const struct outside *out = world_outside(w, &s->id, i);
+
+	if (s->n_done[i] || s->n_undone[i] || s->n_skipped[i])
+		world_fail(w, "order %lld was moved away from %s, which it had gone through",
+			(long long)s->seq, world_stage_name(i));
+	if (out->is_done && !out->is_undone)
+		world_fail(w, "order %lld was moved away from %s, which stands outside",
+			(long long)s->seq, world_stage_name(i));
+}
+
 static void check_story(struct world *w, const struct story *s)
 {
 	_cleanup_(order_freep) struct order *o = NULL;
@@ -165,8 +199,14 @@ static void check_story(struct world *w, const struct story *s)
 		(o->phase == ORDER_COMPLETED && s->n_cancels) || s->n_cancels > 1)
 		world_fail(w, "order %lld is %s and was cancelled %d times", (long long)s->seq,
 			order_status(o), s->n_cancels);
+	if (strcmp(o->pipeline->digest, s->generation) != 0)
+		world_fail(w, "order %lld is on generation %s, and its events say %s",
+			(long long)s->seq, o->pipeline->digest, s->generation);
 	for (size_t i = 0; i < o->pipeline->n_stages; i++)
-		check_stage(w, s, o, i);
+		check_stage(w, s, o, &o->pipeline->stages[i]);
+	for (size_t i = 0; i < STAGES_MAX; i++)
+		if (pipeline_find(o->pipeline, str_of(world_stage_name(i))) < 0)
+			check_left_stage(w, s, i);
 }
 
 /* Who repeats a signal with its key hears what he heard before. */
@@ -239,6 +279,9 @@ void world_check(struct world *w)
 		check_accepted(w, &all, &w->placed[i]);
 	for (size_t i = 0; i < w->n_asked; i++)
 		check_asked(w, &all, &w->asked[i]);
+	if (all.n_loaded < w->n_reloads)
+		world_fail(w, "%ld reloads were granted, and %ld are in the journal", w->n_reloads,
+			all.n_loaded);
 	engine_stats(w->engine, &stats);
 	if (stats.set_aside)
 		world_fail(w, "an order is set aside");

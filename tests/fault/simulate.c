@@ -2,7 +2,7 @@
  *
  *   simulate FIRST N [VERBOSE]     runs seeds FIRST to FIRST+N-1
  *   simulate FIRST N --disk        the same with one fault alone: one operation of the disk fails
- *   simulate FIRST N --alone       without people and with memory enough, as once
+ *   simulate FIRST N --alone       without people and reloads and with memory enough, as once
  *
  * Prints what happened in sum; the first broken promise ends it with its seed. */
 #include <signal.h>
@@ -96,9 +96,11 @@ static const struct {
 	{2, world_break_disk},
 	{25, world_ask},
 	{2, world_want_memory},
+	{10, world_reload},
+	{25, world_migrate},
 };
 
-/* Seeds that were found before there were people are kept without them. */
+/* Seeds that were found before there were people are kept without them and what came after. */
 static size_t n_actions = ARRAY_LEN(actions);
 
 static void act(struct world *w)
@@ -116,7 +118,7 @@ static void act(struct world *w)
 }
 
 struct sum {
-	long long orders, steps, lives, faults, events, asked, granted;
+	long long orders, steps, lives, faults, events, asked, granted, reloads, moved;
 };
 
 static void add_to(struct sum *sum, struct world *w)
@@ -132,6 +134,9 @@ static void add_to(struct sum *sum, struct world *w)
 	sum->asked += (long long)w->n_asked;
 	for (size_t i = 0; i < w->n_asked; i++)
 		sum->granted += w->asked[i].is_yes;
+	for (size_t i = 0; i < w->n_asked; i++)
+		sum->moved += w->asked[i].is_yes && w->asked[i].kind == COMMAND_MIGRATE;
+	sum->reloads += w->n_reloads;
 }
 
 static void run(uint64_t seed, const char *folder, struct sum *sum)
@@ -190,7 +195,7 @@ int main(int argc, char **argv)
 
 	signal(SIGABRT, on_death);
 	signal(SIGSEGV, on_death);
-	n_actions -= is_alone ? 2 : 0;
+	n_actions -= is_alone ? 4 : 0;
 	log_set_level(argc > 3 && !is_disk && !is_alone ? LOG_DEBUG : LOG_ERROR - 1);
 	if (!mkdtemp(folder))
 		return 2;
@@ -198,8 +203,9 @@ int main(int argc, char **argv)
 		(is_disk ? run_disk : run)(seed, folder, &sum);
 	rmdir(folder);
 	printf("%llu seeds from %llu: %lld orders, %lld events, %lld turns, %lld lives of the "
-	       "process, %lld faults, %lld commands of people, %lld granted\n",
+	       "process, %lld faults, %lld commands of people, %lld granted, %lld reloads, %lld "
+	       "moves\n",
 		(unsigned long long)n, (unsigned long long)first, sum.orders, sum.events, sum.steps,
-		sum.lives, sum.faults, sum.asked, sum.granted);
+		sum.lives, sum.faults, sum.asked, sum.granted, sum.reloads, sum.moved);
 	return 0;
 }

@@ -11,37 +11,6 @@
 
 static struct world *the_world; /* the clocks have no argument */
 
-/* The second has branches, little room and a wait; the third undoes nothing but the stock. */
-static const char *const pipelines[] = {
-	"pipeline: line\n"
-	"defaults: {timeout: 2s, in_flight: 4, retry: {attempts: 3, backoff: 50ms, max: 400ms}}\n"
-	"state: {stock/A: 12}\n"
-	"stages:\n"
-	"  - {name: check, plugin: x, status: checking, event: checked}\n"
-	"  - {name: pay, plugin: x, status: paying, event: paid, undo_event: refunded}\n"
-	"  - {name: stock, plugin: x, status: taking, event: taken, undo_event: returned}\n"
-	"  - {name: ship, plugin: x, status: shipping, event: shipped, undo_event: recalled}\n",
-	"pipeline: branches\n"
-	"defaults: {timeout: 1s, in_flight: 2, retry: {attempts: 2, backoff: 10ms, max: 20ms}}\n"
-	"state: {stock/A: 12}\n"
-	"stages:\n"
-	"  - {name: check, plugin: x, status: checking, event: checked}\n"
-	"  - {name: pay, plugin: x, status: paying, event: paid, undo_event: refunded,"
-	" after: [check]}\n"
-	"  - {name: stock, plugin: x, status: taking, event: taken, undo_event: returned,"
-	" after: [check], in_flight: 1}\n"
-	"  - {name: gift, plugin: x, status: wrapping, event: wrapped, undo_event: unwrapped,"
-	" after: []}\n"
-	"  - {name: ship, plugin: x, status: shipping, event: shipped, irreversible: true,"
-	" after: [pay, stock, gift]}\n",
-	"pipeline: short\n"
-	"defaults: {timeout: 500ms, in_flight: 64, retry: {attempts: 1}}\n"
-	"state: {stock/A: 12}\n"
-	"stages:\n"
-	"  - {name: stock, plugin: x, status: taking, event: taken, undo_event: returned}\n"
-	"  - {name: ship, plugin: x, status: shipping, event: shipped, irreversible: true}\n",
-};
-
 void world_fail(const struct world *w, const char *fmt, ...)
 {
 	va_list ap;
@@ -102,14 +71,22 @@ void world_pass(struct world *w, int64_t us)
 
 /* --- workers --- */
 
+/* Its number in all generations. */
+static size_t stage_of(const struct world *w, const struct task *t)
+{
+	return world_stage(w, t->pipeline->stages[t->stage].name);
+}
+
 static struct outside *outside_of(struct world *w, const struct task *t)
 {
+	size_t stage = stage_of(w, t);
+
 	for (size_t i = 0; i < w->n_outside; i++)
-		if (id_eq(&w->outside[i].order, &t->order_id) && w->outside[i].stage == t->stage)
+		if (id_eq(&w->outside[i].order, &t->order_id) && w->outside[i].stage == stage)
 			return &w->outside[i];
 	if (w->n_outside == ARRAY_LEN(w->outside))
 		world_fail(w, "more happened outside than there are orders");
-	w->outside[w->n_outside] = (struct outside){.order = t->order_id, .stage = t->stage};
+	w->outside[w->n_outside] = (struct outside){.order = t->order_id, .stage = stage};
 	return &w->outside[w->n_outside++];
 }
 
@@ -223,7 +200,7 @@ static void on_tasks(void *arg, struct task *first)
 	while (first) {
 		struct task *next = (struct task *)first->node.next;
 
-		if (w->is_paused[first->stage])
+		if (w->is_paused[stage_of(w, first)])
 			world_fail(w, "an attempt of a paused stage went out");
 		if (w->is_dying) {
 			task_free(first);
@@ -293,6 +270,8 @@ static void on_answers(void *arg, struct command *first)
 		w->commands[i] = w->commands[--w->n_commands];
 		if (!w->is_dying && first->kind == COMMAND_PLACE)
 			check_answer(w, first->context, first);
+		else if (!w->is_dying && first->kind == COMMAND_RELOAD)
+			world_reloaded(w, first);
 		else if (!w->is_dying)
 			world_heard(w, first->context, first);
 		command_free(first);
@@ -362,7 +341,6 @@ void world_send(struct world *w, struct command *c)
 
 static int start(struct world *w, struct err *e)
 {
-	_cleanup_(yaml_faults_fini) struct yaml_faults faults = {0};
 	struct engine_options options = {.journal_path = w->path,
 		.attempts_path = w->attempts_path,
 		.orders_in_memory = w->seed % 3 ? 3 : 1000,
@@ -370,16 +348,11 @@ static int start(struct world *w, struct err *e)
 		.on_answers = on_answers,
 		.on_commit = on_commit,
 		.arg = w};
-	struct pipeline *p;
 
-	if (pipeline_parse(str_of(pipelines[w->seed % ARRAY_LEN(pipelines)]), &p, &faults) < 0) {
-		yaml_faults_print(&faults, "pipeline", stderr);
-		world_fail(w, "the pipeline is wrong");
-	}
 	w->last_seen_seq = 0;
 	w->next_turn_ms = 0;
 	w->n_lives++;
-	return engine_start(&options, &w->set, p, &w->engine, e);
+	return engine_start(&options, &w->set, world_read_file(w), &w->engine, e);
 }
 
 static void forget_everything(struct world *w)
@@ -393,13 +366,20 @@ static void forget_everything(struct world *w)
 	w->set = (struct pipeline_set){0};
 }
 
+static void power_off(struct world *w)
+{
+	fault_vfs_power_off();
+	if (w->engine)
+		world_forget_offer(w);
+	engine_free(steal_ptr(w->engine));
+	forget_everything(w);
+}
+
 void world_die(struct world *w, bool is_power_loss)
 {
 	struct err e = {0};
 
-	fault_vfs_power_off();
-	engine_free(steal_ptr(w->engine));
-	forget_everything(w);
+	power_off(w);
 	if (!is_power_loss)
 		fault_vfs_resume();
 	else if (fault_vfs_power_on(world_random(w)) < 0)
@@ -418,9 +398,7 @@ static void die_at_start(struct world *w)
 		.is_power_loss = true};
 	struct err e = {0};
 
-	fault_vfs_power_off();
-	engine_free(steal_ptr(w->engine));
-	forget_everything(w);
+	power_off(w);
 	if (fault_vfs_power_on(world_random(w)) < 0)
 		world_fail(w, "the disk's image cannot be written");
 	fault_vfs_plan(&plan);
@@ -485,6 +463,7 @@ void world_step(struct world *w)
 {
 	w->n_steps++;
 	w->next_turn_ms = engine_step(w->engine);
+	world_after_step(w);
 }
 
 /* What happens next: a verdict, or a turn that the engine asked for. */
@@ -538,7 +517,7 @@ void world_init(struct world *w, uint64_t seed, const char *folder)
 		.random = seed,
 		.mono_us = INT64_C(1000000000),
 		.wall_ahead_us = INT64_C(1700000000000000)};
-	w->workers = (struct worker_source){subscribe, w};
+	w->workers = (struct worker_source){subscribe, w, world_is_idle};
 	snprintf(w->path, sizeof w->path, "%s/journal.sqlite", folder);
 	snprintf(w->attempts_path, sizeof w->attempts_path, "%s/attempts", folder);
 	the_world = w;
@@ -554,6 +533,7 @@ void world_fini(struct world *w)
 	static const char *const ends[] = {"", "-wal", "-shm", ".lock"};
 	char name[160];
 
+	world_forget_offer(w);
 	engine_free(w->engine);
 	forget_everything(w);
 	fault_vfs_remove();

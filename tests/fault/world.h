@@ -32,7 +32,7 @@ struct pending {
 /* What became of one stage of one order outside: receivers honour the idempotency key. */
 struct outside {
 	struct id order;
-	size_t stage;
+	size_t stage; /* world_stage() */
 	bool is_done, is_undone;
 	uint32_t n_handed_out[2]; /* attempts of run and undo that a worker got */
 };
@@ -47,6 +47,12 @@ struct asked {
 	bool is_no;   /* not for want of disk or memory: nothing happened */
 };
 
+/* A generation that is offered to the engine, until that has answered. */
+struct offer {
+	struct generation *generation; /* NULL: none is */
+	bool is_new, is_answered;
+};
+
 struct world {
 	uint64_t seed, random;
 	int64_t mono_us, wall_ahead_us;
@@ -59,7 +65,11 @@ struct world {
 	bool has_trouble; /* an operation of the disk or an allocation failed for good */
 	struct asked asked[ASKED_MAX];
 	size_t n_asked;
-	bool is_paused[STAGES_MAX]; /* the answer to a pause was yes, and nobody asked to resume */
+	size_t variant; /* which of its pipelines the file has */
+	struct offer offer;
+	long n_reloads;
+	bool is_paused
+		[STAGES_MAX]; /* by world_stage(); the answer to a pause was yes, and nobody asked to resume */
 	bool may_be_paused[STAGES_MAX]; /* somebody asked for a pause since it was last resumed */
 	bool is_resuming[STAGES_MAX];	/* somebody waits for the answer */
 	struct placed placed[ORDERS_MAX];
@@ -92,6 +102,20 @@ void world_resume_all(struct world *w);
 void world_heard(struct world *w, struct asked *a, const struct command *c);
 /* Nobody will hear the answers that are on their way. */
 void world_forget_asking(struct world *w);
+/* generations.c: the file is written and loaded anew, as the loader does it */
+void world_reload(struct world *w);
+void world_reloaded(struct world *w, const struct command *c);
+/* After each turn, and before the process dies. */
+void world_after_step(struct world *w);
+void world_forget_offer(struct world *w);
+bool world_is_idle(void *arg, const struct pipeline *p);
+/* What the file says. */
+struct pipeline *world_read_file(struct world *w);
+/* A stage's number and name: the same in all generations. */
+size_t world_stage(const struct world *w, const char *name);
+const char *world_stage_name(size_t stage);
+/* people.c: somebody moves an order to the current generation. */
+void world_migrate(struct world *w);
 /* Sends it: its answer will be looked for. Takes it. */
 void world_send(struct world *w, struct command *c);
 /* One turn of the engine at the present moment. */
