@@ -9,12 +9,14 @@ import { emptyState } from './parts/notice.js';
 import * as orderForm from './views/order-form.js';
 import * as orderPast from './views/order-past.js';
 import * as orders from './views/orders.js';
+import * as pipeline from './views/pipeline.js';
 import * as track from './views/track.js';
 
 /* The first that matches is opened; those with `nav` stand in the navigation, in this order. */
 const routes = [
   { pattern: /^\/$/, view: orderForm, nav: { label: 'New order', href: '#/', sign: 'plus' } },
   { pattern: /^\/orders$/, view: orders, nav: { label: 'Orders', href: '#/orders', sign: 'list' } },
+  { pattern: /^\/pipeline$/, view: pipeline, nav: { label: 'Pipeline', href: '#/pipeline', sign: 'flow' } },
   { pattern: /^\/orders\/([^/]+)$/, view: track, under: '#/orders' },
   { pattern: /^\/orders\/([^/]+)\/events$/, view: orderPast, under: '#/orders' },
 ];
@@ -164,7 +166,7 @@ fill(
   navigation,
   routes
     .filter(({ nav }) => nav)
-    .map(({ nav }) => h('a', { href: nav.href }, icon(nav.sign), h('span', {}, nav.label))),
+    .map(({ nav }) => h('a', { href: nav.href, title: nav.label }, icon(nav.sign), h('span', {}, nav.label))),
 );
 fill(document.querySelector('.shell-tools'), themeButton());
 document.querySelector('.skip-link').addEventListener('click', (event) => {

@@ -47,6 +47,34 @@ export function duration(ms) {
   return `${Math.floor(seconds / 3600)} h ${two(Math.floor((seconds % 3600) / 60))} min`;
 }
 
+/* "820 µs", "4.2 ms", "1.2 s"; null: not known */
+export function micros(us) {
+  if (us === null || us === undefined || Number.isNaN(us))
+    return '–';
+  if (us < 1000)
+    return `${Math.round(us)} µs`;
+  return us < 10_000 ? `${(us / 1000).toFixed(1)} ms` : duration(us / 1000);
+}
+
+/* "0", "0.4/s", "12/s", "1,240/s" */
+export function perSecond(n) {
+  if (!n)
+    return '0/s';
+  return `${n < 10 ? Math.max(0.1, n).toFixed(1).replace('.0', '') : whole(n)}/s`;
+}
+
+/* "12 B", "4.2 MiB" */
+export function bytes(n) {
+  const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];
+  let unit = 0;
+  for (; n >= 1024 && unit < units.length - 1; unit++)
+    n /= 1024;
+  return `${unit && n < 100 ? n.toFixed(1) : Math.round(n)} ${units[unit]}`;
+}
+
+/* "100,000" */
+export const whole = (n) => Math.round(n).toLocaleString('en');
+
 /* "payment_processing" → "Payment processing" */
 export function humanise(word) {
   return capital(String(word ?? '').replaceAll(/[_-]+/g, ' ').trim());

@@ -20,7 +20,8 @@ const transports = [openSocket, openStream, openPolling];
  *   poll()              fetches and delivers by itself; rejects when there is no answer
  *   onMessage(message)  one parsed message of the socket or the stream
  *   onUp()              connected, for the first time or again: what was missed must be fetched
- *   onState(state)      { name, behindMs, since }: `since` is when the connection was lost, or null */
+ *   onState(state)      { name, behindMs, lagMs, since }: `since` is when the connection was lost, or null
+ *   measuresLag         tell onState() of each lag that was measured, not only of long ones */
 export function follow(options) {
   const link = {
     options,
@@ -34,6 +35,8 @@ export function follow(options) {
     state: null,
     leastLag: Infinity,
     behindMs: 0,
+    tripMs: 0,
+    lagMs: null,
   };
   const { signal } = options;
   const check = setInterval(() => checkServer(link), CHECK_MS);
@@ -64,6 +67,8 @@ function connect(link) {
     Object.assign(link, { isUp: true, failures: 0, refusals: 0, lostAt: null, behindMs: 0 });
     say(link, 'live');
     link.options.onUp?.();
+    if (link.options.measuresLag)
+      measureTrip(link);
   }
 
   function down() {
@@ -83,7 +88,7 @@ function connect(link) {
     const parsed = parse(text);
     if (parsed === undefined)
       return;
-    measureLag(link, parsed.event);
+    measureLag(link, parsed.event?.timestamp ?? parsed.at);
     link.options.onMessage?.(parsed);
   }
 
@@ -151,24 +156,34 @@ async function serverAnswers(link) {
   }
 }
 
-/* How much later than the quickest event this one came: independent of how the clocks are set. */
-function measureLag(link, event) {
-  const time = Date.parse(event?.timestamp);
+/* How much later than the quickest message this one came: independent of how the clocks are set. The quickest one took
+ * half of the quickest way to the server and back. */
+function measureLag(link, at) {
+  const time = Date.parse(at);
   if (Number.isNaN(time))
     return;
   const lag = Date.now() - time;
   link.leastLag = Math.min(link.leastLag, lag);
   const behind = lag - link.leastLag;
   const shown = behind > BEHIND_MS ? behind : 0;
-  if (Math.round(shown / 1000) === Math.round(link.behindMs / 1000))
-    return;
-  link.behindMs = shown;
-  say(link, link.state);
+  const isNews = Math.round(shown / 1000) !== Math.round(link.behindMs / 1000);
+  link.lagMs = behind + link.tripMs;
+  if (isNews)
+    link.behindMs = shown;
+  if (isNews || link.options.measuresLag)
+    say(link, link.state);
+}
+
+async function measureTrip(link) {
+  const begin = performance.now();
+  if (await serverAnswers(link))
+    link.tripMs = (performance.now() - begin) / 2;
 }
 
 function say(link, name) {
   link.state = name;
-  link.options.onState?.({ name, behindMs: link.behindMs, since: link.lostAt });
+  const { behindMs, lagMs, lostAt: since } = link;
+  link.options.onState?.({ name, behindMs, lagMs, since });
 }
 
 /* Each transport calls up() once, message() with text, down() at its end; it returns its close. */

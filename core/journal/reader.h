@@ -123,6 +123,18 @@ struct state_page {
 int reader_state(struct reader *r, const struct state_page *page,
 	int (*on_entry)(void *arg, struct str key, struct str json), void *arg, struct err *e);
 
+/* --- looking back --- */
+
+/* Appends the newest events that tell of trouble at a stage (retrying, lost, failed, held), newest first, out of the
+ * newest 20,000 events. Returns how many. */
+int reader_stage_trouble(struct reader *r, struct str stage, int64_t last_seq, size_t limit,
+	struct event_list *list, struct err *e);
+/* Appends events with seq < `before`, newest first, of which `limit` change the state's value of that key; others may
+ * stand between. Looks at 100,000 events at most. *ret_next: `before` of the next call; 0: there are no more.
+ * Returns how many change it. */
+int reader_key_changes(struct reader *r, struct str key, int64_t before, size_t limit,
+	struct event_list *list, int64_t *ret_next, struct err *e);
+
 /* --- the past --- */
 
 /* The last event before the first that is later than `wall_us`; 0: none. Times are taken to ascend: where the clock

@@ -116,6 +116,12 @@ void route_pipeline(void *app, struct http_request *req);
 
 /* state.c */
 void route_state(void *app, struct http_request *req);
+/* A reader on a thread of its own, for what takes long; the caller counts its jobs in `n_past`. NULL: answered. */
+struct reading *state_past(struct app *app, struct http_request *req);
+
+/* lookback.c */
+void route_stage_errors(void *app, struct http_request *req);
+void route_state_history(void *app, struct http_request *req);
 
 /* metrics.c */
 void route_metrics(void *app, struct http_request *req);

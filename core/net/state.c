@@ -112,8 +112,8 @@ static bool take_key(struct http_request *req, const char *name, char out[257], 
 	return true;
 }
 
-/* A thread of its own: folding what was long ago takes its time and must keep nobody. NULL: answered. */
-static struct reading *reading_of_past(struct app *app, struct http_request *req)
+/* Folding what was long ago takes its time and must keep nobody. */
+struct reading *state_past(struct app *app, struct http_request *req)
 {
 	struct err e = {0};
 
@@ -153,7 +153,7 @@ void route_state(void *arg, struct http_request *req)
 	}
 	s->page.limit = (size_t)limit;
 	s->is_past = s->at.is_time || s->at.value != INT64_MAX;
-	reading = s->is_past ? reading_of_past(app, req) : app->reading;
+	reading = s->is_past ? state_past(app, req) : app->reading;
 	if (!reading) {
 		free(s);
 		return;

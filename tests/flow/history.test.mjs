@@ -89,6 +89,17 @@ test('the_daemon_tells_of_itself', async () => {
   assert.deepEqual([system.accepting, system.trouble, system.read_only], [true, null, false]);
 });
 
+test('what_went_wrong_at_a_stage_is_told_newest_first', async () => {
+  const errors = async (path) => (await getJson(s, `/pipeline/stages/${path}`)).errors;
+  const all = await errors('second/errors');
+  assert.deepEqual(all.map((e) => e.event_type), ['stage_held', 'stage_retrying', 'stage_retrying', 'stage_failed']);
+  assert.ok(all.every((e, i) => e.stage === 'second' && e.order_id && (!i || e.seq < all[i - 1].seq)));
+  assert.equal((await errors('second/errors?limit=2')).length, 2);
+  assert.deepEqual((await errors('first/errors')).map((e) => e.event_type), ['stage_retrying']);
+  assert.equal((await fetch(`${s.url}/pipeline/stages/none/errors`)).status, 404);
+  assert.equal((await fetch(`${s.url}/pipeline/stages/first/errors?limit=0`)).status, 400);
+});
+
 test('it_begins_anew_with_the_daemon_and_a_watcher_is_sent_away_politely', async () => {
   const socket = new WebSocket(`${s.url.replace('http', 'ws')}/ws/pipeline`);
   await new Promise((done) => socket.once('message', done));

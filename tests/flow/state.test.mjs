@@ -75,3 +75,24 @@ test('adjustments_stay_after_a_kill_and_are_journaled_with_their_reason', async 
   assert.deepEqual(found.map((e) => e.effects), [[['add', 'kept', 7, 0]]]);
   await s.restart();
 });
+
+test('what_changed_a_value_is_told_newest_first_page_after_page', async () => {
+  const key = 'stock/PROD-001';
+  const { id } = await place(s, order({ 'PROD-001': 3 }));
+  await finished(s, id);
+  await adjust({ key, delta: 40, reason: 'delivery 4712' });
+  await adjust({ key, value: 50, reason: 'counted' });
+  const page = async (more = '') => (await fetch(`${s.url}/state/history?key=${encodeURIComponent(key)}${more}`)).json();
+  const whole = await page();
+  assert.deepEqual([whole.key, whole.value, whole.next], [key, 50, null]);
+  assert.deepEqual(whole.changes.map((c) => c.delta ?? { value: c.value }), [{ value: 50 }, 40, -3, { value: 100 }]);
+  assert.deepEqual(whole.changes.slice(0, 2).map((c) => c.event.reason), ['counted', 'delivery 4712']);
+  assert.equal(whole.changes[2].event.order_id, id);
+  const first = await page('&limit=3');
+  assert.equal(first.changes.length, 3);
+  assert.deepEqual((await page(`&limit=3&cursor=${first.next}`)).changes, whole.changes.slice(3));
+  const nobody = await (await fetch(`${s.url}/state/history?key=stock`)).json();
+  assert.deepEqual([nobody.value, nobody.changes], [null, []], 'the start of a key is not the key');
+  assert.equal((await fetch(`${s.url}/state/history`)).status, 400);
+  assert.equal((await fetch(`${s.url}/state/history?key=${'k'.repeat(300)}`)).status, 400);
+});

@@ -4,8 +4,7 @@ import { post } from '../api.js';
 import { hasTurnedRound, humanise, isTerminal, listed } from '../format.js';
 import { icon } from './icons.js';
 import { problemText } from './notice.js';
-
-const REASON_MAX_BYTES = 500;
+import { reasonField, reasonFault } from './reason-field.js';
 
 const tooLateWords = {
   completed: 'the order is completed',
@@ -28,7 +27,7 @@ export function cancelOrder({ path, signal, announce, onAnswer, onGone }) {
     'Cancel order',
   );
   const about = h('p', { class: 'dialog-about', id: 'cancel-about' });
-  const field = reasonField();
+  const field = reasonField({ id: 'cancel', hint: 'It stays in the history of the order.' });
   const note = h('div', { role: 'status' }); /* the page's announcer is inert behind a dialog */
   const keep = h('button', { type: 'button', class: 'button', onclick: () => dialog.close() });
   const send = h('button', { type: 'submit', class: 'button button-danger' });
@@ -74,7 +73,7 @@ export function cancelOrder({ path, signal, announce, onAnswer, onGone }) {
     if (isBusy || send.hidden)
       return;
     const reason = field.input.value.trim();
-    const fault = faultOf(reason);
+    const fault = reasonFault(reason);
     fill(note);
     field.setError(fault);
     if (fault) {
@@ -141,47 +140,8 @@ export function cancelOrder({ path, signal, announce, onAnswer, onGone }) {
   return { element: h('div', { class: 'track-actions' }, opener, dialog), show };
 }
 
-function faultOf(reason) {
-  if (!reason)
-    return 'Say in a few words why';
-  return new TextEncoder().encode(reason).length > REASON_MAX_BYTES ? 'Say it more shortly' : '';
-}
-
 function aboutText({ stages = [] }) {
   const done = stages.filter(({ status, undo_event }) => status === 'done' && undo_event);
   const undone = listed(done.map(({ name }) => humanise(name).toLowerCase()));
   return undone ? `It stops here, and what was done is undone: ${undone}.` : 'It stops here.';
-}
-
-function reasonField() {
-  const error = h('p', { class: 'field-error', id: 'cancel-error', hidden: true });
-  const input = h('input', {
-    id: 'cancel-reason',
-    class: 'input',
-    autocomplete: 'off',
-    maxlength: REASON_MAX_BYTES,
-    required: true,
-    dir: 'auto',
-    'aria-describedby': 'cancel-hint cancel-error',
-    oninput: () => setError(''),
-  });
-
-  function setError(text) {
-    error.hidden = !text;
-    fill(error, text && icon('alert'), text);
-    if (text)
-      input.setAttribute('aria-invalid', 'true');
-    else
-      input.removeAttribute('aria-invalid');
-  }
-
-  const element = h(
-    'div',
-    { class: 'field' },
-    h('label', { class: 'field-label', for: 'cancel-reason' }, 'Reason'),
-    input,
-    error,
-    h('p', { class: 'field-hint', id: 'cancel-hint' }, 'It stays in the history of the order.'),
-  );
-  return { element, input, setError };
 }

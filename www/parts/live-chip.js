@@ -10,17 +10,21 @@ const words = {
   offline: 'Offline',
 };
 
-/* Two elements for a view to place, and `show` for live.js's onState. */
-export function liveChip(announce) {
+/* Two elements for a view to place, and `show` for live.js's onState. `showsLag`: with the lag that was measured. */
+export function liveChip(announce, { showsLag = false } = {}) {
   const word = h('span', { class: 'live-word' });
-  const chip = h('span', { class: 'live-chip' }, h('span', { class: 'live-dot' }), word);
+  const lag = h('span', { class: 'live-lag', title: 'How long the last news took to get here', hidden: true });
+  const chip = h('span', { class: 'live-chip' }, h('span', { class: 'live-dot' }), word, lag);
   const note = h('p', { class: 'notice tone-warn live-note', hidden: true });
   let last = null;
 
-  function show({ name, behindMs, since }) {
+  function show({ name, behindMs, lagMs, since }) {
     chip.dataset.state = name;
     const isBehind = name === 'live' && behindMs > 0;
     setText(word, isBehind ? `${duration(behindMs)} behind` : words[name]);
+    lag.hidden = !showsLag || name !== 'live' || isBehind || lagMs === null;
+    if (!lag.hidden)
+      setText(lag, `lag ${duration(lagMs)}`);
     note.hidden = name === 'live' || name === 'connecting';
     if (!note.hidden)
       fill(note, icon('offline'), noteText(name, since));
@@ -29,7 +33,7 @@ export function liveChip(announce) {
     last = name === 'connecting' ? null : name;
   }
 
-  show({ name: 'connecting', behindMs: 0, since: null });
+  show({ name: 'connecting', behindMs: 0, lagMs: null, since: null });
   return { chip, note, show };
 }
 

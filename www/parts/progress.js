@@ -2,6 +2,7 @@
 import { h, svg, fill, setText } from '../dom.js';
 import { icon } from './icons.js';
 import { layOut } from './graph.js';
+import { linePath } from './lines.js';
 import { capital, clock, duration, humanise, moment, stageIcon, stageWord } from '../format.js';
 
 const TICK_MS = 100;
@@ -168,30 +169,4 @@ function lineWord(from, to) {
   if (to === 'idle')
     return 'idle';
   return ['queued', 'running'].includes(to) ? 'active' : 'done';
-}
-
-const LINE_GAP = 8;
-const LINE_BEND = 26;
-
-function linePath(a, b, frame, isVertical) {
-  return isVertical ? pathDown(a, b, frame) : pathRight(a, b, frame);
-}
-
-/* Outwards it changes its lane at once, inwards at the end: it never crosses a stage of another lane. */
-function pathDown(a, b, frame) {
-  const [x1, y1] = [a.left + a.width / 2 - frame.left, a.bottom - frame.top + LINE_GAP];
-  const [x2, y2] = [b.left + b.width / 2 - frame.left, b.top - frame.top - LINE_GAP];
-  const bend = Math.min(LINE_BEND, y2 - y1);
-  const from = x2 > x1 ? y1 : y2 - bend;
-  const [middle, to] = [from + bend / 2, from + bend];
-  return `M${x1} ${y1}V${from}C${x1} ${middle} ${x2} ${middle} ${x2} ${to}V${y2}`;
-}
-
-function pathRight(a, b, frame) {
-  const [x1, y1] = [a.right - frame.left + LINE_GAP, a.top + a.height / 2 - frame.top];
-  const [x2, y2] = [b.left - frame.left - LINE_GAP, b.top + b.height / 2 - frame.top];
-  if (Math.abs(y1 - y2) < 1)
-    return `M${x1} ${y1}H${x2}`;
-  const middle = (x1 + x2) / 2;
-  return `M${x1} ${y1}C${middle} ${y1} ${middle} ${y2} ${x2} ${y2}`;
 }
