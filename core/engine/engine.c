@@ -159,8 +159,11 @@ static int engine_open(struct engine *en, const struct pipeline *p, struct err *
 
 static int start_threads(struct engine *en, struct err *e)
 {
-	int r = -pthread_create(&en->thread, NULL, sequencer_run, en);
+	int r = journal_start_checkpoints(en->journal, e);
 
+	if (r < 0)
+		return r;
+	r = -pthread_create(&en->thread, NULL, sequencer_run, en);
 	en->has_thread = r == 0;
 	if (r < 0)
 		return err_set(e, r, "cannot start the sequencer's thread");

@@ -10,6 +10,7 @@
 
 #include "base/crash_point.h"
 #include "base/mem.h"
+#include "journal/checkpoint.h"
 #include "journal/event_rows.h"
 #include "journal/gather.h"
 #include "journal/lock.h"
@@ -18,8 +19,7 @@
 #include "journal/schema.h"
 
 enum {
-	CHECKPOINT_PAGES = 4000, /* of the WAL, before its pages go to the main file */
-	FILE_MODE = 0600,	 /* orders are personal data */
+	FILE_MODE = 0600, /* orders are personal data */
 };
 
 enum statement { BEGIN, COMMIT, ROLLBACK, FIND_ID, FIND_KEY, FIND_CURRENT, STATEMENTS };
@@ -48,10 +48,11 @@ struct journal {
 	struct salt_cache salts;
 	struct removal removal;
 	struct chain chain;
-	struct buf payload;	     /* of the event being appended */
-	struct head head, committed; /* the last event: of the open batch, on disk */
-	bool is_open;		     /* a batch is */
-	int wal_pages;
+	struct buf payload;		   /* of the event being appended */
+	struct head head, committed;	   /* the last event: of the open batch, on disk */
+	struct checkpointer *checkpointer; /* NULL: this thread does it */
+	bool is_open;			   /* a batch is */
+	int log_pages; /* after the last commit; 0: not known since a checkpoint */
 	bool has_leftovers,
 		had_leftovers; /* bytes that were removed may be in the WAL: as written, as committed */
 	struct err failed;     /* why the open batch cannot be committed */
@@ -96,7 +97,7 @@ static int on_wal(void *arg, sqlite3 *db, const char *name, int n_pages)
 
 	(void)db;
 	(void)name;
-	j->wal_pages = n_pages;
+	j->log_pages = n_pages;
 	return SQLITE_OK;
 }
 
@@ -161,10 +162,14 @@ int journal_open(const char *path, struct journal **ret, struct err *e)
 
 void journal_close(struct journal *j)
 {
+	struct err why = {0};
+
 	if (!j)
 		return;
 	if (j->is_open)
 		journal_rollback(j);
+	if (checkpointer_stop(j->checkpointer, &why) < 0)
+		j->broken = why;
 	removal_fini(&j->removal);
 	salt_cache_fini(&j->salts);
 	projection_fini(&j->projection);
@@ -232,30 +237,34 @@ int journal_scrub(struct journal *j, struct err *e)
 		return check(j, e);
 	}
 	sqlite3_busy_timeout(j->db, SQL_BUSY_MS);
-	j->wal_pages = 0;
+	j->log_pages = 0;
 	j->has_leftovers = j->had_leftovers = false;
 	return 0;
 }
 
-/* Moves the WAL's pages into the main file: here, after the last batch has been answered. A full
- * disk or a busy reader only puts it off. */
+/* The log's pages go to the main file: here, after the last batch has been answered. */
 static int checkpoint(struct journal *j, struct err *e)
 {
 	struct err why = {0};
-	int r;
+	int r = CHECKPOINT_YOURS, left;
 
-	if (j->wal_pages < CHECKPOINT_PAGES)
+	if (j->log_pages < LOG_PAGES)
 		return 0;
-	j->wal_pages = 0;
-	CRASH_POINT("checkpoint");
-	if (sqlite3_wal_checkpoint_v2(j->db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL) ==
-		SQLITE_OK)
-		return 0;
-	r = sql_error(j->db, &why, "checkpoint");
-	if (r == -ENOSPC || r == -EBUSY || r == -ENOMEM)
+	if (j->checkpointer)
+		r = checkpointer_turn(j->checkpointer, j->log_pages, &why);
+	if (r == CHECKPOINT_YOURS) {
+		j->log_pages = 0;
+		r = checkpoint_run(j->db, &left, &why);
+	}
+	if (r >= 0)
 		return 0;
 	j->broken = why;
 	return check(j, e);
+}
+
+int journal_start_checkpoints(struct journal *j, struct err *e)
+{
+	return checkpointer_start(j->path, &j->checkpointer, e);
 }
 
 int journal_begin(struct journal *j, struct err *e)

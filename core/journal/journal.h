@@ -29,6 +29,10 @@ static inline void journal_closep(struct journal **j)
 /* -EIO and why: it is broken, and what the last commit wrote may be on the disk or not. */
 int journal_check(const struct journal *j, struct err *e);
 
+/* From now on a thread moves the log's pages to the main file; without it each few thousand pages a batch waits for
+ * that. Not twice. -ENOMEM, -EAGAIN, -EIO. */
+int journal_start_checkpoints(struct journal *j, struct err *e);
+
 int journal_begin(struct journal *j, struct err *e);
 
 /* Appends one event: gives it its seq (and, for order_created, its order_seq), extends the hash

@@ -9,12 +9,11 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "journal/checkpoint.h"
 #include "journal/event_rows.h"
 #include "journal/gather.h"
 #include "journal/projection.h"
 #include "journal/schema.h"
-
-enum { CHECKPOINT_PAGES = 4000 /* as journal.c */ };
 
 /* An event with what the chain and the encoding made of it. */
 struct written {
@@ -196,7 +195,7 @@ static void write_batch(
 	struct err e = {0};
 	int r;
 
-	if (f->wal_pages >= CHECKPOINT_PAGES) {
+	if (f->wal_pages >= LOG_PAGES) {
 		f->wal_pages = 0;
 		sqlite3_wal_checkpoint_v2(db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
 	}

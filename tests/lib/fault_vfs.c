@@ -22,7 +22,7 @@ struct pending {
 
 struct image {
 	char *bytes;
-	size_t n;
+	size_t n, cap;
 };
 
 /* What the platters hold of one file, and what is still in caches. */
@@ -52,12 +52,14 @@ static struct {
 
 static void image_resize(struct image *i, size_t n)
 {
-	char *bytes = alloc_fault_realloc(i->bytes, n + 1);
-
-	assert(bytes);
+	if (n >= i->cap) {
+		i->cap = 2 * n + 1;
+		i->bytes = alloc_fault_realloc(i->bytes, i->cap);
+		assert(i->bytes);
+	}
 	if (n > i->n)
-		memset(bytes + i->n, 0, n - i->n);
-	*i = (struct image){bytes, n};
+		memset(i->bytes + i->n, 0, n - i->n);
+	i->n = n;
 }
 
 static void image_write(struct image *i, size_t offset, const char *bytes, size_t n)
