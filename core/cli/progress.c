@@ -90,6 +90,13 @@ void progress_on_journal(void *progress, int64_t done, int64_t total)
 	progress_show(progress, (size_t)done, (size_t)total);
 }
 
+void progress_hide(struct progress *p)
+{
+	if (p->is_open)
+		fputs("\r\033[K", stderr);
+	p->is_open = false;
+}
+
 void progress_end(struct progress *p)
 {
 	if (p->is_open)

@@ -18,5 +18,7 @@ struct progress {
 void progress_show(struct progress *p, size_t done, size_t total);
 /* The same, as what watches over a journal's work: `progress` is a struct progress. */
 void progress_on_journal(void *progress, int64_t done, int64_t total);
+/* Takes the bar away for some lines; it comes back with the next progress. */
+void progress_hide(struct progress *p);
 /* Ends the line, so that words can follow. */
 void progress_end(struct progress *p);

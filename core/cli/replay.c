@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "cli/cli.h"
 #include "cli/offline.h"
+#include "cli/replay.h"
 #include "cli/terminal.h"
 #include "journal/rebuild.h"
 
@@ -91,17 +92,18 @@ static int rebuild(struct offline *o)
 
 /* --- --until --- */
 
-/* "1042", or a time as the API shows it. */
-static int find_moment(struct offline *o, int64_t *ret)
+int replay_find_moment(struct offline *o, enum offline_flag flag, int64_t *ret)
 {
-	const char *text = offline_text(o, OFFLINE_UNTIL);
+	const char *text = offline_text(o, flag);
+	bool is_since = flag == OFFLINE_SINCE;
 	struct err e = {0};
 	int64_t wall_us;
 
-	if (clock_parse(str_of(text), &wall_us) < 0)
-		return offline_number(o, OFFLINE_UNTIL, 0, ret) ? EXIT_SUCCESS : EXIT_USAGE;
-	if (journal_seq_at(o->journal, wall_us, ret, &e) < 0)
+	if (clock_parse_offset(str_of(text), &wall_us) < 0)
+		return offline_number(o, flag, 0, ret) ? EXIT_SUCCESS : EXIT_USAGE;
+	if (journal_seq_at(o->journal, wall_us - is_since, ret, &e) < 0)
 		return offline_fail(o, &e);
+	*ret += is_since;
 	if (*ret)
 		return EXIT_SUCCESS;
 	err_set(&e, -ENOENT, "there is no event so early");
@@ -117,7 +119,7 @@ static int until(struct offline *o)
 
 	if (o->n_arguments != 1)
 		return offline_refuse(o, "--until needs the name of the new file");
-	status = find_moment(o, &seq);
+	status = replay_find_moment(o, OFFLINE_UNTIL, &seq);
 	if (status != EXIT_SUCCESS)
 		return status;
 	offline_begin(o, "until");
@@ -143,21 +145,27 @@ static int run(struct offline *o)
 		enum offline_flag flag;
 		int (*run)(struct offline *o);
 	} modes[] = {{OFFLINE_VERIFY, verify}, {OFFLINE_REBUILD, rebuild}, {OFFLINE_UNTIL, until}};
-	int (*chosen)(struct offline * o) = NULL;
+	int (*chosen)(struct offline * o) = offline_has(o, OFFLINE_AGAINST) ? replay_against : NULL;
 
 	for (size_t i = 0; i < ARRAY_LEN(modes); i++) {
-		if (!offline_has(o, modes[i].flag))
+		if (!offline_has(o, modes[i].flag) ||
+			(chosen == replay_against && modes[i].flag == OFFLINE_UNTIL))
 			continue;
 		if (chosen)
 			return offline_refuse(o, "one thing at a time");
 		chosen = modes[i].run;
 	}
+	if (chosen != replay_against &&
+		(offline_has(o, OFFLINE_SINCE) || offline_has(o, OFFLINE_RUN) ||
+			offline_has(o, OFFLINE_LIMIT) || offline_has(o, OFFLINE_PLUGINS)))
+		return offline_refuse(o, "--since, --limit, --run and --plugins go with --against");
 	if (o->n_arguments && chosen != until)
 		return offline_refuse(
 			o, "replay does not know what to do with '%.80s'", o->arguments[0]);
 	return chosen ? chosen(o)
-		      : offline_refuse(
-				o, "replay needs to know what for: --verify, --rebuild or --until");
+		      : offline_refuse(o,
+				"replay needs to know what for: --verify, --rebuild, --until "
+				"or --against");
 }
 
 int replay_main(int argc, char **argv)
@@ -167,8 +175,26 @@ int replay_main(int argc, char **argv)
 		.arguments = "[NEW]",
 		.n_max = 1,
 		.summary = "Folds the journal once more, from its file",
-		.takes = OFFLINE(VERIFY) | OFFLINE(REBUILD) | OFFLINE(UNTIL) | OFFLINE(JOURNAL) |
-			 OFFLINE(DATA) | OFFLINE(CONFIG),
+		.details = "--against FILE decides each order that has ended once more, with the "
+			   "pipeline of "
+			   "FILE and the plugins that\n"
+			   "are there now, in the state as it was at each moment. Stages without "
+			   "effects run "
+			   "again, in processes\n"
+			   "without network, programs and files to write, on the clock of that "
+			   "day. Of stages "
+			   "with effects the answers\n"
+			   "are taken from the journal, by the stage's name; what one was never "
+			   "asked is not "
+			   "known. Nothing outside\n"
+			   "happens, and the journal is only read. Exit status 1: some would end "
+			   "differently, "
+			   "or cannot be told.\n"
+			   "With --json: a line for each order that is not the same, and one for "
+			   "all.\n",
+		.takes = OFFLINE(VERIFY) | OFFLINE(REBUILD) | OFFLINE(UNTIL) | OFFLINE(AGAINST) |
+			 OFFLINE(SINCE) | OFFLINE(LIMIT) | OFFLINE(RUN) | OFFLINE(PLUGINS) |
+			 OFFLINE(JOURNAL) | OFFLINE(DATA) | OFFLINE(CONFIG),
 		.run = run,
 	};
 

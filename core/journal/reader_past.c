@@ -111,16 +111,8 @@ int reader_state_at(struct reader *r, int64_t at_seq, const struct state_page *p
 {
 	_cleanup_(past_fini) struct past p = {0};
 	_cleanup_(sql_finalizep) sqlite3_stmt *s = NULL;
-	int n = sql_open(NULL, SQL_SCRATCH, &p.scratch, e);
+	int n = state_open_scratch(&p.state, &p.scratch, e);
 
-	if (n == 0)
-		n = sql_exec(p.scratch,
-			"CREATE TABLE state(key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT "
-			"ROWID;"
-			"BEGIN",
-			e);
-	if (n == 0)
-		n = state_init(&p.state, p.scratch, e);
 	if (n == 0)
 		n = fold_state(r, &p, at_seq, e);
 	if (n == 0)

@@ -38,6 +38,19 @@ int state_init(struct state *s, sqlite3 *db, struct err *e)
 	return r;
 }
 
+int state_open_scratch(struct state *s, sqlite3 **ret_db, struct err *e)
+{
+	int r = sql_open(NULL, SQL_SCRATCH, ret_db, e);
+
+	if (r == 0)
+		r = sql_exec(*ret_db,
+			"CREATE TABLE state(key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT "
+			"ROWID;"
+			"BEGIN",
+			e);
+	return r == 0 ? state_init(s, *ret_db, e) : r;
+}
+
 void state_fini(struct state *s)
 {
 	sqlite3_finalize(s->find);

@@ -21,6 +21,8 @@ struct state {
 };
 
 int state_init(struct state *s, sqlite3 *db, struct err *e);
+/* An empty state in a database of its own, which is to be closed after state_fini(). */
+int state_open_scratch(struct state *s, sqlite3 **ret_db, struct err *e);
 void state_fini(struct state *s);
 
 /* -EPROTO: below its floor, which decide had checked; -EINVAL: adding to what is no integer. */

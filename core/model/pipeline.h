@@ -79,6 +79,7 @@ struct stage_spec {
 	bool irreversible;
 	int64_t isolation; /* enum isolation */
 	struct sandbox_policy sandbox;
+	bool is_confined; /* not by the file: nothing that it does may leave its processes */
 	const struct yaml_node *config; /* the plugin's own options; may be NULL */
 	const struct yaml_node *node;	/* the whole entry, for placed errors */
 };

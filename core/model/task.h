@@ -59,6 +59,7 @@ struct task {
 	int32_t home;	    /* pool of processes: the one that ran the turns before; 0: none */
 	int64_t due_ms;	    /* monotonic: when a LATER task goes on */
 	int64_t started_us; /* monotonic: first call of this attempt */
+	int64_t as_of_us;   /* of a confined stage: what the wall clock said then; else 0 */
 	uint64_t ticket;    /* pool: names it to whoever wakes it; 0: none */
 	size_t heap_at;	    /* pool: where it is in the heap; TASK_NOT_IN_HEAP */
 	bool is_ticketed;   /* the plugin has asked for its ticket */

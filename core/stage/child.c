@@ -18,6 +18,7 @@
 #include "stage/child_tickets.h"
 #include "stage/claim.h"
 #include "stage/crash.h"
+#include "stage/confine.h"
 #include "stage/sandbox.h"
 #include "stage/stage.h"
 #include "stage/wire.h"
@@ -30,7 +31,7 @@ struct child {
 	struct claim *claim;
 	struct pipeline *pipeline;
 	struct instance *instance;
-	const struct stage_spec *spec;
+	struct stage_spec *spec;
 	bool has_timer, is_limited;
 	timer_t timer; /* of processor time */
 	uint64_t n_calls;
@@ -192,6 +193,8 @@ static int load(
 	if (s->stage >= c->pipeline->n_stages)
 		return err_set(e, -EINVAL, "its pipeline has no stage %u", s->stage);
 	c->spec = &c->pipeline->stages[s->stage];
+	if (s->is_confined)
+		stage_confine(c->spec);
 	r = plugin_load_fd(CHILD_PLUGIN_FD, s->path, s->name, ret, e);
 	if (r == 0)
 		close(CHILD_PLUGIN_FD); /* it is mapped */
@@ -286,7 +289,7 @@ static void work(struct child *c, struct str body)
 		t->ticket = 0;
 	crash_set_in_call(true);
 	set_timer(c, c->spec->sandbox.cpu_ms);
-	instance_run(c->instance, t);
+	(c->spec->is_confined ? confined_run : instance_run)(c->instance, t);
 	set_timer(c, 0);
 	crash_set_in_call(false);
 	verdict = t->verdict;

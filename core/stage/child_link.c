@@ -41,6 +41,7 @@ struct wire_start child_link_words(
 		.log_level = log_get_level(),
 		.parent = (uint32_t)getpid(),
 		.is_sanitized = IS_SANITIZED,
+		.is_confined = p->stages[stage].is_confined,
 		.path = plugin->path,
 		.name = plugin->stage->name,
 		.pipeline = {p->document->source, p->document->source_len}};

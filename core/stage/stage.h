@@ -73,6 +73,11 @@ void instance_set_waker(struct instance *in, int (*on_wake)(void *arg, uint64_t 
 void instance_answer(struct instance *in, struct task *t,
 	int32_t (*answer)(void *arg, const struct sl_host *host, struct sl_task *st), void *arg);
 
+/* Makes the stage a confined one: its code will run in processes without network, programs and files to write,
+ * whatever the pipeline file allows; time that it asks for by SL_LATER passes at once, and the wall clock shows its
+ * task's `as_of_us`. Before its instance is made. [load] */
+void stage_confine(struct stage_spec *spec);
+
 struct pool;
 
 /* Threads for one instance, or with `isolation: process` processes (children.c): at most `workers` (one when it is not concurrent), the first at once, the others

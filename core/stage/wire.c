@@ -34,6 +34,7 @@ void wire_put_start(struct buf *out, const struct wire_start *s)
 	pack_u32(out, s->log_level);
 	pack_u32(out, s->parent);
 	pack_u32(out, s->is_sanitized);
+	pack_u32(out, s->is_confined);
 	pack_text(out, s->path);
 	pack_text(out, s->name);
 	pack_str(out, s->pipeline);
@@ -47,6 +48,7 @@ void wire_put_task(struct buf *out, uint64_t number, const struct task *t)
 	pack_u64(out, number);
 	pack_u64(out, t->ticket);
 	pack_u64(out, (uint64_t)t->started_us);
+	pack_u64(out, (uint64_t)t->as_of_us);
 	task_pack(out, t);
 	frame_end(out, at, WIRE_TASK);
 }
@@ -130,6 +132,7 @@ int wire_get_start(struct str body, struct wire_start *ret)
 	ret->log_level = unpack_u32(&r);
 	ret->parent = unpack_u32(&r);
 	ret->is_sanitized = unpack_u32(&r);
+	ret->is_confined = unpack_u32(&r);
 	ret->path = unpack_text(&r);
 	ret->name = unpack_text(&r);
 	ret->pipeline = unpack_str(&r);
@@ -140,7 +143,7 @@ int wire_get_task(struct str body, uint64_t *ret_number, struct task **ret)
 {
 	struct unpack r = {body, false};
 	uint64_t number = unpack_u64(&r), ticket = unpack_u64(&r);
-	int64_t started_us = (int64_t)unpack_u64(&r);
+	int64_t started_us = (int64_t)unpack_u64(&r), as_of_us = (int64_t)unpack_u64(&r);
 	struct task *t;
 	int result = task_unpack(&r, &t);
 
@@ -152,6 +155,7 @@ int wire_get_task(struct str body, uint64_t *ret_number, struct task **ret)
 	}
 	t->ticket = ticket;
 	t->started_us = started_us;
+	t->as_of_us = as_of_us;
 	*ret_number = number;
 	*ret = t;
 	return 0;

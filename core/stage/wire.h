@@ -5,10 +5,10 @@
  * are texts. Frames are at most WIRE_TASK_MAX bytes long to the process, WIRE_ANSWER_MAX to the daemon.
  *
  *   to the process
- *   START   once, first: stage 4 · log level 4 · process id of the daemon 4 · sanitizer 4 · path and name of the
- *           plugin, text of the pipeline: 3 texts
- *   TASK    number 8 · ticket 8 · began 8 (microseconds, monotonic; 0: begins now) · a packed task
- *           (model/task_pack.h)
+ *   START   once, first: stage 4 · log level 4 · process id of the daemon 4 · sanitizer 4 · confined 4 · path and
+ *           name of the plugin, text of the pipeline: 3 texts
+ *   TASK    number 8 · ticket 8 · began 8 (microseconds, monotonic; 0: begins now) · wall clock of a
+ *           confined stage 8 · a packed task (model/task_pack.h)
  *
  *   to the daemon
  *   MODULES the mapped objects, when they are others than before: number 4, then of each: bias 8 · start 8 ·
@@ -29,7 +29,7 @@
 #include "model/task_pack.h"
 
 enum {
-	WIRE_VERSION = 2,
+	WIRE_VERSION = 3,
 	WIRE_HEAD = 8,
 	WIRE_TASK_MAX = 16 << 20,
 	WIRE_ANSWER_MAX = 2 << 20,
@@ -59,7 +59,7 @@ struct wire_frame {
 int wire_take(struct str *in, size_t max, struct wire_frame *ret);
 
 struct wire_start {
-	uint32_t stage, log_level, parent, is_sanitized;
+	uint32_t stage, log_level, parent, is_sanitized, is_confined;
 	const char *path, *name;
 	struct str pipeline;
 };
