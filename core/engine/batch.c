@@ -207,17 +207,6 @@ void batch_drop_tasks(struct engine *en, struct batch *b)
 	}
 }
 
-/* Attempts that were out and whose verdicts are journaled now. */
-static void tally_tasks(struct engine *en, const struct batch *b)
-{
-	for (struct task *t = b->tasks; t; t = (struct task *)t->node.next) {
-		struct generation *g = t->was_out ? engine_generation(en, t->pipeline) : NULL;
-
-		if (g)
-			tally_verdict(g->stages[t->stage].tally, t);
-	}
-}
-
 void batch_release(struct engine *en, struct batch *b)
 {
 	CRASH_POINT("release");
@@ -228,7 +217,8 @@ void batch_release(struct engine *en, struct batch *b)
 		engine_read_pauses(en);
 	batch_answer(en, b);
 	CRASH_POINT("answered");
-	tally_tasks(en, b);
+	for (const struct task *t = b->tasks; t; t = (const struct task *)t->node.next)
+		out_count(en, t);
 	batch_drop_tasks(en, b);
 	if (b->feed->events.n)
 		en->options.on_commit(en->options.arg, steal_ptr(b->feed));

@@ -97,29 +97,6 @@ int handle_command(struct engine *en, struct batch *b, struct command *c, struct
 
 /* --- verdicts --- */
 
-static void count_verdict(struct engine *en, const struct order *o, const struct event *ev)
-{
-	struct generation *g = engine_generation(en, o->pipeline);
-	int i = pipeline_find(o->pipeline, ev->stage);
-	struct tally *t = g && i >= 0 ? g->stages[i].tally : NULL;
-	atomic_llong *counter = NULL;
-
-	if (!t)
-		return;
-	if (ev->kind == EVENT_STAGE_DONE)
-		counter = &t->n_done;
-	else if (ev->kind == EVENT_STAGE_FAILED)
-		counter = &t->n_failed;
-	else if (ev->kind == EVENT_STAGE_RETRYING || ev->kind == EVENT_ATTEMPT_LOST)
-		counter = &t->n_retried;
-	else if (ev->kind == EVENT_STAGE_HELD)
-		counter = &t->n_held;
-	else if (ev->kind == EVENT_STAGE_UNDONE)
-		counter = &t->n_undone;
-	if (counter)
-		atomic_fetch_add_explicit(counter, 1, memory_order_relaxed);
-}
-
 int handle_verdict(struct engine *en, struct batch *b, struct task *t, struct err *e)
 {
 	struct decide_env env = engine_env(en);
@@ -127,6 +104,7 @@ int handle_verdict(struct engine *en, struct batch *b, struct task *t, struct er
 	struct live_order *lo;
 	int r = quarantine_get(en, t->order_seq, &lo, e);
 
+	t->outcome = 0;
 	if (r == -ENOENT)
 		return 0; /* of an order that this journal does not have */
 	if (r < 0)
@@ -143,7 +121,7 @@ int handle_verdict(struct engine *en, struct batch *b, struct task *t, struct er
 	if (r < 0)
 		return err_set(e, r == -EINVAL ? -EPROTO : r, "cannot decide on a verdict: %s",
 			strerror(-r));
-	count_verdict(en, lo->order, list.first);
+	t->outcome = (uint8_t)list.first->kind;
 	CRASH_POINT("verdict");
 	if (t->undo)
 		CRASH_POINT("undo-verdict");

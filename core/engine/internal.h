@@ -238,6 +238,9 @@ struct task *out_make_task(struct engine *en, const struct order *o, size_t stag
 bool out_has(struct engine *en, const struct line_entry *entry);
 /* The attempt of a verdict is not out any more. */
 void out_back(struct engine *en, struct order *o, struct task *t);
+/* What its verdict says is journaled: the stage's figures and its gate hear of it. Not before, for it is decided again
+ * when the batch fails. */
+void out_count(struct engine *en, const struct task *t);
 /* It is out again: its verdict could not be journaled and comes once more. */
 void out_again(struct engine *en, struct task *t);
 /* Nobody waits for the order's attempts any more. */

@@ -88,11 +88,22 @@ void out_back(struct engine *en, struct order *o, struct task *t)
 		return;
 	o->out &= ~bit;
 	t->was_out = true;
-	if (!g)
+	t->probe = o->stages[t->stage].probe;
+	if (g)
+		atomic_fetch_sub_explicit(&g->stages[t->stage].n_out, 1, memory_order_relaxed);
+}
+
+void out_count(struct engine *en, const struct task *t)
+{
+	struct generation *g = engine_generation(en, t->pipeline);
+	struct stage_runtime *rt = g ? &g->stages[t->stage] : NULL;
+
+	if (rt && t->outcome)
+		tally_outcome(rt->tally, (enum event_kind)t->outcome);
+	if (!rt || !t->was_out)
 		return;
-	atomic_fetch_sub_explicit(&g->stages[t->stage].n_out, 1, memory_order_relaxed);
-	gate_back(&g->stages[t->stage].gate, o->stages[t->stage].probe, is_trouble(t->verdict),
-		clock_mono_ms());
+	tally_verdict(rt->tally, t);
+	gate_back(&rt->gate, t->probe, is_trouble(t->verdict), clock_mono_ms());
 }
 
 void out_forget(struct engine *en, struct order *o)

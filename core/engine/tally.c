@@ -30,6 +30,21 @@ void tally_verdict(struct tally *t, const struct task *task)
 	histogram_add(&t->run_us, task->duration_us);
 }
 
+void tally_outcome(struct tally *t, enum event_kind kind)
+{
+	atomic_llong *const counters[EVENT_KINDS] = {
+		[EVENT_STAGE_DONE] = &t->n_done,
+		[EVENT_STAGE_FAILED] = &t->n_failed,
+		[EVENT_STAGE_RETRYING] = &t->n_retried,
+		[EVENT_ATTEMPT_LOST] = &t->n_retried,
+		[EVENT_STAGE_HELD] = &t->n_held,
+		[EVENT_STAGE_UNDONE] = &t->n_undone,
+	};
+
+	if (counters[kind])
+		atomic_fetch_add_explicit(counters[kind], 1, memory_order_relaxed);
+}
+
 void tally_free_all(struct tally **list)
 {
 	while (*list) {

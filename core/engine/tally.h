@@ -3,6 +3,7 @@
 #pragma once
 
 #include "base/histogram.h"
+#include "model/event.h"
 #include "model/task.h"
 
 struct tally {
@@ -22,4 +23,6 @@ struct tally {
 struct tally *tally_get(struct tally **list, const char *name);
 /* An attempt of it came back with this verdict. */
 void tally_verdict(struct tally *t, const struct task *task);
+/* A verdict became an event of that kind. */
+void tally_outcome(struct tally *t, enum event_kind kind);
 void tally_free_all(struct tally **list);

@@ -55,6 +55,8 @@ struct task {
 	/* Where the pool says how far the attempt is, in memory that outlives the process; may be NULL. */
 	_Atomic unsigned char *mark;
 	bool was_out;	    /* engine: this verdict ended an attempt that was out */
+	uint32_t probe;	    /* engine: gate_probe() when that went out */
+	uint8_t outcome;    /* engine: enum event_kind of what the verdict became; 0: nothing */
 	uint32_t turn;	    /* SL_LATER answers so far */
 	int32_t home;	    /* pool of processes: the one that ran the turns before; 0: none */
 	int64_t due_ms;	    /* monotonic: when a LATER task goes on */

@@ -1,4 +1,5 @@
 /* The engine without plugins or threads: its stages are answered by the test, on played time and a played disk. */
+#include <sqlite3.h>
 #include <stdatomic.h>
 #include <unistd.h>
 
@@ -11,7 +12,7 @@ static const char pipeline_text[] =
 	"pipeline: two\n"
 	"defaults: {timeout: 1h, retry: {attempts: 3, backoff: 50ms, factor: 1, jitter: 0}}\n"
 	"stages:\n"
-	"  - {name: check, plugin: x, event: checked}\n"
+	"  - {name: check, plugin: x, event: checked, breaker: {failures: 3, window: 1h}}\n"
 	"  - {name: gift, plugin: x, event: wrapped, undo_event: unwrapped, after: [], in_flight: "
 	"1}\n";
 enum { CHECK_STAGE, GIFT_STAGE, OUT_MAX = 16 };
@@ -237,5 +238,35 @@ static void after_a_failed_commit_people_are_refused_at_once_and_for_good(void)
 	house_fini(&h);
 }
 
+/* On a full disk a verdict waits and is decided again and again; it is one trouble of its stage all the same. */
+static void a_verdict_that_waits_for_the_disk_counts_once(void)
+{
+	struct engine_stage_stats stats;
+	struct house h;
+
+	house_init(&h);
+	place(&h);
+	fault_vfs_plan(&(struct fault_plan){
+		.ops = FAULT_WRITE, .nth = 1, .is_sticky = true, .error = SQLITE_FULL});
+	answer(&h, &h.order, CHECK_STAGE, VERDICT_RETRY);
+	for (int i = 0; i < 10; i++)
+		pass_ms(&h, 600);
+	REQUIRE(fault_vfs_hits() > 3);
+	fault_vfs_plan(&(struct fault_plan){0});
+	pass_ms(&h, 600);
+	engine_stage_stats(h.engine, engine_pipeline(h.engine), CHECK_STAGE, &stats);
+	CHECK_INT(stats.retried, 1);
+	CHECK_TEXT(stats.breaker, "closed");
+	for (int i = 0; i < 2; i++) {
+		pass_ms(&h, 60);
+		answer(&h, &h.order, CHECK_STAGE, VERDICT_RETRY);
+		pass_ms(&h, 0);
+	}
+	engine_stage_stats(h.engine, engine_pipeline(h.engine), CHECK_STAGE, &stats);
+	CHECK_TEXT(stats.breaker, "open"); /* by the third */
+	house_fini(&h);
+}
+
 UNIT_MAIN("engine", TEST(after_a_failed_commit_nothing_goes_out_any_more),
-	TEST(after_a_failed_commit_people_are_refused_at_once_and_for_good))
+	TEST(after_a_failed_commit_people_are_refused_at_once_and_for_good),
+	TEST(a_verdict_that_waits_for_the_disk_counts_once))
