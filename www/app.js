@@ -6,6 +6,7 @@ import { get } from './api.js';
 import { h, fill } from './dom.js';
 import { icon } from './parts/icons.js';
 import { emptyState } from './parts/notice.js';
+import * as deadLetters from './views/dead-letters.js';
 import * as orderForm from './views/order-form.js';
 import * as orderPast from './views/order-past.js';
 import * as orders from './views/orders.js';
@@ -17,6 +18,7 @@ const routes = [
   { pattern: /^\/$/, view: orderForm, nav: { label: 'New order', href: '#/', sign: 'plus' } },
   { pattern: /^\/orders$/, view: orders, nav: { label: 'Orders', href: '#/orders', sign: 'list' } },
   { pattern: /^\/pipeline$/, view: pipeline, nav: { label: 'Pipeline', href: '#/pipeline', sign: 'flow' } },
+  { pattern: /^\/dead-letters$/, view: deadLetters, nav: { label: 'Dead letters', href: '#/dead-letters', sign: 'letters' } },
   { pattern: /^\/orders\/([^/]+)$/, view: track, under: '#/orders' },
   { pattern: /^\/orders\/([^/]+)\/events$/, view: orderPast, under: '#/orders' },
 ];

@@ -83,7 +83,7 @@ export function humanise(word) {
 /* As a sentence begins. */
 export const capital = (text) => text.charAt(0).toUpperCase() + text.slice(1);
 
-export const count = (n, one, many) => `${n} ${n === 1 ? one : many}`;
+export const count = (n, one, many) => `${whole(n)} ${n === 1 ? one : many}`;
 
 /* "a", "a and b", "a, b and c" */
 export const listed = (words) => [words.slice(0, -1).join(', '), ...words.slice(-1)].filter(Boolean).join(' and ');

@@ -88,7 +88,7 @@ test('two_handles_show_the_difference_between_two_moments', async (t) => {
   await page.waitForFunction(() => document.querySelectorAll('.changes tbody tr').length > 8);
   assert.equal(await linkOf(page), `#/orders/${id}/events?at=${events.at(-1).seq}&from=0`);
   let rows = await differences(page);
-  assert.deepEqual(rows.find(([what]) => what === 'Customer email'), ['Customer email', '–', 'Ann@example.com']);
+  assert.deepEqual(rows.find(([what]) => what === 'Customer email'), ['Customer email', '–', 'ann@example.com']);
 
   for (let i = 0; i < 3; i++)
     await page.keyboard.press('ArrowRight');

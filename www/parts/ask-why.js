@@ -9,12 +9,12 @@ let n = 0;
 /* Opens at once and goes away when it is closed.
  *   title, about      text; `about` may be an element too
  *   action            what the button says; `isDangerous` makes it red
- *   fields            elements above the reason
+ *   fields            elements above the reason; `isWide` gives them room
  *   hint              under the reason
  *   check()           '' or what is wrong with the fields; they show it themselves
  *   send(reason)      does it; a Problem stays in the dialog
  *   onDone(answer)    after it was closed again */
-export function askWhy({ title, about, action, isDangerous, fields = [], hint, check, send, onDone, signal }) {
+export function askWhy({ title, about, action, isDangerous, isWide, fields = [], hint, check, send, onDone, signal }) {
   const id = `why-${++n}`;
   const opener = document.activeElement;
   const field = reasonField({ id, hint });
@@ -22,7 +22,7 @@ export function askWhy({ title, about, action, isDangerous, fields = [], hint, c
   const button = h('button', { type: 'submit', class: `button button-${isDangerous ? 'danger' : 'primary'}` }, action);
   const dialog = h(
     'dialog',
-    { class: 'dialog', 'aria-labelledby': `${id}-title`, onclose: gone },
+    { class: `dialog${isWide ? ' dialog-wide' : ''}`, 'aria-labelledby': `${id}-title`, onclose: gone },
     h(
       'form',
       { class: 'dialog-form', novalidate: true, onsubmit: submit },

@@ -26,7 +26,7 @@ function stageChanges(before, after) {
     const facts = [
       ['', (s) => stageWord(s.status).label],
       [', attempt', (s) => (s.attempt ? String(s.attempt) : null)],
-      [', error', (s) => s.error ?? null],
+      [', error', (s) => (s.error ? capital(s.error) : null)],
     ];
     return facts
       .map(([suffix, of]) => ({ what: humanise(stage.name) + suffix, before: old ? of(old) : null, after: of(stage) }))
@@ -65,7 +65,7 @@ function valueText(name, value) {
 export function changesTable(changes) {
   if (!changes.length)
     return h('p', { class: 'changes-none' }, 'Nothing that is shown here is different.');
-  const cell = (text, word) => h('td', { class: `changes-${word}` }, text === null ? '–' : h('bdi', {}, capital(text)));
+  const cell = (text, word) => h('td', { class: `changes-${word}` }, text === null ? '–' : h('bdi', {}, text));
   return h(
     'table',
     { class: 'changes' },
