@@ -373,6 +373,11 @@ void history_sample_json(const struct history *h, struct json_writer *w)
 	json_int(w, s->span_ms);
 	json_key(w, "generation");
 	json_text(w, h->generation);
+	json_key(w, "reloaded_at");
+	if (h->before.reloaded_us)
+		json_time(w, h->before.reloaded_us);
+	else
+		json_null(w);
 	for (size_t i = 0; i < ARRAY_LEN(parts); i++) {
 		json_key(w, parts[i].name);
 		json_open(w, '{');

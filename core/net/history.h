@@ -13,6 +13,7 @@ struct history;
 struct host_reading {
 	int64_t wall_us, mono_ms;
 	const char *generation;
+	int64_t reloaded_us; /* when the pipeline file was last loaded anew, or refused; 0: never */
 	struct engine_stats orders;
 	const struct histogram *commit_us;
 	int64_t rss_bytes, journal_bytes, wal_bytes;

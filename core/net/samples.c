@@ -102,6 +102,7 @@ static void on_second(evutil_socket_t fd, short events, void *arg)
 	struct host_reading now = {.wall_us = clock_wall_us(),
 		.mono_ms = clock_mono_ms(),
 		.generation = engine_pipeline(s->app->engine)->digest,
+		.reloaded_us = s->app->last_reload.at_us,
 		.commit_us = engine_commit_took_us(s->app->engine),
 		.rss_bytes = process_resident_bytes(),
 		.journal_bytes = app_journal_bytes(s->app, ""),

@@ -1,9 +1,10 @@
 /* The operators' view of the pipeline: the graph with its figures, live; one stage closely; pausing and resuming. */
 import assert from 'node:assert/strict';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { after, before, test } from 'node:test';
 import { assertLooksRight, launchBrowser, openPage, sizes } from '../lib/browser.mjs';
 import { finished, getJson } from '../lib/orders.mjs';
-import { onHold, placeScripted, stageOf, startScripted } from '../lib/scripted.mjs';
+import { onHold, placeScripted, send, stageOf, startScripted } from '../lib/scripted.mjs';
 
 let s, browser;
 before(async () => {
@@ -144,3 +145,31 @@ for (const colorScheme of ['light', 'dark']) {
     }
   });
 }
+
+const notice = (page) => page.getByRole('region', { name: /^The pipeline/ });
+
+test('a_reload_that_is_refused_is_told_with_its_faults_until_one_is_taken', async (t) => {
+  const text = readFileSync(s.pipeline, 'utf8');
+  const page = await open(t);
+  assert.equal(await notice(page).count(), 0);
+  writeFileSync(s.pipeline, `${text.replace('"plugin":"scripted"', '"plugin":"scirpted"')}colour: red\n`);
+  assert.equal((await send(s, '/pipeline/reload', {})).status, 422);
+  await notice(page).getByRole('heading', { name: 'The pipeline file was not taken: 2 faults' }).waitFor();
+  const faults = await notice(page).getByRole('listitem').allTextContents();
+  assert.equal(faults.length, 2);
+  assert.ok(faults.some((fault) => /^pipeline\.yaml:\d+:\d+.*scirpted/.test(fault)), faults.join('\n'));
+  assert.ok(faults.some((fault) => /unknown key 'colour'/.test(fault)), faults.join('\n'));
+  const { generation } = await getJson(s, '/pipeline');
+  await notice(page).getByText(`new orders still take generation ${generation}`).waitFor();
+
+  for (const colorScheme of ['light', 'dark']) {
+    await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' });
+    for (const viewport of sizes) {
+      await page.setViewportSize(viewport);
+      await assertLooksRight(page, `reload-refused-${viewport.width}-${colorScheme}`);
+    }
+  }
+  writeFileSync(s.pipeline, text);
+  assert.equal((await send(s, '/pipeline/reload', {})).status, 200);
+  await notice(page).waitFor({ state: 'detached' });
+});

@@ -7,6 +7,7 @@ import { perSecond, whole } from '../format.js';
 import { chart, legend } from '../parts/chart.js';
 import { liveChip } from '../parts/live-chip.js';
 import { problemState, skeleton } from '../parts/notice.js';
+import { reloadNotice } from '../parts/reload-notice.js';
 import { figure, showFigure } from '../parts/figure.js';
 import { stageGraph } from '../parts/stage-graph.js';
 import { stagePanel } from '../parts/stage-panel.js';
@@ -104,8 +105,8 @@ export function open(root, { route, signal, announce, setTitle }) {
 }
 
 /* What GET /pipeline tells more of when it changes. */
-const flagsOf = ({ generation, stages }) =>
-  JSON.stringify([generation, Object.entries(stages).map(([name, s]) => [name, s.current, s.paused, s.breaker, s.served_by, s.unhealthy])]);
+const flagsOf = ({ generation, reloaded_at: reloadedAt, stages }) =>
+  JSON.stringify([generation, reloadedAt, Object.entries(stages).map(([name, s]) => [name, s.current, s.paused, s.breaker, s.served_by, s.unhealthy])]);
 
 function pipelinePage({ signal, announce, onChanged }) {
   const live = liveChip(announce, { showsLag: true });
@@ -124,6 +125,7 @@ function pipelinePage({ signal, announce, onChanged }) {
   const orders = chart({ series: lines, unit: perSecond, signal });
   const graph = stageGraph({ signal });
   const earlier = h('p', { class: 'pipeline-earlier', hidden: true });
+  const reload = reloadNotice(announce);
   const panels = h('div', { class: 'pipeline-panel' });
   let panel = null;
 
@@ -137,6 +139,7 @@ function pipelinePage({ signal, announce, onChanged }) {
       h('div', { class: 'view-tools' }, live.chip),
     ),
     live.note,
+    reload.element,
     h(
       'section',
       { class: 'card pipeline-orders', 'aria-label': 'Orders, last five minutes' },
@@ -186,6 +189,7 @@ function pipelinePage({ signal, announce, onChanged }) {
 
   function show(pipeline, series, sample, chosen) {
     fill(about, h('bdi', {}, pipeline.name), ', generation ', h('span', { class: 'mono' }, pipeline.generation), ' · ', h('a', { href: '#/system' }, 'System'));
+    reload.show(pipeline);
     showOrders(series);
     graph.show(pipeline, series, sample, chosen);
     showEarlier(pipeline, sample);
