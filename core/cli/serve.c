@@ -12,6 +12,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/slice.h"
 #include "cli/cli.h"
 #include "cli/heads.h"
 #include "cli/host_config.h"
@@ -303,6 +304,7 @@ static void run(struct server *s, uint16_t port)
 	if (has_signals(signals, ARRAY_LEN(signals))) {
 		log_info("ready url=http://%s:%u pipeline=%s generation=%s", s->config->host, port,
 			engine_pipeline(s->engine)->name, engine_pipeline(s->engine)->digest);
+		slice_shorten();
 		event_base_dispatch(s->base);
 	} else {
 		log_error("no memory for signals");

@@ -3,6 +3,7 @@
 #include "base/crash_point.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/slice.h"
 #include "engine/internal.h"
 
 enum { TIMERS_MAX = 256 };
@@ -184,6 +185,7 @@ void *sequencer_run(void *engine)
 	bool is_last = false, has_stopped = false;
 
 	pthread_setname_np(pthread_self(), "sequencer");
+	slice_shorten();
 	while (!is_last || (!en->try_again_ms && has_work(en))) {
 		/* Looked at before taking: what came before the end is still handled. */
 		is_last = is_last || atomic_load(&en->is_ending);

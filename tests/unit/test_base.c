@@ -1,12 +1,18 @@
 /* The ground floor: strings, buffers, JSON, time, ids, queues. */
 #include <math.h>
 
+#include <sched.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
 #include "alloc_fault.h"
 #include "base/arena.h"
 #include "base/digest.h"
 #include "base/json.h"
 #include "base/log.h"
 #include "base/queue.h"
+#include "base/slice.h"
 #include "unit.h"
 
 static int parse_json(const char *text)
@@ -245,10 +251,31 @@ static void queue_keeps_order_and_a_poke_wakes(void)
 	queue_fini(&q);
 }
 
+/* `sched runtime` of the calling thread in ns, as the kernel tells it; 0: it does not. */
+static uint64_t slice_ns(void)
+{
+	uint64_t attributes[6] = {0}; /* the third is nice and priority, the fourth the runtime */
+
+	REQUIRE(syscall(SYS_sched_getattr, 0, attributes, sizeof attributes, 0) == 0);
+	return attributes[3];
+}
+
+static void a_short_slice_changes_nothing_else(void)
+{
+	int policy = sched_getscheduler(0), nice = getpriority(PRIO_PROCESS, 0);
+	uint64_t before_ns = slice_ns();
+
+	slice_shorten();
+	CHECK_INT(sched_getscheduler(0), policy);
+	CHECK_INT(getpriority(PRIO_PROCESS, 0), nice);
+	CHECK(slice_ns() <= before_ns);
+	CHECK(slice_ns() == before_ns || slice_ns() == 100000);
+}
+
 UNIT_MAIN("base", TEST(json_gate_refuses_what_rfc_8259_forbids),
 	TEST(money_is_exact_to_two_decimals), TEST(writer_puts_commas_and_escapes),
 	TEST(numbers_have_the_shortest_text_that_reads_back), TEST(time_text_reads_back),
 	TEST(a_time_may_have_an_offset), TEST(ids_are_version_7_and_sort_by_time),
 	TEST(sha256_gives_the_standard_answer), TEST(a_digest_needs_no_memory_once_it_is_there),
 	TEST(want_of_memory_is_not_taken_for_bad_json), TEST(arena_hands_out_aligned_zeroed_memory),
-	TEST(queue_keeps_order_and_a_poke_wakes))
+	TEST(queue_keeps_order_and_a_poke_wakes), TEST(a_short_slice_changes_nothing_else))
