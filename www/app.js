@@ -11,6 +11,8 @@ import * as orderForm from './views/order-form.js';
 import * as orderPast from './views/order-past.js';
 import * as orders from './views/orders.js';
 import * as pipeline from './views/pipeline.js';
+import * as stock from './views/stock.js';
+import * as system from './views/system.js';
 import * as track from './views/track.js';
 
 /* The first that matches is opened; those with `nav` stand in the navigation, in this order. */
@@ -19,6 +21,8 @@ const routes = [
   { pattern: /^\/orders$/, view: orders, nav: { label: 'Orders', href: '#/orders', sign: 'list' } },
   { pattern: /^\/pipeline$/, view: pipeline, nav: { label: 'Pipeline', href: '#/pipeline', sign: 'flow' } },
   { pattern: /^\/dead-letters$/, view: deadLetters, nav: { label: 'Dead letters', href: '#/dead-letters', sign: 'letters' } },
+  { pattern: /^\/stock$/, view: stock, nav: { label: 'Stock', href: '#/stock', sign: 'box' } },
+  { pattern: /^\/system$/, view: system, nav: { label: 'System', href: '#/system', sign: 'gauge' } },
   { pattern: /^\/orders\/([^/]+)$/, view: track, under: '#/orders' },
   { pattern: /^\/orders\/([^/]+)\/events$/, view: orderPast, under: '#/orders' },
 ];
