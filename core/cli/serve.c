@@ -397,7 +397,7 @@ int serve_main(int argc, char **argv)
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGTERM, on_signal_outside);
 	signal(SIGINT, on_signal_outside);
-	signal(SIGHUP, SIG_IGN); /* until there is something to load anew */
-	mallopt(M_ARENA_MAX, 2); /* threads share arenas: a small daemon stays small */
+	signal(SIGHUP, SIG_IGN);  /* until there is something to load anew */
+	mallopt(M_ARENA_MAX, 64); /* no thread waits for another one to allocate */
 	return serve(&flags, is_read_only, journal);
 }

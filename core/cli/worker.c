@@ -195,7 +195,7 @@ int worker_main(int argc, char **argv)
 	signal(SIGPIPE, SIG_IGN);
 	sigaction(SIGTERM, &action, NULL);
 	sigaction(SIGINT, &action, NULL);
-	mallopt(M_ARENA_MAX, 2);
+	mallopt(M_ARENA_MAX, 64); /* no thread waits for another one to allocate */
 	status = read_settings(&flags, &config);
 	if (status == EXIT_SUCCESS)
 		status = run(&flags, config);
