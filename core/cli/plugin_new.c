@@ -62,7 +62,7 @@ static int write_new(const char *path, const struct buf *text, struct err *e)
 }
 
 static int make_file(
-	const char *folder, const char *name, const struct template_file *f, struct err *e)
+	const char *folder, const char *name, const struct embedded_file *f, struct err *e)
 {
 	_cleanup_(buf_fini) struct buf path = {0}, text = {0};
 	int r;
@@ -96,7 +96,7 @@ static int make_all(const char *dir, const char *name, struct err *e)
 					 folder.data)
 			       : err_set(e, -errno, "folder '%s' cannot be made: %s", folder.data,
 					 strerror(errno));
-	for (const struct template_file *f = template_files; f->name && r == 0; f++)
+	for (const struct embedded_file *f = template_files; f->name && r == 0; f++)
 		r = make_file(folder.data, name, f, e);
 	return r;
 }

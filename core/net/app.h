@@ -123,6 +123,10 @@ struct reading *state_past(struct app *app, struct http_request *req);
 void route_stage_errors(void *app, struct http_request *req);
 void route_state_history(void *app, struct http_request *req);
 
+/* api.c */
+void route_openapi(void *app, struct http_request *req);
+void route_asyncapi(void *app, struct http_request *req);
+
 /* metrics.c */
 void route_metrics(void *app, struct http_request *req);
 

@@ -25,12 +25,27 @@ struct http_limits {
 	int64_t backlog_bytes; /* unsent bytes after which a stream or WebSocket is dropped */
 };
 
+enum { HTTP_STATUSES_MAX = 8 };
+
+/* What openapi.json and asyncapi.json tell of a route. Names are those of net/api.json; lists are divided by blanks. */
+struct http_doc {
+	const char *tag;
+	const char *parameters; /* in query and headers; those of the path stand in the path */
+	const char *body;	/* schema of the JSON that is asked for; NULL: none */
+	const char *answer;	/* schema of the JSON of 200 and 202 */
+	const char *type;	/* content type of 200 where it is not JSON */
+	const char *trouble;	/* schema of 503 where it is no problem */
+	const char *messages;	/* of a WebSocket: their schemas */
+	int statuses[HTTP_STATUSES_MAX]; /* that its handler answers with; 0 ends them */
+};
+
 /* One route. `path` may hold one-segment parameters in braces, "/orders/{id}", and at its end one that takes
  * all that follows, "/static/{file...}". A parameter is never empty. */
 struct http_route {
 	const char *method, *path;
-	const char *summary; /* for openapi.json */
+	const char *summary;
 	void (*handle)(void *app, struct http_request *req);
+	struct http_doc doc;
 };
 
 /* `routes` ends in a NULL path and outlives the server. HEAD is answered where GET is. 404 and 405 (with
@@ -81,6 +96,8 @@ void http_problem(struct http_request *req, int status, const char *detail, ...)
 /* The same with `errors`: JSON array text of {"pointer","detail"}. */
 void http_problem_errors(
 	struct http_request *req, int status, const char *detail, struct str errors);
+/* "Not Found" */
+const char *http_title(int status);
 
 /* --- a stream: an answer that goes on (SSE) --- */
 

@@ -52,7 +52,7 @@ static const char safety[] =
 	"Cross-Origin-Opener-Policy: same-origin\r\n"
 	"Cross-Origin-Resource-Policy: same-origin\r\n";
 
-static const char *title_of(int status)
+const char *http_title(int status)
 {
 	for (size_t i = 0; i < sizeof statuses / sizeof *statuses; i++)
 		if (statuses[i].status == status)
@@ -131,7 +131,7 @@ bool reply_head(struct http_request *req, int status, const char *content_type, 
 	buf_text(b, "HTTP/1.1 ");
 	buf_int(b, status);
 	buf_char(b, ' ');
-	buf_text(b, title_of(status));
+	buf_text(b, http_title(status));
 	add_field(b, "\r\nDate: ", date_now(s));
 	if (content_type && has_body(status))
 		add_field(b, "Content-Type: ", content_type);
@@ -216,7 +216,7 @@ void http_problem_errors(
 	json_key(&w, "type");
 	json_text(&w, "about:blank");
 	json_key(&w, "title");
-	json_text(&w, title_of(status));
+	json_text(&w, http_title(status));
 	json_key(&w, "status");
 	json_int(&w, status);
 	json_key(&w, "detail");

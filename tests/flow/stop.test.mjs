@@ -1,30 +1,13 @@
 // The end of the daemon while people still talk to it.
 import assert from 'node:assert/strict';
-import { connect } from 'node:net';
 import test from 'node:test';
 import WebSocket from 'ws';
+import { halfRequest } from '../lib/half.mjs';
 import { checkFile } from '../lib/oracle.mjs';
 import { fastPipeline, plenty } from '../lib/pipeline.mjs';
 import { allFinished, order, place, post } from '../lib/orders.mjs';
 import { startStageline } from '../lib/stageline.mjs';
 import { until } from '../lib/until.mjs';
-
-// A request whose last bytes are sent by finish(): { finish, answer: Promise of all that came }.
-function halfRequest(s, path, body) {
-  const head = body === undefined ? `GET ${path} HTTP/1.1\r\nHost: 127.0.0.1\r\n`
-    : `POST ${path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n`
-      + `Content-Length: ${body.length + 2}\r\n\r\n${body}`;
-  const socket = connect(s.port, '127.0.0.1');
-  const answer = new Promise((done) => {
-    let text = '';
-    socket.setEncoding('utf8').on('data', (chunk) => { text += chunk; });
-    socket.on('error', () => {}).on('close', () => done(text));
-  });
-  const started = new Promise((done) => {
-    socket.on('connect', () => socket.write(head, () => setTimeout(done, 50)));
-  });
-  return { started, answer, finish: () => socket.write('\r\n') };
-}
 
 for (const path of ['/pipeline', '/stats', '/orders', '/state', '/health', '/products', '/events', '/orders?q=x', '/livez']) {
   test(`a_request_for_${path}_that_ends_after_the_stop_does_no_harm`, { timeout: 30_000 }, async () => {
