@@ -8,6 +8,7 @@
 #include "cli/heads_file.h"
 #include "cli/offline.h"
 #include "cli/terminal.h"
+#include "journal/archive.h"
 #include "journal/verify.h"
 
 /* Heads before the first event that is looked at cannot be compared. */
@@ -64,7 +65,21 @@ static void print_gaps(const struct offline *o, const struct verify_report *repo
 
 /* --- what came out --- */
 
-static void print_json(const struct verify_report *report, bool is_ok, const struct err *e)
+static void write_archive(const struct archive_report *archive, struct json_writer *w)
+{
+	json_key(w, "archive");
+	json_open(w, '{');
+	json_key(w, "seq");
+	json_int(w, archive->seq);
+	json_key(w, "as_written");
+	json_bool(w, archive->is_as_written);
+	json_key(w, "erased");
+	json_int(w, archive->n_erased);
+	json_close(w, '}');
+}
+
+static void print_json(const struct verify_report *report, const struct archive_report *archive,
+	bool is_ok, const struct err *e)
 {
 	_cleanup_(buf_fini) struct buf out = {0};
 	struct json_writer w = {&out, false};
@@ -91,12 +106,16 @@ static void print_json(const struct verify_report *report, bool is_ok, const str
 	}
 	if (e->code) {
 		json_key(&w, "fault");
-		json_text(&w, verify_fault_word(report->fault));
-		json_key(&w, "seq");
-		json_int(&w, report->fault_seq);
+		json_text(&w, report->fault ? verify_fault_word(report->fault) : "archive");
+		if (report->fault) {
+			json_key(&w, "seq");
+			json_int(&w, report->fault_seq);
+		}
 		json_key(&w, "detail");
 		json_text(&w, err_text(e));
 	}
+	if (archive->seq)
+		write_archive(archive, &w);
 	json_key(&w, "gaps");
 	json_open(&w, '[');
 	for (size_t i = 0; i < report->gaps.n; i++) {
@@ -110,7 +129,8 @@ static void print_json(const struct verify_report *report, bool is_ok, const str
 	puts(buf_view(&out).p);
 }
 
-static void print_text(const struct offline *o, const struct verify_report *report)
+static void print_text(const struct offline *o, const struct verify_report *report,
+	const struct archive_report *archive)
 {
 	char hash[DIGEST_TEXT_SIZE];
 
@@ -121,8 +141,26 @@ static void print_text(const struct offline *o, const struct verify_report *repo
 			"the content of %" PRId64
 			" events is elsewhere: they stand between those of the archive\n",
 			report->n_absent);
+	if (archive->seq)
+		fprintf(stderr, "the archive is %s event %" PRId64 " of the journal names\n",
+			archive->is_as_written ? "the file that" : "of those that", archive->seq);
+	if (archive->n_erased)
+		fprintf(stderr, "%" PRId64 " of its orders were erased since\n", archive->n_erased);
 	printf("%" PRId64 " events are what was appended; head=%" PRId64 ":%s\n", report->n_events,
 		report->last.seq, report->last.seq ? hash : "");
+}
+
+/* Also whether the archive is the one that its journal tells of, when that is named. */
+static int verify(struct offline *o, const struct verify_request *request,
+	struct verify_report *report, struct archive_report *archive, struct err *e)
+{
+	const char *path = request->is_archive ? offline_text(o, OFFLINE_ARCHIVE) : o->journal;
+	int r = journal_verify_chain(path, request, report, e);
+
+	if (r == 0 && request->is_archive &&
+		(offline_has(o, OFFLINE_JOURNAL) || offline_has(o, OFFLINE_DATA)))
+		r = archive_compare(path, o->journal, archive, e);
+	return r;
 }
 
 static int run(struct offline *o)
@@ -130,6 +168,7 @@ static int run(struct offline *o)
 	_cleanup_(verify_report_fini) struct verify_report report = {0};
 	_cleanup_(heads_fini) struct heads heads = {0};
 	struct verify_request request = {.watch = &o->watch};
+	struct archive_report archive = {0};
 	struct err e = {0};
 	int r, status = heads_read(o, &heads);
 
@@ -142,18 +181,17 @@ static int run(struct offline *o)
 	request.n_heads = heads.n;
 	offline_begin(o, "verify");
 	request.is_archive = offline_has(o, OFFLINE_ARCHIVE);
-	r = journal_verify_chain(request.is_archive ? offline_text(o, OFFLINE_ARCHIVE) : o->journal,
-		&request, &report, &e);
+	r = verify(o, &request, &report, &archive, &e);
 	progress_end(&o->progress);
 	status = r < 0 || has_unnamed_gap(o, &report) ? EXIT_FAILURE : EXIT_SUCCESS;
 	if (r < 0 && r != -EBADMSG)
 		return offline_fail(o, &e);
 	if (o->is_json)
-		print_json(&report, status == EXIT_SUCCESS, &e);
+		print_json(&report, &archive, status == EXIT_SUCCESS, &e);
 	if (r < 0)
 		return o->is_json ? EXIT_FAILURE : offline_fail(o, &e);
 	if (!o->is_json)
-		print_text(o, &report);
+		print_text(o, &report, &archive);
 	return status;
 }
 
@@ -161,11 +199,14 @@ const struct offline_action audit_verify = {
 	.name = "audit verify",
 	.arguments = "",
 	.summary = "Checks the hash chain and names the first event that is not what was appended",
-	.details = "A chain that was cut off at its end, or computed anew as a whole, is sound in "
-		   "itself: it takes a\n"
-		   "head that was noted outside to see that. The daemon logs its head every hour "
-		   "and when it stops;\n"
-		   "`heads:` in its settings also sends it elsewhere.\n",
+	.details =
+		"A chain that was cut off at its end, or computed anew as a whole, is sound in "
+		"itself: it takes a\n"
+		"head that was noted outside to see that. The daemon logs its head every hour "
+		"and when it stops;\n"
+		"`heads:` in its settings also sends it elsewhere. With --archive and --journal or "
+		"--data the archive is\n"
+		"also compared with what that journal tells of it.\n",
 	.takes = OFFLINE(FROM) | OFFLINE(HEAD) | OFFLINE(HEADS) | OFFLINE(GAP) | OFFLINE(ARCHIVE) |
 		 OFFLINE(JOURNAL) | OFFLINE(DATA) | OFFLINE(CONFIG),
 	.run = run,

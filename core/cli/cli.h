@@ -8,7 +8,8 @@ int audit_main(int argc, char **argv);
 int check_main(int argc, char **argv);
 int dead_letters_main(int argc, char **argv);
 int archive_main(int argc, char **argv);
-int erase_main(int argc, char **argv); /* `orders erase` */
+int erase_main(int argc, char **argv); /* `orders erase`, or in an archive */
+int archive_erase_main(int argc, char **argv);
 int orders_main(int argc, char **argv);
 int pipeline_main(int argc, char **argv);
 int plugin_main(int argc, char **argv);

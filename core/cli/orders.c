@@ -104,10 +104,22 @@ static const struct remote_action actions[] = {
 	{0},
 };
 
+/* An archive is a file; everything else is the daemon's. */
+static bool names_archive(int argc, char **argv)
+{
+	for (int i = 1; i < argc; i++)
+		if (strcmp(argv[i], "--archive") == 0 ||
+			str_starts(str_of(argv[i]), STR("--archive=")))
+			return true;
+	return false;
+}
+
 int erase_main(int argc, char **argv)
 {
 	_cleanup_(freep) char **longer = calloc((size_t)argc + 2, sizeof *longer);
 
+	if (names_archive(argc, argv))
+		return archive_erase_main(argc, argv);
 	if (!longer) {
 		fputs("stageline: error: no memory\n", stderr);
 		return EXIT_FAILURE;

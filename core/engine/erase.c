@@ -42,7 +42,7 @@ int people_erase(struct engine *en, struct batch *b, struct command *c, struct e
 	if (r == -EXDEV)
 		return answer(c, -EALREADY,
 			"the order is archived: what it said is in the file that it names, not "
-			"here");
+			"here; `stageline erase --archive FILE` erases it there");
 	if (r < 0)
 		*e = why;
 	return r;

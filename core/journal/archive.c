@@ -136,7 +136,7 @@ static int sync_path(const char *path, int flags, struct err *e)
 	return r;
 }
 
-static int digest_file(const char *path, char ret[65], struct err *e)
+int archive_digest(const char *path, char ret[DIGEST_TEXT_SIZE], struct err *e)
 {
 	uint8_t bytes[DIGEST_SIZE];
 	struct digest d = {0};
@@ -214,7 +214,7 @@ int archive_write(const char *journal_path, const char *path, const struct archi
 	remove_part(part); /* of one that was interrupted */
 	r = write_part(journal_path, part, range, watch, e);
 	if (r == 0)
-		r = digest_file(part, ret_sha256, e);
+		r = archive_digest(part, ret_sha256, e);
 	if (r == 0)
 		r = make_durable(part, path, e);
 	remove_part(part);

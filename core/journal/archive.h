@@ -6,9 +6,14 @@
  * orders, `generations` their pipelines. meta.archive: {"from", "to", "orders", "before"}.
  *
  * In the journal these orders keep what remains.h says, with an event order_archived for each, and one event
- * orders_archived {"file", "sha256", "from", "to", "orders", "before"} before them. */
+ * orders_archived {"file", "sha256", "from", "to", "orders", "before"} before them.
+ *
+ * An order that is erased in an archive becomes there what the orders of others are: header, digest and hash.
+ * meta.erased/ID: {"at", "reason"}. */
 #pragma once
 
+#include "base/digest.h"
+#include "base/id.h"
 #include "journal/sql.h"
 #include "journal/watch.h"
 
@@ -33,3 +38,19 @@ struct journal;
 int archive_remove(struct journal *j, const char *path, const struct archive_range *range,
 	const char *name, const char *sha256, const char *reason, const struct journal_watch *watch,
 	struct err *e);
+
+/* What the journal says of an archive, and it of itself. */
+struct archive_report {
+	int64_t seq;	    /* of the journal's orders_archived */
+	int64_t n_erased;   /* of its orders */
+	bool is_as_written; /* byte by byte */
+};
+
+/* Whether the archive, whose chain was verified, is the journal's: its ends are the journal's events, it has all orders
+ * that it was written with but those erased in it, and when there are none of these it is the very file. -EBADMSG. */
+int archive_compare(
+	const char *path, const char *journal_path, struct archive_report *ret, struct err *e);
+/* Erases what the archive has of an order, for good, and notes it there. -ENOENT: it does not have it (any more). */
+int archive_erase(const char *path, const struct id *id, const char *reason, struct err *e);
+/* SHA-256 of the file, in hex. */
+int archive_digest(const char *path, char ret[DIGEST_TEXT_SIZE], struct err *e);

@@ -76,6 +76,51 @@ test('ended_orders_move_into_a_file_that_proves_them', async () => {
   checkFile(s);
 });
 
+test('an_order_can_be_erased_in_an_archive_which_stays_that_of_its_journal', async () => {
+  const s = await startStageline({ pipeline: fastPipeline({ stock: plenty }) });
+  const email = (n) => ({ customer_email: `erik${n}@arc.example` });
+  const [{ id }, { id: other }] = [await place(s, order(undefined, email(1))), await place(s, order(undefined, email(2)))];
+  await allFinished(s);
+  assert.equal(await s.stop(), 0);
+  const file = newFile();
+  assert.equal((await archive(s, file)).code, 0);
+  const whole = readFileSync(file);
+  const compare = (name = file, ...more) => runStageline(['audit', 'verify', '--archive', name, '--data', s.dataDir, '--json', ...more]);
+  const first = await compare();
+  assert.equal(first.code, 0, first.err);
+  assert.equal(JSON.parse(first.out).archive.as_written, true);
+
+  const erase = (...args) => runStageline(['erase', '--archive', file, '--reason', 'GDPR', ...args]);
+  const done = await erase(id, '--json');
+  assert.equal(done.code, 0, done.err);
+  assert.deepEqual([done.code, JSON.parse(done.out)], [0, { erased: id, sha256: createHash('sha256').update(readFileSync(file)).digest('hex') }]);
+  assert.ok(!readFileSync(file).includes('erik1@') && readFileSync(file).includes('erik2@'));
+  for (const end of ['-wal', '-shm', '-journal'])
+    assert.ok(!existsSync(`${file}${end}`), end);
+  const again = await compare();
+  assert.equal(again.code, 0, again.err);
+  const { archive: told } = JSON.parse(again.out);
+  assert.deepEqual([told.as_written, told.erased], [false, 1]);
+  assert.match(sqlite(file, `SELECT value FROM meta WHERE key = 'erased/${id}'`), /"reason":"GDPR"/);
+  assert.deepEqual([(await erase(id)).code, (await erase('0')).code], [1, 2], 'it is not there any more');
+  assert.equal((await runStageline(['erase', '--archive', journalFile(s), '--reason', 'x', other])).code, 1, 'no archive');
+
+  const changed = async (sql, words) => {
+    const copy = newFile();
+    writeFileSync(copy, whole);
+    sqlite(copy, sql);
+    const end = await compare(copy);
+    assert.deepEqual([end.code, words.test(end.out)], [1, true], end.out + end.err);
+  };
+  await changed('VACUUM; PRAGMA user_version = 4; UPDATE orders SET email = \'x\'', /not byte by byte the one that event \d+ of the journal names/);
+  await changed(`UPDATE events SET payload = NULL, salt = NULL WHERE order_seq = (SELECT min(seq) FROM orders);
+    DELETE FROM orders WHERE seq = (SELECT min(seq) FROM orders)`, /written with 2 orders, and has 1 and 0 that were erased/);
+  const t = await startStageline({ pipeline: fastPipeline({ stock: plenty }) });
+  assert.equal(await t.stop(), 0);
+  const strange = await runStageline(['audit', 'verify', '--archive', file, '--data', t.dataDir]);
+  assert.deepEqual([strange.code, /the journal has no event of an archive of events/.test(strange.err)], [1, true], strange.err);
+});
+
 test('orders_under_way_on_hold_and_too_young_stay', async () => {
   const s = await startScripted({ one: {}, two: {} });
   const done = await placeScripted(s);
