@@ -1,4 +1,4 @@
-/* The people of the played world: they cancel, repair, answer, pause and restock, and remember what they were
+/* The people of the played world: they cancel, repair, answer, pause, restock and erase, and remember what they were
  * told. */
 #include <stdio.h>
 
@@ -185,6 +185,26 @@ void world_migrate(struct world *w)
 		return;
 	if (g->next && world_below(w, 3) == 0) /* only when it is on that one */
 		memcpy(c->digest, g->next->pipeline->digest, sizeof c->digest);
+	world_send(w, c);
+}
+
+/* Of an order that has ended, mostly, so that something is left to be seen of the others. */
+void world_erase(struct world *w)
+{
+	struct placed *p = w->n_placed ? &w->placed[world_below(w, w->n_placed)] : NULL;
+	_cleanup_(order_freep) struct order *o = NULL;
+	struct command *c;
+	int64_t seq;
+
+	if (!p || !p->is_accepted || reader_find_order(w->engine->reader, &p->id, &seq) < 0 ||
+		reader_order(w->engine->reader, seq, INT64_MAX, &o, NULL, NULL) < 0)
+		return;
+	if (!order_is_terminal(o) && world_below(w, 8))
+		return;
+	c = ask_new(w, COMMAND_ERASE, p);
+	if (!c)
+		return;
+	p->may_be_erased = true;
 	world_send(w, c);
 }
 

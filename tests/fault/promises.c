@@ -7,7 +7,7 @@
 struct story {
 	struct id id;
 	int64_t seq;
-	int n_created, n_ends, n_cancels, n_done[STAGES_MAX], n_undone[STAGES_MAX];
+	int n_created, n_ends, n_cancels, n_erased, n_done[STAGES_MAX], n_undone[STAGES_MAX];
 	int n_skipped[STAGES_MAX], n_undo_skipped[STAGES_MAX]; /* by an operator */
 	bool is_over;					       /* its last event was terminal */
 	char generation[PIPELINE_DIGEST_SIZE];		       /* that it is on (P10) */
@@ -112,6 +112,10 @@ static void read_event(struct world *w, struct stories *all, const struct event 
 	}
 	s = story_of(w, all, ev);
 	follow_generations(w, all, s, ev);
+	if (ev->kind == EVENT_ORDER_ERASED && s->is_over) {
+		s->n_erased++;
+		return;
+	}
 	if (s->is_over)
 		world_fail(w, "event %lld comes after its order's end", (long long)ev->seq);
 	s->n_created += ev->kind == EVENT_ORDER_CREATED;
@@ -183,6 +187,14 @@ static void check_left_stage(struct world *w, const struct story *s, size_t i)
 			(long long)s->seq, world_stage_name(i));
 }
 
+/* Nothing of the order as it was placed can be read any more. */
+static void check_forgotten(struct world *w, const struct story *s, const struct order *o)
+{
+	if (!o->removed != !s->n_erased || (s->n_erased && strstr(o->body, "email")))
+		world_fail(w, "order %lld was erased %d times, and is: %s", (long long)s->seq,
+			s->n_erased, o->body);
+}
+
 static void check_story(struct world *w, const struct story *s)
 {
 	_cleanup_(order_freep) struct order *o = NULL;
@@ -202,6 +214,7 @@ static void check_story(struct world *w, const struct story *s)
 	if (strcmp(o->pipeline->digest, s->generation) != 0)
 		world_fail(w, "order %lld is on generation %s, and its events say %s",
 			(long long)s->seq, o->pipeline->digest, s->generation);
+	check_forgotten(w, s, o);
 	for (size_t i = 0; i < o->pipeline->n_stages; i++)
 		check_stage(w, s, o, &o->pipeline->stages[i]);
 	for (size_t i = 0; i < STAGES_MAX; i++)
@@ -218,12 +231,36 @@ static bool is_granted(const struct world *w, int number)
 	return false;
 }
 
+static int times_erased(const struct stories *all, const struct id *order)
+{
+	for (size_t i = 0; i < all->n; i++)
+		if (id_eq(&all->list[i].id, order))
+			return all->list[i].n_erased;
+	return 0;
+}
+
+/* Erased once, however often it was asked for; what else people said of it is gone with the rest. */
+static void check_erased(
+	struct world *w, const struct stories *all, const struct asked *a, int times_erased)
+{
+	if (times_erased > 1 || (!times_erased && a->kind == COMMAND_ERASE && a->is_yes))
+		world_fail(w, "command %d was granted, and its order was erased %d times",
+			a->number, times_erased);
+	if (a->kind != COMMAND_ERASE && all->n_of[a->number])
+		world_fail(w, "an order was erased, and command %d is still to be read of it",
+			a->number);
+}
+
 /* What was granted is in the journal once, what was refused is not. */
 static void check_asked(struct world *w, const struct stories *all, const struct asked *a)
 {
-	int n = all->n_of[a->number];
+	int n = all->n_of[a->number], erased = times_erased(all, &a->order);
 	bool may_repeat = a->kind == COMMAND_RELEASE; /* one event for each stage that is held */
 
+	if (erased || a->kind == COMMAND_ERASE)
+		check_erased(w, all, a, erased);
+	if (a->is_yes && (erased || a->kind == COMMAND_ERASE))
+		return;
 	if (a->is_yes && (n == 0 || (n > 1 && !may_repeat)))
 		world_fail(w, "command %d of kind %d was granted and is %d times in the journal",
 			a->number, a->kind, n);

@@ -98,6 +98,7 @@ static const struct {
 	{2, world_want_memory},
 	{10, world_reload},
 	{25, world_migrate},
+	{10, world_erase},
 };
 
 /* Seeds that were found before there were people are kept without them and what came after. */
@@ -118,7 +119,7 @@ static void act(struct world *w)
 }
 
 struct sum {
-	long long orders, steps, lives, faults, events, asked, granted, reloads, moved;
+	long long orders, steps, lives, faults, events, asked, granted, reloads, moved, erased;
 };
 
 static void add_to(struct sum *sum, struct world *w)
@@ -136,6 +137,8 @@ static void add_to(struct sum *sum, struct world *w)
 		sum->granted += w->asked[i].is_yes;
 	for (size_t i = 0; i < w->n_asked; i++)
 		sum->moved += w->asked[i].is_yes && w->asked[i].kind == COMMAND_MIGRATE;
+	for (size_t i = 0; i < w->n_asked; i++)
+		sum->erased += w->asked[i].is_yes && w->asked[i].kind == COMMAND_ERASE;
 	sum->reloads += w->n_reloads;
 }
 
@@ -195,7 +198,7 @@ int main(int argc, char **argv)
 
 	signal(SIGABRT, on_death);
 	signal(SIGSEGV, on_death);
-	n_actions -= is_alone ? 4 : 0;
+	n_actions -= is_alone ? 5 : 0;
 	log_set_level(argc > 3 && !is_disk && !is_alone ? LOG_DEBUG : LOG_ERROR - 1);
 	if (!mkdtemp(folder))
 		return 2;
@@ -204,8 +207,8 @@ int main(int argc, char **argv)
 	rmdir(folder);
 	printf("%llu seeds from %llu: %lld orders, %lld events, %lld turns, %lld lives of the "
 	       "process, %lld faults, %lld commands of people, %lld granted, %lld reloads, %lld "
-	       "moves\n",
+	       "moves, %lld erasures\n",
 		(unsigned long long)n, (unsigned long long)first, sum.orders, sum.events, sum.steps,
-		sum.lives, sum.faults, sum.asked, sum.granted, sum.reloads, sum.moved);
+		sum.lives, sum.faults, sum.asked, sum.granted, sum.reloads, sum.moved, sum.erased);
 	return 0;
 }

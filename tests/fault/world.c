@@ -312,7 +312,7 @@ static struct placed *earlier_order(struct world *w)
 {
 	struct placed *p = &w->placed[world_below(w, w->n_placed)];
 
-	return *p->key ? p : NULL;
+	return *p->key && !p->may_be_erased ? p : NULL;
 }
 
 void world_place(struct world *w)

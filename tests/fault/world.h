@@ -17,8 +17,9 @@ enum {
 /* One order as the client knows it. */
 struct placed {
 	char *body;
-	char key[24];	  /* of its Idempotency-Key; empty: none */
-	bool is_accepted; /* the client heard a yes */
+	char key[24];	    /* of its Idempotency-Key; empty: none */
+	bool is_accepted;   /* the client heard a yes */
+	bool may_be_erased; /* its key with it: nobody places it again */
 	struct id id;
 };
 
@@ -116,6 +117,8 @@ size_t world_stage(const struct world *w, const char *name);
 const char *world_stage_name(size_t stage);
 /* people.c: somebody moves an order to the current generation. */
 void world_migrate(struct world *w);
+/* people.c: somebody has an order erased. */
+void world_erase(struct world *w);
 /* Sends it: its answer will be looked for. Takes it. */
 void world_send(struct world *w, struct command *c);
 /* One turn of the engine at the present moment. */
