@@ -134,3 +134,46 @@ test('parallel_stages_share_a_level_and_redundant_edges_are_left_out', async () 
   assert.deepEqual(places, [['a', 0, 0], ['b', 1, 0], ['c', 1, 1], ['d', 2, 0]]);
   assert.deepEqual(edges, ['ab', 'ac', 'bd', 'cd']);
 });
+
+const at = (ms) => new Date(Date.UTC(2026, 0, 31, 10) + ms).toISOString();
+const since = (segments) => segments.map(({ stage, kind, from, to, isOpen }) => [stage, kind, from - Date.parse(at(0)), to - Date.parse(at(0)), ...(isOpen ? ['open'] : [])]);
+
+test('a_timeline_has_attempts_lines_backoffs_waits_and_holds', async () => {
+  const stages = [{ name: 'a', after: [], status: 'done' }, { name: 'b', after: ['a'], status: 'held' }];
+  const events = [
+    { event_type: 'order_created', status: 'created', timestamp: at(0) },
+    { event_type: 'stage_waiting', status: 'info', stage: 'a', attempt: 1, duration_ms: 10, timestamp: at(30) },
+    { event_type: 'stage_signalled', status: 'info', stage: 'a', timestamp: at(500) },
+    { event_type: 'a_done', status: 'success', stage: 'a', attempt: 1, duration_ms: 40, timestamp: at(550) },
+    { event_type: 'stage_retrying', status: 'retrying', stage: 'b', attempt: 1, duration_ms: 100, timestamp: at(650), due_at: at(900) },
+    { event_type: 'stage_held', status: 'held', stage: 'b', attempt: 2, duration_ms: 50, timestamp: at(1000) },
+  ];
+  const segments = await call('parts/attempts.js', 'segmentsOf', stages, events, Date.parse(at(5000)));
+  assert.deepEqual(since(segments), [
+    ['a', 'queue', 0, 20], ['a', 'run', 20, 30], ['a', 'wait', 30, 500], ['a', 'queue', 500, 510], ['a', 'run', 510, 550],
+    ['b', 'run', 550, 650], ['b', 'backoff', 650, 900], ['b', 'queue', 900, 950], ['b', 'run', 950, 1000], ['b', 'hold', 1000, 5000, 'open'],
+  ]);
+});
+
+test('a_timeline_turns_round_and_one_that_waits_goes_on_until_now', async () => {
+  const stages = [{ name: 'a', after: [], status: 'undoing' }, { name: 'b', after: ['a'], status: 'failed' }];
+  const events = [
+    { event_type: 'order_created', status: 'created', timestamp: at(0) },
+    { event_type: 'a_done', status: 'success', stage: 'a', attempt: 1, duration_ms: 10, timestamp: at(10) },
+    { event_type: 'stage_failed', status: 'failed', stage: 'b', attempt: 1, duration_ms: 5, timestamp: at(20) },
+    { event_type: 'stage_retrying', status: 'retrying', stage: 'a', attempt: 1, duration_ms: 5, timestamp: at(30), due_at: at(90) },
+  ];
+  const segments = await call('parts/attempts.js', 'segmentsOf', stages, events, Date.parse(at(70)));
+  assert.deepEqual(since(segments), [['a', 'run', 0, 10], ['a', 'undo', 25, 30], ['a', 'backoff', 30, 70, 'open'], ['b', 'queue', 10, 15], ['b', 'run', 15, 20]]);
+});
+
+test('a_long_wait_is_squeezed_so_that_attempts_stay_visible', async () => {
+  const [places, n] = await page.evaluate(async () => {
+    const { scaleOf } = await import('/static/parts/attempts.js');
+    const hour = 3_600_000;
+    const scale = scaleOf([{ kind: 'run', from: 0, to: 100 }, { kind: 'hold', from: 100, to: hour }, { kind: 'run', from: hour, to: hour + 100 }]);
+    return [[0, 100, hour, hour + 100].map(scale.place), scale.squeezed.length];
+  });
+  assert.deepEqual(places.map((x) => Math.round(x * 100)), [0, 33, 67, 100]);
+  assert.equal(n, 1);
+});

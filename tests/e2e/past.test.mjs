@@ -115,6 +115,20 @@ test('a_row_of_the_table_shows_its_moment_and_its_json', async (t) => {
   assert.ok(await row.locator('pre').isVisible(), 'it stays open');
 });
 
+test('the_timeline_shows_what_took_how_long_up_to_the_moment', async (t) => {
+  const page = await open(t);
+  const bars = (name) => page.locator('.lane', { hasText: name }).locator('.lane-bar').evaluateAll((all) =>
+    all.map((bar) => bar.textContent.replace(/,.*/, '')));
+  assert.deepEqual((await bars('Payment')).filter((text) => text !== 'In line'), ['Attempt 1', 'Undoing']);
+  assert.deepEqual((await bars('Inventory')).filter((text) => text !== 'In line'), ['Attempt 1']);
+  assert.ok(await page.locator('.lane', { hasText: 'Inventory' }).locator('.lane-run.tone-bad').count());
+  assert.match(await page.locator('.lane', { hasText: 'Shipping' }).innerText(), /not yet/);
+  const paid = events.findIndex((e) => e.event_type === 'payment_processed');
+  await page.getByRole('button', { name: `Show event ${events[paid].seq}` }).click();
+  await page.locator('.lane', { hasText: 'Inventory' }).getByText('not yet').waitFor();
+  assert.deepEqual((await bars('Payment')).filter((text) => text !== 'In line'), ['Attempt 1']);
+});
+
 test('what_happens_meanwhile_is_added', async (t) => {
   const { id: fresh } = await place(s, order({ 'PROD-002': 1 }));
   const whole = await finished(s, fresh);

@@ -4,6 +4,7 @@ import { h, fill, setText } from '../dom.js';
 import { get } from '../api.js';
 import { follow } from '../live.js';
 import { clock, duration, fullTime, humanise, moment, sentence, shortId } from '../format.js';
+import { attempts } from '../parts/attempts.js';
 import { changesOf, changesTable } from '../parts/changes.js';
 import { copyButton } from '../parts/copy-button.js';
 import { icon } from '../parts/icons.js';
@@ -57,7 +58,7 @@ export function open(root, { route, signal, announce, setTitle }) {
       if (mine !== round)
         return;
       const changes = changesOf(before, after, events.slice(from + 1, at + 1));
-      page.showOrder(after, events.slice(0, at + 1), changes);
+      page.showOrder(after, events.slice(0, at + 1), changes, at === events.length - 1);
       if (isAsked)
         tellSoon(`${momentText(events, at)}. ${changes.length} different`);
     } catch (problem) {
@@ -180,6 +181,7 @@ function pastPage(id, { signal, announce, onMove, onChoose }) {
   const state = h('div', { class: 'past-state' });
   const different = h('div', { class: 'past-different' });
   const table = eventTable(onChoose);
+  const lanes = attempts();
   let nowMs = Date.now();
   const way = progress({ signal, now: () => nowMs });
 
@@ -209,6 +211,7 @@ function pastPage(id, { signal, announce, onMove, onChoose }) {
     live.note,
     h('section', { class: 'card past-slider', 'aria-label': 'Moment' }, when, slider.element, than),
     h('section', { class: 'card card-progress', 'aria-label': 'Progress at that moment' }, state, way.element),
+    card('Timeline', 'past-timeline', lanes.element),
     h(
       'div',
       { class: 'past-columns' },
@@ -224,8 +227,10 @@ function pastPage(id, { signal, announce, onMove, onChoose }) {
     table.show(events, from, at);
   }
 
-  function showOrder(order, events, changes) {
+  /* `isLast`: nothing has happened since, so what goes on has lasted until now. */
+  function showOrder(order, events, changes, isLast) {
     nowMs = Date.parse(events.at(-1).timestamp);
+    lanes.show(order, events, isLast ? Math.max(nowMs, Date.now()) : nowMs);
     fill(state, statusPill(order.status), order.erased && erasedWord(order));
     way.show(order, events);
     fill(different, changesTable(changes));
