@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { root } from '../lib/stageline.mjs';
 import { folder } from './daemon.mjs';
 import { growth, lists, start } from './grown.mjs';
+import { history } from './history.mjs';
 import { http } from './http.mjs';
 import { latency } from './latency.mjs';
 import { machine, watchOthers } from './machine.mjs';
@@ -23,6 +24,7 @@ const benches = [
   { name: 'start', title: 'start on that journal', run: start },
   { name: 'lists', title: 'lists and searches in it, 50 orders each', run: lists },
   { name: 'watch', title: 'a WebSocket per order', run: watch },
+  { name: 'history', title: 'the journal looked at as a whole, from its file', run: history },
   { name: 'buses', title: 'buses and isolations', run: buses },
 ];
 
