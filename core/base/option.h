@@ -72,3 +72,14 @@ enum { OPTION_UNIT_TEXT_SIZE = 24 };
 /* The reverse, in the largest unit that is exact: "2m", "1500ms", "64KiB". */
 void option_duration_text(int64_t ms, char out[OPTION_UNIT_TEXT_SIZE]);
 void option_size_text(int64_t bytes, char out[OPTION_UNIT_TEXT_SIZE]);
+
+enum { OPTION_BOUNDS_SIZE = 2 * OPTION_UNIT_TEXT_SIZE + 8 };
+
+/* "1s to 1d", "0 to 1"; empty: it has no bounds. */
+void option_bounds_text(const struct sl_option *o, char out[OPTION_BOUNDS_SIZE]);
+
+/* For a manual page, in mdoc(7): a list of the map's keys with what they are, nested as they are. */
+void option_manual(const struct sl_option *table, size_t n, FILE *out);
+void option_map_manual(const struct option_map *map, FILE *out);
+/* Text of a page: what roff would take for its own stands as it is. */
+void option_manual_text(const char *text, FILE *out);

@@ -10,6 +10,7 @@ int dead_letters_main(int argc, char **argv);
 int archive_main(int argc, char **argv);
 int erase_main(int argc, char **argv); /* `orders erase`, or in an archive */
 int archive_erase_main(int argc, char **argv);
+int manual_main(int argc, char **argv);
 int orders_main(int argc, char **argv);
 int pipeline_main(int argc, char **argv);
 int plugin_main(int argc, char **argv);

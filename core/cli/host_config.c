@@ -447,13 +447,7 @@ void host_config_destroy(struct host_config *c)
 	free(c);
 }
 
-void host_config_schema(struct json_writer *w)
+const struct option_map *host_config_map(void)
 {
-	json_open(w, '{');
-	json_key(w, "$schema");
-	json_text(w, "https://json-schema.org/draft/2020-12/schema");
-	json_key(w, "title");
-	json_text(w, "Stageline settings");
-	option_map_schema(&host_map, w);
-	json_close(w, '}');
+	return &host_map;
 }

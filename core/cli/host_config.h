@@ -91,5 +91,5 @@ static inline struct plugin_folders host_config_folders(const struct host_config
 	return (struct plugin_folders){c->plugins.items, c->plugins.n};
 }
 
-/* The JSON Schema of stageline.yaml. */
-void host_config_schema(struct json_writer *w);
+/* The keys of stageline.yaml. */
+const struct option_map *host_config_map(void);

@@ -42,6 +42,7 @@ static const struct command_entry {
 	{"recover", "saves what can be saved from a damaged journal", recover_main},
 	{"plugin", "makes, shows and tries out plugins, for those who write stages", plugin_main},
 	{"version", "prints the version", version_main},
+	{"manual", NULL, manual_main},
 	{CHILD_COMMAND, NULL, stage_child_main},
 };
 

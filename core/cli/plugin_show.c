@@ -11,8 +11,6 @@
 #include "cli/terminal.h"
 #include "stage/describe.h"
 
-enum { BOUNDS_SIZE = 2 * OPTION_UNIT_TEXT_SIZE + 8 };
-
 static const char usage[] = "usage: stageline plugin show [OPTIONS] [FILE ...]\n"
 			    "\n"
 			    "Shows name, version, ABI, flags and options of plugins: of each FILE, "
@@ -41,21 +39,6 @@ static const struct {
 	const char *name;
 } flags[] = {{SL_STAGE_CONCURRENT, "concurrent"}, {SL_STAGE_EFFECTS, "effects"},
 	{SL_STAGE_NETWORK, "network"}, {SL_STAGE_PROGRAMS, "programs"}};
-
-static void bounds_text(const struct sl_option *o, char out[BOUNDS_SIZE])
-{
-	const struct option_type *type = option_type(o->type);
-	char low[OPTION_UNIT_TEXT_SIZE], high[OPTION_UNIT_TEXT_SIZE];
-
-	out[0] = '\0';
-	if (o->type == SL_OPTION_RATIO)
-		snprintf(out, BOUNDS_SIZE, "0 to 1");
-	if (!type->bound_text || (!o->min && !o->max))
-		return;
-	type->bound_text(o->min, low);
-	type->bound_text(o->max, high);
-	snprintf(out, BOUNDS_SIZE, "%s to %s", low, high);
-}
 
 /* --- for people --- */
 
@@ -87,9 +70,9 @@ static void print_options(const struct sl_stage *s)
 
 	for (size_t i = 0; i < s->n_options; i++) {
 		const struct sl_option *o = &s->options[i];
-		char bounds[BOUNDS_SIZE];
+		char bounds[OPTION_BOUNDS_SIZE];
 
-		bounds_text(o, bounds);
+		option_bounds_text(o, bounds);
 		table_add(&t, o->name);
 		table_add(&t, option_type(o->type)->name);
 		table_add(&t, o->fallback		      ? o->fallback

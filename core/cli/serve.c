@@ -16,6 +16,7 @@
 #include "cli/cli.h"
 #include "cli/heads.h"
 #include "cli/host_config.h"
+#include "cli/systemd.h"
 #include "engine/load.h"
 #include "net/app.h"
 #include "net/changes.h"
@@ -30,6 +31,7 @@ struct server {
 	struct plugin_folders folders;
 	struct heads_publisher *heads;
 	struct changes *changes; /* NULL: nobody asked for it */
+	struct systemd_watchdog *watchdog;
 	char *journal_path, *attempts_path;
 	bool has_failed;
 	bool is_read_only;
@@ -102,17 +104,8 @@ static bool is_loopback(const char *host)
 	if (getaddrinfo(host, NULL, &hints, &all) != 0)
 		return true; /* listening will say what is wrong with the name */
 	is_loop = all != NULL;
-	for (const struct addrinfo *a = all; a; a = a->ai_next) {
-		if (a->ai_family == AF_INET)
-			is_loop &=
-				ntohl(((struct sockaddr_in *)a->ai_addr)->sin_addr.s_addr) >> 24 ==
-				127;
-		else if (a->ai_family == AF_INET6)
-			is_loop &= IN6_IS_ADDR_LOOPBACK(
-				&((struct sockaddr_in6 *)a->ai_addr)->sin6_addr);
-		else
-			is_loop = false;
-	}
+	for (const struct addrinfo *a = all; a; a = a->ai_next)
+		is_loop &= http_is_loopback(a->ai_addr);
 	freeaddrinfo(all);
 	return is_loop;
 }
@@ -190,6 +183,20 @@ static int watch(struct server *s, struct err *e)
 		s->base, s->config->pipeline, &s->folders, on_change, s, &s->changes, e);
 }
 
+/* On the sockets of systemd, else where the settings say. */
+static int listen_somewhere(struct server *s, uint16_t *ret_port, struct err *e)
+{
+	int n = systemd_listen(s->app->http, ret_port, e);
+
+	if (n == 0)
+		return http_listen(s->app->http, s->config->host, s->config->port, ret_port, e);
+	if (n > 0 && s->config->port != *ret_port && s->config->port)
+		log_warn("listen: %s is not used, since systemd holds the socket "
+			 "(stageline.socket)",
+			s->config->listen);
+	return n < 0 ? n : 0;
+}
+
 /* Takes `p`. */
 static int start(struct server *s, struct pipeline *p, uint16_t *ret_port, struct err *e)
 {
@@ -222,7 +229,9 @@ static int start(struct server *s, struct pipeline *p, uint16_t *ret_port, struc
 	if (r == 0 && !s->is_read_only)
 		r = heads_start(s->journal_path, &s->config->heads, &s->heads, e);
 	if (r == 0)
-		r = http_listen(s->app->http, s->config->host, s->config->port, ret_port, e);
+		r = listen_somewhere(s, ret_port, e);
+	if (r == 0)
+		r = systemd_watchdog_start(s->base, s->engine, &s->watchdog, e);
 	return r;
 }
 
@@ -245,10 +254,11 @@ static void *give_up(void *arg)
 static void stop(struct server *s)
 {
 	void *limit = (void *)(intptr_t)s->config->limits.drain_ms;
-	pthread_t watchdog;
+	pthread_t limiter;
 
-	if (pthread_create(&watchdog, NULL, give_up, limit) == 0)
-		pthread_detach(watchdog);
+	systemd_tell("STOPPING=1\nSTATUS=Running attempts end");
+	if (pthread_create(&limiter, NULL, give_up, limit) == 0)
+		pthread_detach(limiter);
 	app_drain(s->app);
 	engine_stop(s->engine);
 	heads_stop(steal_ptr(s->heads));
@@ -305,6 +315,8 @@ static void run(struct server *s, uint16_t port)
 		log_info("ready url=http://%s:%u pipeline=%s generation=%s", s->config->host, port,
 			engine_pipeline(s->engine)->name, engine_pipeline(s->engine)->digest);
 		slice_shorten();
+		systemd_tell("READY=1\nSTATUS=http://%s:%u, pipeline %s", s->config->host, port,
+			engine_pipeline(s->engine)->name);
 		event_base_dispatch(s->base);
 	} else {
 		log_error("no memory for signals");
@@ -326,6 +338,7 @@ static void server_fini(struct server *s)
 		engine_stop(s->engine);
 	heads_stop(s->heads);
 	changes_free(s->changes);
+	systemd_watchdog_stop(s->watchdog);
 	app_free(s->app);
 	engine_free(s->engine);
 	if (s->base)
@@ -394,6 +407,7 @@ int serve_main(int argc, char **argv)
 		fprintf(stderr, "stageline: --journal goes with --read-only\n%s", usage);
 		return EXIT_USAGE;
 	}
+	systemd_log();
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGTERM, on_signal_outside);
 	signal(SIGINT, on_signal_outside);

@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "cli/cli.h"
 #include "cli/host_config.h"
+#include "cli/systemd.h"
 #include "engine/worker.h"
 
 enum { LOOK_MS = 500, STAGES_MAX = PIPELINE_STAGES_MAX };
@@ -125,18 +126,21 @@ static void *give_up(void *arg)
 
 static int work(struct worker *w, int64_t drain_ms, struct err *e)
 {
-	pthread_t watchdog;
+	pthread_t limiter;
 	int r = 0;
 
+	systemd_tell("READY=1");
 	while (!is_stopping && r == 0) {
 		r = worker_look(w, e);
+		systemd_tell("WATCHDOG=1");
 		if (r == 0)
 			poll(NULL, 0, LOOK_MS);
 	}
 	if (is_stopping)
 		log_info("stopping signal=%s", is_stopping == SIGTERM ? "SIGTERM" : "SIGINT");
-	if (pthread_create(&watchdog, NULL, give_up, (void *)(intptr_t)drain_ms) == 0)
-		pthread_detach(watchdog);
+	systemd_tell("STOPPING=1");
+	if (pthread_create(&limiter, NULL, give_up, (void *)(intptr_t)drain_ms) == 0)
+		pthread_detach(limiter);
 	return r;
 }
 
@@ -192,6 +196,7 @@ int worker_main(int argc, char **argv)
 		fprintf(stderr, "stageline: worker takes no '%s'\n%s", argv[optind], usage);
 		return EXIT_USAGE;
 	}
+	systemd_log();
 	signal(SIGPIPE, SIG_IGN);
 	sigaction(SIGTERM, &action, NULL);
 	sigaction(SIGINT, &action, NULL);

@@ -125,5 +125,9 @@ void engine_bus_state(struct engine *en, struct bus_state *ret);
 /* The workers that are known beside this process, as members of a JSON array. */
 void engine_describe_workers(struct engine *en, struct buf *out);
 
+/* Whether the sequencer has made a turn since the call that set *turns; sees to it that it makes another one before the
+ * next call. Of an engine without a sequencer: always. */
+bool engine_has_turned(struct engine *en, uint64_t *turns);
+
 /* False while nothing can be accepted, with the reason (a static or engine-owned text). */
 bool engine_is_accepting(struct engine *en, struct err *why);

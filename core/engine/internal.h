@@ -76,6 +76,7 @@ struct engine {
 	bool is_trouble_said;	   /* [sequencer] and not yet that it is over */
 
 	/* written by the sequencer, read by any thread */
+	atomic_ullong n_turns;
 	atomic_llong n_orders[ORDER_CLASSES], last_seq, n_commits, n_events, commit_us, n_set_aside;
 	struct histogram commit_took_us, batch_events;
 };

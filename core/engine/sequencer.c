@@ -146,6 +146,7 @@ static void turn(struct engine *en)
 	struct batch b;
 	bool is_busy;
 
+	atomic_fetch_add_explicit(&en->n_turns, 1, memory_order_relaxed);
 	if (en->try_again_ms && clock_mono_ms() < en->try_again_ms) {
 		refuse_commands(en, backlog);
 		return;
@@ -168,6 +169,17 @@ int64_t engine_step(struct engine *en)
 	wait_for_work(en, 0);
 	turn(en);
 	return next_turn(en);
+}
+
+bool engine_has_turned(struct engine *en, uint64_t *turns)
+{
+	uint64_t now = atomic_load_explicit(&en->n_turns, memory_order_relaxed);
+	bool has_turned = now != *turns || en->is_show;
+
+	*turns = now;
+	if (!en->is_show)
+		queue_poke(&en->commands);
+	return has_turned;
 }
 
 static bool has_work(struct engine *en)

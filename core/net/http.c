@@ -126,7 +126,7 @@ static uint16_t port_of(int fd)
 					     : ((struct sockaddr_in *)&a)->sin_port);
 }
 
-static bool is_loopback(const struct sockaddr *a)
+bool http_is_loopback(const struct sockaddr *a)
 {
 	if (a->sa_family == AF_INET6)
 		return IN6_IS_ADDR_LOOPBACK(&((const struct sockaddr_in6 *)a)->sin6_addr);
@@ -189,7 +189,7 @@ static int add_listener(struct http_server *s, const struct addrinfo *a)
 	struct listener *l = &s->listeners[s->n_listeners];
 	unsigned flags = LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC | LEV_OPT_REUSEABLE;
 
-	*l = (struct listener){.server = s, .is_loopback = is_loopback(a->ai_addr)};
+	*l = (struct listener){.server = s, .is_loopback = http_is_loopback(a->ai_addr)};
 	errno = 0;
 	l->lev = evconnlistener_new_bind(
 		s->base, on_accept, l, flags, BACKLOG, a->ai_addr, (int)a->ai_addrlen);
@@ -228,6 +228,33 @@ int http_listen(
 	if (ret_port)
 		*ret_port = port_of(evconnlistener_get_fd(l->lev));
 	return 0;
+}
+
+int http_listen_on(struct http_server *s, int fd, uint16_t *ret_port, struct err *e)
+{
+	struct listener *l = &s->listeners[s->n_listeners];
+	unsigned flags = LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC;
+	struct sockaddr_storage a = {0};
+	socklen_t n = sizeof a;
+	int r = 0;
+
+	if (s->n_listeners == CONN_LISTENERS_MAX)
+		return err_set(
+			e, -ENOSPC, "more than %d addresses to listen on", CONN_LISTENERS_MAX);
+	if (getsockname(fd, (struct sockaddr *)&a, &n) < 0 ||
+		evutil_make_socket_nonblocking(fd) < 0)
+		return err_set(e, -errno, "cannot listen on socket %d: %s", fd, strerror(errno));
+	*l = (struct listener){.server = s, .is_loopback = http_is_loopback((struct sockaddr *)&a)};
+	l->lev = evconnlistener_new(s->base, on_accept, l, flags, 0, fd); /* 0: it does already */
+	if (!l->lev)
+		return err_set(e, -ENOMEM, "no memory to listen on socket %d", fd);
+	evconnlistener_set_error_cb(l->lev, on_accept_error);
+	s->n_listeners++;
+	if (l->is_loopback)
+		r = allow_loopback_hosts(s, "localhost", false);
+	if (r == 0 && ret_port)
+		*ret_port = port_of(fd);
+	return r < 0 ? err_set(e, r, "no memory to listen on socket %d", fd) : 0;
 }
 
 /* --- life --- */

@@ -9,6 +9,7 @@
 #pragma once
 
 #include <event2/event.h>
+#include <sys/socket.h>
 
 #include "base/json.h"
 
@@ -57,6 +58,9 @@ void http_destroy(struct http_server *s);
  * localhost, 127.0.0.1, [::1], `host` and those of http_allow_host(): 403 keeps DNS rebinding out. */
 int http_listen(
 	struct http_server *s, const char *host, uint16_t port, uint16_t *ret_port, struct err *e);
+/* As http_listen() does, on a socket that listens already; takes it. A name for it stands for no more than the address. */
+int http_listen_on(struct http_server *s, int fd, uint16_t *ret_port, struct err *e);
+bool http_is_loopback(const struct sockaddr *a);
 /* One more host name, without port, that requests over loopback may name. -ENOSPC, -ENOMEM. */
 int http_allow_host(struct http_server *s, const char *host);
 /* From now on requests other than GET and HEAD are answered with 403 and `reason`, which is borrowed. */
