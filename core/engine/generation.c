@@ -93,7 +93,8 @@ static int stage_start(struct generation *g, size_t i, const struct engine_optio
 	const struct stage_spec *spec = &g->pipeline->stages[i];
 	struct stage_runtime *s = &g->stages[i];
 	const struct plugin *plugin;
-	int r = plugin_load_build(&options->folders, spec->plugin, spec->build, &plugin, e);
+	int r = plugin_load_stage(&options->folders, spec, &plugin, e);
+
 	if (r < 0)
 		return err_wrap(e, r, "stage '%s'", spec->name);
 	if (options->only && spec->build && strcmp(spec->build, plugin->build) != 0)

@@ -119,7 +119,7 @@ int stage_check(
 		struct stage_spec *spec = &p->stages[i];
 		const struct plugin *plugin;
 		struct err e = {0};
-		int r = plugin_load(folders, spec->plugin, &plugin, &e);
+		int r = plugin_load_stage(folders, spec, &plugin, &e);
 
 		if (r < 0) {
 			fault_plugin(spec, folders, r, &e, faults);

@@ -39,14 +39,13 @@ static int check_option_texts(const struct plugin_description *d, struct err *e)
 	return 0;
 }
 
-static int read_description(const char *path, struct plugin_description *d, struct err *e)
+/* From the image to the rest. */
+static int read_description(struct plugin_description *d, struct err *e)
 {
 	const void *descriptor;
 	size_t size;
-	int r = image_open(path, &d->image, e);
+	int r = image_find(&d->image, SL_STAGE_SYMBOL, &descriptor, &size, e);
 
-	if (r == 0)
-		r = image_find(&d->image, SL_STAGE_SYMBOL, &descriptor, &size, e);
 	if (r == 0)
 		r = descriptor_read(descriptor, size, &d->stage, e);
 	if (r == 0)
@@ -62,15 +61,29 @@ static int read_description(const char *path, struct plugin_description *d, stru
 
 int plugin_describe(const char *path, struct plugin_description **ret, struct err *e)
 {
-	struct plugin_description *d = calloc(1, sizeof *d);
-	int r = d ? read_description(path, d, e) : -ENOMEM;
+	_cleanup_(plugin_description_freep) struct plugin_description *d = calloc(1, sizeof *d);
+	int r = d ? image_open(path, &d->image, e) : -ENOMEM;
 
-	if (r < 0) {
-		plugin_description_free(d);
+	if (r == 0)
+		r = read_description(d, e);
+	if (r < 0)
 		return err_wrap(e, r, "'%s'", path);
-	}
-	*ret = d;
+	*ret = steal_ptr(d);
 	return 0;
+}
+
+int plugin_describe_native(int fd, struct plugin_description **ret, struct err *e)
+{
+	_cleanup_(plugin_description_freep) struct plugin_description *d = calloc(1, sizeof *d);
+	int r = d ? image_read(fd, &d->image, e) : -ENOMEM;
+
+	if (r == 0 && !d->image.is_native)
+		r = err_set(e, -EINVAL, "is for another machine: %s", d->image.machine);
+	if (r == 0)
+		r = read_description(d, e);
+	if (r == 0)
+		*ret = steal_ptr(d);
+	return r;
 }
 
 void plugin_description_free(struct plugin_description *d)

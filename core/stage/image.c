@@ -385,23 +385,35 @@ static int read_image(int fd, struct image *im, struct err *e)
 	return 0;
 }
 
-int image_open(const char *path, struct image *ret, struct err *e)
+bool image_knows_this_machine(void)
+{
+	return NATIVE != EM_NONE;
+}
+
+int image_read(int fd, struct image *ret, struct err *e)
 {
 	struct image im = {0};
 	struct stat st;
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK), r;
+	int r;
 
-	if (fd < 0)
-		return err_set(e, -errno, "cannot be opened: %s", strerror(errno));
 	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
-		r = err_set(e, -EINVAL, "is not a file");
-	else
-		r = read_image(fd, &im, e);
-	close(fd);
+		return err_set(e, -EINVAL, "is not a file");
+	r = read_image(fd, &im, e);
 	if (r < 0)
 		image_close(&im);
 	else
 		*ret = im;
+	return r;
+}
+
+int image_open(const char *path, struct image *ret, struct err *e)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK), r;
+
+	if (fd < 0)
+		return err_set(e, -errno, "cannot be opened: %s", strerror(errno));
+	r = image_read(fd, ret, e);
+	close(fd);
 	return r;
 }
 

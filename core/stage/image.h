@@ -23,6 +23,10 @@ struct image {
 
 /* -EPROTO: not a shared object of a known kind, or damaged; -ENOMEM, or what reading the file gave. */
 int image_open(const char *path, struct image *ret, struct err *e);
+/* The same of an open file, which stays the caller's. */
+int image_read(int fd, struct image *ret, struct err *e);
+/* Whether objects of the machine that this runs on are of a known kind. */
+bool image_knows_this_machine(void);
 void image_close(struct image *im);
 
 /* The data symbol that the object defines: where it lies in the image, and its size. -ENOENT: it defines none;

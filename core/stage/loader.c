@@ -1,7 +1,8 @@
 /* Finding plugins in their folders, loading a copy of each version once, and reading their descriptors.
  *
- * Loading runs no function of the plugin: the descriptor is a data symbol. What dlopen() maps stays
- * mapped, so the list of plugins only grows, by one for each version that the process has met. */
+ * Loading calls no function of the plugin: the descriptor is a data symbol. What dlopen() maps stays
+ * mapped, so the list of plugins only grows, by one for each version that the process has met. One whose code runs in
+ * processes is not mapped at all: its descriptor is read out of the file. */
 #include "stage/stage.h"
 
 #include <dirent.h>
@@ -14,6 +15,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "stage/describe.h"
 #include "stage/descriptor.h"
 #include "stage/plugin_file.h"
 
@@ -21,6 +23,7 @@ enum { NAME_MAX_BYTES = 64 };
 
 struct loaded {
 	struct plugin plugin;
+	struct plugin_description *description; /* NULL: it is mapped */
 	struct sl_stage stage;
 	struct sl_option *options;
 	char digest[PLUGIN_DIGEST_SIZE];
@@ -69,11 +72,14 @@ static int find_file(const struct plugin_folders *folders, const char *name,
 	return err_set(e, -ENOENT, "no plugin '%s' in %s", name, buf_view(&searched).p);
 }
 
-static struct loaded *find_loaded(const char *digest)
+/* How much of it is wanted. */
+enum use { USE_CODE, USE_DESCRIPTION };
+
+static struct loaded *find_loaded(const char *digest, enum use use)
 {
 	struct loaded *l = loaded_first;
 
-	while (l && strcmp(l->digest, digest) != 0)
+	while (l && (strcmp(l->digest, digest) != 0 || (use == USE_CODE && l->description)))
 		l = l->next;
 	return l;
 }
@@ -125,6 +131,7 @@ static void loaded_freep(struct loaded **l)
 		return;
 	free((char *)(*l)->plugin.path);
 	free((*l)->options);
+	plugin_description_free((*l)->description);
 	free(*l);
 }
 
@@ -143,13 +150,34 @@ static int read_plugin(struct loaded *l, void *object, const char *name, struct 
 	return r == 0 ? descriptor_check_options(&l->stage, e) : r;
 }
 
-/* Maps a version that was not met before; takes the file when it did. What is no plugin is remembered too, or
- * each further try would map it once more. */
-static int load_new(const char *real, const char *name, struct plugin_file *file,
+/* Maps it. What is no plugin is remembered too, or each further try would map it once more. */
+static int map(struct loaded *l, int fd, const char *name, struct err *e)
+{
+	void *object = NULL;
+	int r = open_object(fd, &object, e);
+
+	if (r < 0)
+		return r;
+	r = read_plugin(l, object, name, &l->refused);
+	if (r < 0)
+		l->refused.code = r;
+	return 0;
+}
+
+static int describe(struct loaded *l, int fd, struct err *e)
+{
+	int r = plugin_describe_native(fd, &l->description, e);
+
+	if (r == 0)
+		l->stage = l->description->stage;
+	return r;
+}
+
+/* A version that was not met before, or only described; takes the file when it did. */
+static int load_new(const char *real, const char *name, enum use use, struct plugin_file *file,
 	struct loaded **ret, struct err *e)
 {
 	_cleanup_(loaded_freep) struct loaded *l = calloc(1, sizeof *l);
-	void *object = NULL;
 	int r;
 
 	if (!l || !(l->plugin.path = str_dup(str_of(real))))
@@ -157,25 +185,22 @@ static int load_new(const char *real, const char *name, struct plugin_file *file
 	l->plugin.stage = &l->stage;
 	l->plugin.build = l->digest;
 	memcpy(l->digest, file->digest, sizeof l->digest);
-	r = open_object(file->fd, &object, e);
+	r = use == USE_CODE ? map(l, file->fd, name, e) : describe(l, file->fd, e);
 	if (r < 0)
 		return r;
 	l->plugin.fd = file->fd;
 	file->fd = -1;
-	r = read_plugin(l, object, name, &l->refused);
-	if (r < 0)
-		l->refused.code = r;
 	l->next = loaded_first;
 	loaded_first = l;
 	*ret = steal_ptr(l);
 	return 0;
 }
 
-static int load_once(const char *real, const char *name, struct plugin_file *file,
+static int load_once(const char *real, const char *name, enum use use, struct plugin_file *file,
 	const struct plugin **ret, struct err *e)
 {
-	struct loaded *l = find_loaded(file->digest);
-	int r = l ? 0 : load_new(real, name, file, &l, e);
+	struct loaded *l = find_loaded(file->digest, use);
+	int r = l ? 0 : load_new(real, name, use, file, &l, e);
 
 	if (r < 0)
 		return r;
@@ -187,7 +212,7 @@ static int load_once(const char *real, const char *name, struct plugin_file *fil
 	return 0;
 }
 
-static int load_file(const char *folder, const char *real, const char *name,
+static int load_file(const char *folder, const char *real, const char *name, enum use use,
 	const struct plugin **ret, struct err *e)
 {
 	struct plugin_file file = {.fd = -1};
@@ -196,15 +221,15 @@ static int load_file(const char *folder, const char *real, const char *name,
 	if (r < 0)
 		return r;
 	pthread_mutex_lock(&loaded_lock);
-	r = load_once(real, name, &file, ret, e);
+	r = load_once(real, name, use, &file, ret, e);
 	pthread_mutex_unlock(&loaded_lock);
 	if (file.fd >= 0)
 		close(file.fd);
 	return r;
 }
 
-int plugin_load(const struct plugin_folders *folders, const char *name, const struct plugin **ret,
-	struct err *e)
+static int load(const struct plugin_folders *folders, const char *name, enum use use,
+	const struct plugin **ret, struct err *e)
 {
 	const char *folder = NULL;
 	char real[PATH_MAX];
@@ -217,22 +242,43 @@ int plugin_load(const struct plugin_folders *folders, const char *name, const st
 	r = find_file(folders, name, &folder, real, e);
 	if (r < 0)
 		return r;
-	r = load_file(folder, real, name, ret, e);
+	r = load_file(folder, real, name, use, ret, e);
 	return r < 0 ? err_wrap(e, r, "plugin '%s'", real) : 0;
+}
+
+static int load_build(const struct plugin_folders *folders, const char *name, const char *build,
+	enum use use, const struct plugin **ret, struct err *e)
+{
+	struct loaded *l;
+
+	pthread_mutex_lock(&loaded_lock);
+	l = build ? find_loaded(build, use) : NULL;
+	pthread_mutex_unlock(&loaded_lock);
+	if (!l || l->refused.code || strcmp(l->stage.name, name) != 0)
+		return load(folders, name, use, ret, e);
+	*ret = &l->plugin;
+	return 0;
+}
+
+int plugin_load(const struct plugin_folders *folders, const char *name, const struct plugin **ret,
+	struct err *e)
+{
+	return load(folders, name, USE_CODE, ret, e);
 }
 
 int plugin_load_build(const struct plugin_folders *folders, const char *name, const char *build,
 	const struct plugin **ret, struct err *e)
 {
-	struct loaded *l;
+	return load_build(folders, name, build, USE_CODE, ret, e);
+}
 
-	pthread_mutex_lock(&loaded_lock);
-	l = build ? find_loaded(build) : NULL;
-	pthread_mutex_unlock(&loaded_lock);
-	if (!l || l->refused.code || strcmp(l->stage.name, name) != 0)
-		return plugin_load(folders, name, ret, e);
-	*ret = &l->plugin;
-	return 0;
+int plugin_load_stage(const struct plugin_folders *folders, const struct stage_spec *spec,
+	const struct plugin **ret, struct err *e)
+{
+	bool is_elsewhere = spec->isolation == ISOLATION_PROCESS && image_knows_this_machine();
+
+	return load_build(folders, spec->plugin, spec->build,
+		is_elsewhere ? USE_DESCRIPTION : USE_CODE, ret, e);
 }
 
 int plugin_load_fd(
@@ -242,7 +288,7 @@ int plugin_load_fd(
 	int r;
 
 	pthread_mutex_lock(&loaded_lock);
-	r = load_once(path, name, &file, ret, e);
+	r = load_once(path, name, USE_CODE, &file, ret, e);
 	pthread_mutex_unlock(&loaded_lock);
 	if (file.fd >= 0)
 		close(file.fd);

@@ -200,7 +200,7 @@ int stage_rehearse(const struct pipeline *p, const struct plugin_folders *folder
 
 	for (size_t i = 0; i < p->n_stages && r == 0; i++) {
 		all[i].spec = &p->stages[i];
-		r = plugin_load(folders, all[i].spec->plugin, &all[i].plugin, e);
+		r = plugin_load_stage(folders, all[i].spec, &all[i].plugin, e);
 		if (r == 0)
 			r = start(&all[i], p, e);
 	}

@@ -10,7 +10,7 @@ struct plugin_folders {
 	size_t n;
 };
 
-/* One version of a plugin, loaded from a copy of its file. Never unloaded. */
+/* One version of a plugin, loaded, or only described, from a copy of its file. Never unloaded. */
 struct plugin {
 	const char *path;  /* of the real file that it was met in first */
 	const char *build; /* digest of the file: 16 hex digits */
@@ -32,6 +32,11 @@ int plugin_load_fd(
 /* The build of that digest when this process has it, whatever lies in the folders now; else, and when `build` is
  * NULL, as plugin_load(). */
 int plugin_load_build(const struct plugin_folders *folders, const char *name, const char *build,
+	const struct plugin **ret, struct err *e);
+/* The plugin of a stage, as plugin_load_build(). For a stage that runs in processes it is only described: neither its
+ * code nor its libraries are mapped into this one, and `fd` is all that its processes need. Its function pointers then
+ * say whether there is one, and lead nowhere. What only mapping finds out, its processes say when they start. [load] */
+int plugin_load_stage(const struct plugin_folders *folders, const struct stage_spec *spec,
 	const struct plugin **ret, struct err *e);
 /* Names of the plugins in the folders, for suggestions and listings. Calls back per name. */
 void plugin_each_name(

@@ -161,6 +161,29 @@ test('processor_time_has_a_limit_of_its_own', { timeout: 60_000 }, async () => {
   assert.equal(await s.stop(), 0);
 });
 
+// What is mapped of plugins, and whether it can be run: each is loaded from a copy that has that name.
+const mapped = (pid) => readFileSync(`/proc/${pid}/maps`, 'utf8').split('\n').filter((line) => /memfd:stage\b/.test(line));
+
+test('no_code_of_a_stage_in_processes_is_in_the_daemon_at_the_start_or_after_a_reload', { timeout: 60_000 }, async () => {
+  const stage = (name, more) => `  - ${JSON.stringify({ name, plugin: 'hazard', undo_event: `${name}_undone`, ...more })}\n`;
+  const head = 'pipeline: orders\ndefaults: {isolation: process}\nstages:\n';
+  const pipeline = pipelineFile(head + stage('one'));
+  const s = await startStageline({ plugins, pipeline });
+  await finished(s, (await place(s)).id);
+  assert.deepEqual(mapped(s.pid), []);
+  assert.ok(children(s.pid).some((pid) => mapped(pid).length), 'its process has it');
+  writeFileSync(pipeline, head + stage('one') + stage('two'));
+  const reload = () => fetch(`${s.url}/pipeline/reload`, { method: 'POST', headers: { 'Content-Type': 'application/json' }, body: '{}' });
+  assert.equal((await reload()).status, 200);
+  await finished(s, (await place(s)).id);
+  assert.deepEqual(mapped(s.pid), []);
+  writeFileSync(pipeline, head + stage('one') + stage('two', { isolation: 'thread' }));
+  assert.equal((await reload()).status, 200);
+  assert.equal((await finished(s, (await place(s)).id)).order.status, 'completed');
+  assert.ok(mapped(s.pid).length > 0, 'in threads it must be there');
+  assert.equal(await s.stop(), 0);
+});
+
 test('check_says_what_is_wrong_with_isolation_and_sandbox', async () => {
   const check = async (stage) => (await runStageline(['check', '--plugins', plugins,
     pipelineFile(`pipeline: p\nstages:\n  - {name: hazard, irreversible: true, ${stage}}\n`)])).err;

@@ -82,7 +82,8 @@ static void no_code_of_the_plugin_runs(void)
 	struct plugin_description *d;
 	const char *folder;
 	struct plugin_folders folders = stage_folders(&folder, "STAGELINE_TEST_MOCKS");
-	const struct plugin *plugin;
+	struct stage_spec in_processes = {.plugin = "loud", .isolation = ISOLATION_PROCESS};
+	const struct plugin *plugin, *again;
 	struct err e;
 
 	snprintf(trace, sizeof trace, "/tmp/stageline-trace-%d", (int)getpid());
@@ -91,8 +92,15 @@ static void no_code_of_the_plugin_runs(void)
 	CHECK_TEXT(d->stage.version, "2.5");
 	CHECK(access(trace, F_OK) < 0);
 	plugin_description_free(d);
-	REQUIRE(plugin_load(&folders, "loud", &plugin, &e) == 0);
+	REQUIRE(plugin_load_stage(&folders, &in_processes, &plugin, &e) == 0);
+	CHECK_TEXT(plugin->stage->version, "2.5");
+	CHECK_INT(plugin->stage->n_options, 3);
+	CHECK(plugin_load_stage(&folders, &in_processes, &again, &e) == 0 && again == plugin);
+	CHECK(access(trace, F_OK) < 0);
+	REQUIRE(plugin_load(&folders, "loud", &again, &e) == 0);
 	CHECK(access(trace, F_OK) == 0); /* the trace works */
+	CHECK(again != plugin);
+	CHECK_TEXT(again->build, plugin->build);
 	unlink(trace);
 }
 
