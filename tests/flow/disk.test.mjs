@@ -6,7 +6,8 @@ import { join } from 'node:path';
 import test from 'node:test';
 import { checkFile, checkOrders } from '../lib/oracle.mjs';
 import { fastPipeline, plenty } from '../lib/pipeline.mjs';
-import { order, post } from '../lib/orders.mjs';
+import { finished, look, order, place, post } from '../lib/orders.mjs';
+import { send } from '../lib/scripted.mjs';
 import { startStageline, temporaryFolder } from '../lib/stageline.mjs';
 import { until } from '../lib/until.mjs';
 
@@ -107,4 +108,36 @@ test('a_stop_on_a_full_disk_is_a_stop', { timeout: 120_000 }, async (t) => {
   await s.restart();
   await checkOrders(s, accepted, plenty);
   assert.equal(await s.stop(), 0);
+});
+
+test('an_order_is_erased_as_a_whole_or_not_at_all_on_a_full_disk', { timeout: 120_000 }, async (t) => {
+  const folder = smallDisk(t, 8 * MiB);
+  if (!folder)
+    return;
+  const s = await startStageline({ dataDir: join(folder, 'data'), pipeline: fastPipeline({ stock: plenty }) });
+  const ids = [];
+  for (let i = 0; i < 20; i++)
+    ids.push((await place(s, order({ 'PROD-002': 1 }, { note: 'x'.repeat(8000) }))).id);
+  for (const id of ids)
+    await finished(s, id);
+  const ballast = fill(folder);
+  const erase = (id) => send(s, `/orders/${id}/erase`, { reason: 'GDPR' });
+  const isErased = async (id) => {
+    const { order: o, events } = await look(s, id);
+    assert.deepEqual([o.customer_email, o.note?.length], o.erased ? [undefined, undefined] : ['ann@example.com', 8000]);
+    assert.equal(events.at(-1).event_type, o.erased ? 'order_erased' : 'order_completed');
+    return o.erased === true;
+  };
+  for (const id of ids) { // what needs no more room than there is may succeed
+    const { status, body } = await erase(id);
+    assert.ok(status === 200 || (status === 503 && /full|space/i.test(body.detail)), `${status} ${JSON.stringify(body)}`);
+    assert.equal(await isErased(id), status === 200);
+  }
+  rmSync(ballast);
+  for (const id of ids) {
+    await until('it to be erased', async () => (await erase(id)).status === 200, { deadline: 20_000 });
+    assert.ok(await isErased(id));
+  }
+  assert.equal(await s.stop(), 0, s.logs());
+  checkFile(s);
 });
