@@ -109,6 +109,8 @@ bool attempts_had_begun(const struct attempts *a, const struct attempt_slot *s, 
 	unsigned char mark = atomic_load(&s->mark);
 
 	*ret_suspect = mark == TASK_MARK_RUNNING;
+	if (mark == TASK_MARK_BEGUN)
+		return false;
 	return !a->is_same_boot || mark == TASK_MARK_RUNNING || mark == TASK_MARK_LATER;
 }
 
@@ -119,13 +121,22 @@ bool attempts_may_be_lost(const struct attempts *a, int64_t last_seq)
 	return !a->is_same_boot && !a->is_new && last_seq > head->synced_seq;
 }
 
+void attempts_over(struct attempts *a, size_t slot)
+{
+	atomic_store(&a->slots[slot].mark, TASK_MARK_FREE);
+}
+
 void attempts_clear(struct attempts *a, int64_t last_seq)
 {
 	struct head *head = (struct head *)a->slots;
 
 	a->n_free = 0;
 	for (size_t i = ATTEMPTS_MAX; i >= ATTEMPTS_FIRST; i--) {
-		if (atomic_load(&a->slots[i].mark) != TASK_MARK_FREE) /* untouched pages stay so */
+		unsigned char mark = atomic_load(&a->slots[i].mark);
+
+		if (mark == TASK_MARK_BEGUN)
+			continue;
+		if (mark != TASK_MARK_FREE) /* untouched pages stay so */
 			atomic_store(&a->slots[i].mark, TASK_MARK_FREE);
 		a->free[a->n_free++] = (uint16_t)i;
 	}
@@ -133,6 +144,57 @@ void attempts_clear(struct attempts *a, int64_t last_seq)
 	if (attempts_sync(a, last_seq) < 0)
 		return; /* the old head stays: it says too much rather than too little */
 	read_boot_id(head->boot_id);
+}
+
+void attempts_stop(struct attempts *a, int64_t last_seq)
+{
+	for (size_t i = ATTEMPTS_FIRST; i <= ATTEMPTS_MAX; i++) {
+		unsigned char mark = atomic_load(&a->slots[i].mark);
+
+		if (mark == TASK_MARK_RUNNING || mark == TASK_MARK_LATER)
+			atomic_store(&a->slots[i].mark, TASK_MARK_BEGUN);
+	}
+	attempts_clear(a, last_seq);
+}
+
+static bool says_begun(
+	const struct attempt_slot *s, int64_t order_seq, size_t stage, uint32_t attempt, bool undo)
+{
+	return s->order_seq == order_seq && s->stage == stage && s->attempt == attempt &&
+	       s->undo == undo && atomic_load(&s->mark) == TASK_MARK_BEGUN;
+}
+
+/* NULL: there is none. They are looked for in the order in which they stand, mostly. */
+static struct attempt_slot *find_begun(
+	struct attempts *a, int64_t order_seq, size_t stage, uint32_t attempt, bool undo)
+{
+	enum { N = ATTEMPTS_MAX - ATTEMPTS_FIRST + 1 };
+
+	for (size_t k = 0; k < N; k++) {
+		size_t i = (a->found_at + k) % N;
+		struct attempt_slot *s = &a->slots[ATTEMPTS_FIRST + i];
+
+		if (!says_begun(s, order_seq, stage, attempt, undo))
+			continue;
+		a->found_at = i;
+		return s;
+	}
+	return NULL;
+}
+
+static void set_free(struct attempts *a, struct attempt_slot *s)
+{
+	atomic_store(&s->mark, TASK_MARK_FREE);
+	a->free[a->n_free++] = (uint16_t)(s - a->slots);
+}
+
+void attempts_forget(
+	struct attempts *a, int64_t order_seq, size_t stage, uint32_t attempt, bool undo)
+{
+	struct attempt_slot *s = find_begun(a, order_seq, stage, attempt, undo);
+
+	if (s)
+		set_free(a, s);
 }
 
 void attempts_close(struct attempts *a)
@@ -145,11 +207,17 @@ void attempts_close(struct attempts *a)
 	*a = (struct attempts){0};
 }
 
-bool attempts_take(struct attempts *a, struct task *t, int64_t last_seq)
+bool attempts_take(struct attempts *a, struct task *t, int64_t last_seq, bool is_again)
 {
 	const struct head *head = (const struct head *)a->slots;
-	struct attempt_slot *s;
+	struct attempt_slot *s = NULL;
 
+	if (is_again)
+		s = find_begun(a, t->order_seq, t->stage, t->attempt, t->undo);
+	if (s) {
+		t->mark = &s->mark;
+		return true;
+	}
 	if (!a->n_free)
 		return false;
 	s = &a->slots[a->free[--a->n_free]];
@@ -157,8 +225,8 @@ bool attempts_take(struct attempts *a, struct task *t, int64_t last_seq)
 	s->attempt = t->attempt;
 	s->stage = (uint16_t)t->stage;
 	s->undo = t->undo;
-	atomic_store_explicit(&s->mark, TASK_MARK_OUT, memory_order_release);
 	t->mark = &s->mark;
+	task_unmark(t);
 	a->may_sync = true;
 	if (last_seq <= head->synced_seq)
 		a->must_sync = true;
@@ -192,7 +260,6 @@ void attempts_give_back(struct attempts *a, struct task *t)
 	if (!t || !t->mark)
 		return;
 	s = CONTAINER_OF(t->mark, struct attempt_slot, mark);
-	atomic_store(&s->mark, TASK_MARK_FREE);
-	a->free[a->n_free++] = (uint16_t)(s - a->slots);
+	set_free(a, s);
 	t->mark = NULL;
 }

@@ -1,6 +1,10 @@
 /* Which attempts are out, in a small mapped file that outlives the process: after a crash it tells which
- * attempts died with it, and which stage's code was running (P7). Nothing else depends on it: the journal is
- * complete without it, and a mark that does not fit the journal any more is ignored.
+ * attempts died with it, and which stage's code was running (P7). The journal is complete without it, and a mark that
+ * does not fit the journal any more is ignored.
+ *
+ * What may go on after this process keeps its mark beyond the next start, until the attempt is over: what a stop in
+ * good order cut off, and what was handed to other processes. It costs no attempt, but an order that turns round
+ * meanwhile has to undo what it may have done (P6).
  *
  * The death of the process leaves the file as it was. The death of the machine (another boot id) leaves what was
  * synced, and then every attempt counts that may have been out: those whose mark is there, and those that the
@@ -31,6 +35,7 @@ struct attempts {
 	int fd;
 	bool is_same_boot; /* as when the file was written */
 	bool is_new;	   /* there was no such file: what was out is not known */
+	size_t found_at;   /* the slot of a BEGUN attempt that was looked for last */
 	bool must_sync;	   /* before what was taken goes out */
 	bool may_sync;	   /* some marks are not on disk yet */
 	int64_t synced_ms; /* monotonic: the last sync */
@@ -42,17 +47,25 @@ struct attempts {
 int attempts_open(const char *path, struct attempts *ret, struct err *e);
 /* The next slot after `from` (0: the first) that a dead process left; NULL at the end. */
 const struct attempt_slot *attempts_left(const struct attempts *a, size_t *from);
-/* Whether the attempt in a slot that was left may have begun; `ret_suspect`: its code may have run. */
+/* Whether the attempt in a slot that was left died after it may have begun; `ret_suspect`: its code may have run. */
 bool attempts_had_begun(const struct attempts *a, const struct attempt_slot *s, bool *ret_suspect);
 /* Whether an attempt that has no mark may have been out: the machine died, and the order's last event is
  * younger than the marks. */
 bool attempts_may_be_lost(const struct attempts *a, int64_t last_seq);
-/* All slots are free again, and on disk. `last_seq`: of the journal. */
+/* Nobody wants to know of that slot, which was left, any more. */
+void attempts_over(struct attempts *a, size_t slot);
+/* The slots that were left are free again, but for those that say BEGUN, and on disk. `last_seq`: of the journal. */
 void attempts_clear(struct attempts *a, int64_t last_seq);
+/* As attempts_clear(), at a stop in good order: whatever had begun says BEGUN. */
+void attempts_stop(struct attempts *a, int64_t last_seq);
+/* The slot that says BEGUN of this attempt is free again, if there is one. */
+void attempts_forget(
+	struct attempts *a, int64_t order_seq, size_t stage, uint32_t attempt, bool undo);
 void attempts_close(struct attempts *a);
 
-/* A slot for the task, in its `mark`. `last_seq`: of its order. False: all are taken. */
-bool attempts_take(struct attempts *a, struct task *t, int64_t last_seq);
+/* A slot for the task, in its `mark`. `last_seq`: of its order; `is_again`: the one that says BEGUN, if there is one.
+ * False: all are taken. */
+bool attempts_take(struct attempts *a, struct task *t, int64_t last_seq, bool is_again);
 /* What was taken since the last call may go out: its marks are on disk, where they have to be. `last_seq`: of the
  * journal, all of it committed. Negative errno. */
 int attempts_sync(struct attempts *a, int64_t last_seq);

@@ -178,6 +178,7 @@ static void release_orders(struct engine *en, struct batch *b)
 
 		b->dirty = lo->dirty_next;
 		lo->is_dirty = false;
+		out_forget_begun(en, lo->order);
 		count_generation(en, lo);
 		count_classes(en, lo);
 		if (order_is_terminal(lo->order))
@@ -275,29 +276,14 @@ static void forget_changes(struct engine *en, struct batch *b)
 {
 	while (b->dirty) {
 		struct live_order *lo = b->dirty;
-		struct order *o = NULL;
 
 		b->dirty = lo->dirty_next;
 		lo->is_dirty = false;
-		if (lo->committed_class == CLASS_NONE) {
+		/* Of one that was moved nothing is out, and what waits is in line where it was. */
+		if (lo->committed_class == CLASS_NONE || lo->moved_from)
 			live_remove(&en->live, lo);
-			continue;
-		}
-		if (reader_order(en->reader, lo->seq, INT64_MAX, &o, NULL, NULL) < 0) {
-			out_forget(en, lo->order);
-			live_remove(&en->live, lo); /* read when it is needed again */
-			continue;
-		}
-		if (lo->moved_from) { /* nothing of it is out, and what waits is in line where it was */
-			order_free(o);
-			live_remove(&en->live, lo);
-			continue;
-		}
-		o->out = lo->order->out;
-		for (size_t i = 0; i < o->pipeline->n_stages; i++)
-			o->stages[i].probe = lo->order->stages[i].probe;
-		order_free(lo->order);
-		lo->order = o;
+		else
+			live_read_again(&en->live, lo, NULL); /* or when it is needed again */
 	}
 }
 

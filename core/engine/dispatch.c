@@ -100,14 +100,20 @@ static bool still_stands(const struct order *o, const struct line_entry *entry)
 }
 
 static int put_out(struct engine *en, struct stage_runtime *rt, const struct line_entry *entry,
-	int64_t last_seq, struct task *t)
+	const struct order *o, struct task *t)
 {
+	bool is_again = stage_has_begun(&o->stages[entry->stage]);
 	struct line_entry out = *entry;
+	int r;
 
 	out.at_ms = clock_mono_ms() + t->pipeline->stages[t->stage].timeout_ms;
-	if (!attempts_take(&en->attempts, t, last_seq))
+	t->may_have_begun = is_again || en->options.redis;
+	if (!attempts_take(&en->attempts, t, o->last_seq, is_again))
 		return -EAGAIN;
-	return line_push(&rt->out, out);
+	r = line_push(&rt->out, out);
+	if (r < 0 && is_again)
+		t->mark = NULL; /* its slot still says so */
+	return r;
 }
 
 /* One entry goes out: 1 and a task, 0 when it does not stand any more, or a negative errno. */
@@ -124,7 +130,7 @@ static int entry_take(struct engine *en, const struct line_entry *entry, struct 
 		return r;
 	rt = engine_runtime(en, lo->order, entry->stage);
 	t = rt ? out_make_task(en, lo->order, entry->stage) : NULL;
-	r = t ? put_out(en, rt, entry, lo->order->last_seq, t) : -ENOMEM;
+	r = t ? put_out(en, rt, entry, lo->order, t) : -ENOMEM;
 	if (r < 0) {
 		attempts_give_back(&en->attempts, t);
 		task_free(t);
@@ -132,6 +138,7 @@ static int entry_take(struct engine *en, const struct line_entry *entry, struct 
 	}
 	lo->order->out |= (uint64_t)1 << entry->stage;
 	lo->order->stages[entry->stage].probe = gate_probe(&rt->gate);
+	lo->order->stages[entry->stage].begun = 0;
 	atomic_fetch_add_explicit(&rt->n_out, 1, memory_order_relaxed);
 	histogram_add(&rt->tally->wait_us, (clock_mono_ms() - entry->at_ms) * 1000);
 	*ret = t;
@@ -252,7 +259,10 @@ static void line_up_again(struct engine *en)
 {
 	en->must_line_up = false;
 	for (struct live_order *lo = en->live.oldest; lo; lo = lo->newer)
-		if (!lo->is_dirty && !order_is_terminal(lo->order) && dispatch_line_up(en, lo) < 0)
+		if (!lo->is_dirty && lo->is_stale && live_read_again(&en->live, lo, NULL) < 0)
+			en->must_line_up = true;
+		else if (!lo->is_dirty && !order_is_terminal(lo->order) &&
+			 dispatch_line_up(en, lo) < 0)
 			en->must_line_up = true;
 }
 
@@ -260,6 +270,8 @@ int64_t dispatch_run(struct engine *en)
 {
 	int64_t again_ms = INT64_MAX;
 
+	if (en->must_read_pauses && engine_read_pauses(en) < 0)
+		return clock_mono_ms() + AGAIN_MS;
 	if (en->must_line_up)
 		line_up_again(en);
 	if (en->must_line_up)

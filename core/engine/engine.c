@@ -188,6 +188,7 @@ int engine_start(const struct engine_options *options, struct pipeline_set *set,
 		engine_free(en);
 		return r;
 	}
+	en->has_started = true;
 	*ret = en;
 	return 0;
 }
@@ -221,14 +222,16 @@ void engine_stop(struct engine *en)
 	bus_stop(en->bus);
 	CRASH_POINT("drained");
 	atomic_store(&en->is_ending, true);
-	if (!en->has_thread)
-		return;
-	queue_poke(&en->commands);
-	pthread_join(en->thread, NULL);
-	CRASH_POINT("stopped");
-	en->has_thread = false;
+	if (en->has_thread) {
+		queue_poke(&en->commands);
+		pthread_join(en->thread, NULL);
+		CRASH_POINT("stopped");
+		en->has_thread = false;
+	}
 	/* A stop in good order charges nobody: what had begun goes on with the same attempt. */
-	attempts_clear(&en->attempts, journal_last_seq(en->journal));
+	if (en->has_started)
+		attempts_stop(&en->attempts, journal_last_seq(en->journal));
+	en->has_started = false;
 }
 
 static void free_tasks(struct queue_node *n)

@@ -105,8 +105,10 @@ int handle_verdict(struct engine *en, struct batch *b, struct task *t, struct er
 	int r = quarantine_get(en, t->order_seq, &lo, e);
 
 	t->outcome = 0;
-	if (r == -ENOENT)
-		return 0; /* of an order that this journal does not have */
+	if (r == -ENOENT) { /* of an order that this journal does not have, or that is set aside */
+		out_keep_mark(en, t);
+		return 0;
+	}
 	if (r < 0)
 		return r;
 	out_back(en, lo->order, t);

@@ -60,10 +60,12 @@ struct engine {
 	struct backlog backlog;
 	struct buf order_text, results_text; /* [sequencer] of the task being made */
 	uint64_t random;		     /* [sequencer] for jitter */
+	bool must_read_pauses; /* [sequencer] it is not known which stages are paused */
 	bool must_line_up; /* [sequencer] for want of memory an order in `live` stands in no line yet */
 	int64_t again_ms; /* [sequencer] when the last dispatch wants to be called again */
 	pthread_t thread;
 	bool has_thread;
+	bool has_started;	 /* and has not stopped in good order */
 	atomic_bool is_stopping; /* no more dispatching */
 	sem_t stopped;		 /* posted once when the sequencer has seen it */
 	atomic_bool is_ending;	 /* take what is there, commit, end */
@@ -232,8 +234,9 @@ int dispatch_due(struct engine *en, const struct timer *t);
 /* The generation at run time; NULL when no unfinished order is on it. */
 struct generation *engine_generation(struct engine *en, const struct pipeline *p);
 struct stage_runtime *engine_runtime(struct engine *en, const struct order *o, size_t stage);
-/* Pauses and resumes the stages of all generations as the state says. */
-void engine_read_pauses(struct engine *en);
+/* Pauses and resumes the stages of all generations as the state says. After a failure nothing goes out until it has
+ * been read. */
+int engine_read_pauses(struct engine *en);
 struct task *out_make_task(struct engine *en, const struct order *o, size_t stage);
 /* Whether the attempt is out now. */
 bool out_has(struct engine *en, const struct line_entry *entry);
@@ -244,6 +247,10 @@ void out_back(struct engine *en, struct order *o, struct task *t);
 void out_count(struct engine *en, const struct task *t);
 /* It is out again: its verdict could not be journaled and comes once more. */
 void out_again(struct engine *en, struct task *t);
+/* Its attempts that had begun before the last start and are over without having gone out again. */
+void out_forget_begun(struct engine *en, struct order *o);
+/* The attempt of an order that is set aside is not over: the next start finds its mark. */
+void out_keep_mark(struct engine *en, struct task *t);
 /* Nobody waits for the order's attempts any more. */
 void out_forget(struct engine *en, struct order *o);
 /* Drops answered entries from the head of the stage's line, or all of them when they are the most. */

@@ -139,6 +139,24 @@ static void mark_lined_up(struct live_order *lo)
 		lo->lined_up[i] = live_mark(&lo->order->stages[i]);
 }
 
+int live_read_again(struct live *l, struct live_order *lo, struct err *e)
+{
+	struct order *o = NULL;
+	int r = reader_order(l->reader, lo->seq, INT64_MAX, &o, NULL, e);
+
+	lo->is_stale = r < 0;
+	if (r < 0)
+		return r;
+	o->out = lo->order->out;
+	for (size_t i = 0; i < o->pipeline->n_stages; i++) {
+		o->stages[i].probe = lo->order->stages[i].probe;
+		o->stages[i].begun = lo->order->stages[i].begun;
+	}
+	order_free(lo->order);
+	lo->order = o;
+	return 0;
+}
+
 int live_get(struct live *l, int64_t seq, struct live_order **ret, struct err *e)
 {
 	_cleanup_(order_freep) struct order *o = NULL;
@@ -146,8 +164,9 @@ int live_get(struct live *l, int64_t seq, struct live_order **ret, struct err *e
 	int r;
 
 	if (lo) {
-		*ret = lo;
-		return 0;
+		r = lo->is_stale ? live_read_again(l, lo, e) : 0;
+		*ret = r == 0 ? lo : *ret;
+		return r;
 	}
 	r = reader_order(l->reader, seq, INT64_MAX, &o, NULL, e);
 	if (r < 0)
@@ -183,7 +202,7 @@ void live_trim(struct live *l)
 	while (lo && l->n > l->max) {
 		struct live_order *newer = lo->newer;
 
-		if (!lo->is_dirty && !lo->order->out)
+		if (!lo->is_dirty && !order_unknown(lo->order))
 			live_remove(l, lo);
 		lo = newer;
 	}

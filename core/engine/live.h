@@ -28,6 +28,7 @@ struct live_order {
 	enum order_class committed_class;  /* as the last commit left it */
 	const struct pipeline *moved_from; /* where the last commit left it; NULL: where it is */
 	bool is_dirty;			   /* changed in the open batch */
+	bool is_stale; /* not what the journal says: to be read again; what is out of it is right */
 	uint32_t lined_up[]; /* per stage: attempt and status that were lined up last */
 };
 
@@ -57,6 +58,10 @@ int live_get(struct live *l, int64_t seq, struct live_order **ret, struct err *e
 int live_add(struct live *l, struct order *o, struct live_order **ret);
 /* Makes room for an order of so many stages; *lo is another one afterwards. Not for a dirty one. -ENOMEM. */
 int live_fit(struct live *l, struct live_order **lo, size_t n_stages);
+/* What the journal says of it takes the place of what it is in memory, but for what is live only. After a failure it
+ * is stale. */
+int live_read_again(struct live *l, struct live_order *lo, struct err *e);
 void live_remove(struct live *l, struct live_order *lo);
-/* Drops the orders least recently used down to the limit; never one that is dirty or out with a worker. */
+/* Drops the orders least recently used down to the limit; never one that is dirty, out with a worker or known to have
+ * begun. */
 void live_trim(struct live *l);

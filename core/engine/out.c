@@ -14,17 +14,27 @@ struct stage_runtime *engine_runtime(struct engine *en, const struct order *o, s
 	return g ? &g->stages[stage] : NULL;
 }
 
-void engine_read_pauses(struct engine *en)
+static int is_paused(struct engine *en, const char *stage)
 {
+	_cleanup_(buf_fini) struct buf key = {0};
+
+	buf_fmt(&key, STATE_PAUSED "%s", stage);
+	return key.failed ? -ENOMEM : journal_has_state(en->journal, buf_view(&key));
+}
+
+int engine_read_pauses(struct engine *en)
+{
+	en->must_read_pauses = true;
 	for (struct generation *g = en->generations; g; g = g->next)
 		for (size_t i = 0; i < g->pipeline->n_stages; i++) {
-			_cleanup_(buf_fini) struct buf key = {0};
+			int r = is_paused(en, g->pipeline->stages[i].name);
 
-			buf_fmt(&key, STATE_PAUSED "%s", g->pipeline->stages[i].name);
-			if (!key.failed)
-				generation_pause(
-					g, i, journal_has_state(en->journal, buf_view(&key)));
+			if (r < 0)
+				return r;
+			generation_pause(g, i, r > 0);
 		}
+	en->must_read_pauses = false;
+	return 0;
 }
 
 struct generation *engine_generation(struct engine *en, const struct pipeline *p)
@@ -104,6 +114,24 @@ void out_count(struct engine *en, const struct task *t)
 		return;
 	tally_verdict(rt->tally, t);
 	gate_back(&rt->gate, t->probe, is_trouble(t->verdict), clock_mono_ms());
+}
+
+void out_forget_begun(struct engine *en, struct order *o)
+{
+	for (size_t i = 0; i < o->pipeline->n_stages; i++) {
+		struct stage_state *s = &o->stages[i];
+
+		if (!s->begun || stage_has_begun(s))
+			continue;
+		attempts_forget(&en->attempts, o->seq, i, s->begun, false);
+		s->begun = 0;
+	}
+}
+
+void out_keep_mark(struct engine *en, struct task *t)
+{
+	if (quarantine_reason(&en->quarantine, t->order_seq))
+		t->mark = NULL;
 }
 
 void out_forget(struct engine *en, struct order *o)

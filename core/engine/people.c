@@ -190,7 +190,10 @@ static int set_paused(
 		return err_set(e, -ENOMEM, "no memory");
 	effect.key = buf_view(&key);
 	effect.json = is_paused ? buf_view(&json) : (struct str){0};
-	if (journal_has_state(en->journal, effect.key) == is_paused)
+	r = journal_has_state(en->journal, effect.key);
+	if (r < 0)
+		return err_set(e, r, "cannot read whether a stage is paused: %s", strerror(-r));
+	if (r == is_paused)
 		return refuse(c, -EALREADY,
 			is_paused ? "the stage is paused already" : "the stage is not paused");
 	r = append_alone(en, b, is_paused ? EVENT_STAGE_PAUSED : EVENT_STAGE_RESUMED, c, &effect,

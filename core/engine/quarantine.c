@@ -180,6 +180,8 @@ void quarantine_batch(struct engine *en, struct batch *b, const struct err *why)
 		batch_abort(en, b, &(struct err){-ENOMEM, "no memory to set an order aside"});
 		return;
 	}
+	for (struct task *t = b->tasks; t; t = (struct task *)t->node.next)
+		out_keep_mark(en, t);
 	batch_drop_tasks(en, b);
 }
 

@@ -147,6 +147,43 @@ static int load_unfinished(struct engine *en, struct err *e)
 	return got < 0 ? got : 0;
 }
 
+static bool is_of_interest(struct order *o, const struct attempt_slot *s)
+{
+	struct stage_state *stage;
+
+	if (s->stage >= o->pipeline->n_stages || s->undo)
+		return false;
+	stage = &o->stages[s->stage];
+	if (s->attempt != stage->attempt)
+		return false;
+	stage->begun = s->attempt;
+	return stage_has_begun(stage);
+}
+
+/* What had begun before and goes on is known of its order, until it goes out again. */
+static int remember_begun(struct engine *en, struct err *e)
+{
+	const struct attempt_slot *s;
+	size_t at = 0;
+
+	while ((s = attempts_left(&en->attempts, &at))) {
+		struct live_order *lo = NULL;
+		bool is_known;
+		int r;
+
+		if (atomic_load(&s->mark) != TASK_MARK_BEGUN)
+			continue;
+		r = quarantine_get(en, s->order_seq, &lo, e);
+		if (r < 0 && r != -ENOENT)
+			return r;
+		is_known = r == 0 ? is_of_interest(lo->order, s)
+				  : quarantine_reason(&en->quarantine, s->order_seq) != NULL;
+		if (!is_known)
+			attempts_over(&en->attempts, at);
+	}
+	return 0;
+}
+
 int recover(struct engine *en, struct err *e)
 {
 	int r = recover_attempts(en, e);
@@ -154,9 +191,13 @@ int recover(struct engine *en, struct err *e)
 	CRASH_POINT("attempts-lost");
 	if (r < 0)
 		return err_wrap(e, r, "counting the attempts that died with the last process");
-	engine_read_pauses(en);
+	r = engine_read_pauses(en);
+	if (r < 0)
+		return err_set(e, r, "cannot read which stages are paused: %s", strerror(-r));
 	r = load_unfinished(en, e);
 	en->live.has_all = r == 0;
+	if (r == 0)
+		r = remember_begun(en, e);
 	/* Only now: a death until here must find again what was not counted yet. */
 	if (r == 0)
 		attempts_clear(&en->attempts, journal_last_seq(en->journal));

@@ -28,8 +28,11 @@ static int append_new_state(
 	for (const struct yaml_node *n = p->state->first; n; n = n->next) {
 		_cleanup_(buf_fini) struct buf json = {0};
 		struct effect *f = &ev->effects[ev->n_effects];
+		int r = journal_has_state(en->journal, n->key);
 
-		if (journal_has_state(en->journal, n->key))
+		if (r < 0)
+			return err_set(e, r, "cannot read the state: %s", strerror(-r));
+		if (r)
 			continue;
 		pipeline_state_json(n, &json);
 		*f = (struct effect){.kind = EFFECT_PUT, .key = n->key};

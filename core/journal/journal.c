@@ -488,9 +488,9 @@ int journal_state_number(void *journal, struct str key, int64_t *ret)
 	return state_number(&j->projection.state, key, ret, NULL);
 }
 
-bool journal_has_state(struct journal *j, struct str key)
+int journal_has_state(struct journal *j, struct str key)
 {
-	return state_has(&j->projection.state, key, NULL) > 0;
+	return state_has(&j->projection.state, key, NULL);
 }
 
 bool journal_is_current(struct journal *j, struct str digest)

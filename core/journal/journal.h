@@ -65,7 +65,8 @@ int journal_find_order(struct journal *j, const struct id *id, int64_t *ret_seq)
 int journal_find_key(struct journal *j, struct str key, int64_t *ret_seq);
 /* The number at a key of the state, 0 when absent; -EINVAL: not an integer. Fits decide_env. */
 int journal_state_number(void *journal, struct str key, int64_t *ret);
-bool journal_has_state(struct journal *j, struct str key);
+/* 1, 0, or a negative errno: it cannot be read. */
+int journal_has_state(struct journal *j, struct str key);
 /* Whether the generation with that digest is the current one. */
 bool journal_is_current(struct journal *j, struct str digest);
 

@@ -77,6 +77,11 @@ static bool may_be_out(const struct stage_state *s)
 	return s->status == STAGE_QUEUED || s->status == STAGE_RETRYING;
 }
 
+static uint64_t others_unknown(const struct order *o, size_t stage)
+{
+	return order_unknown(o) & ~((uint64_t)1 << stage);
+}
+
 /* Copies what the worker said: the task is freed before the event is. */
 /* Of the attempt; -1: unknown. */
 static int64_t duration_ms(const struct task *t)
@@ -188,7 +193,7 @@ static int decide_fail(const struct decide_env *env, const struct order *o, cons
 	if (!ev)
 		return -ENOMEM;
 	ev->duration_ms = duration_ms(t);
-	ev->awaited = o->out & ~((uint64_t)1 << t->stage);
+	ev->awaited = others_unknown(o, t->stage);
 	if (!arena_copy(out->arena, str_of(t->result), &ev->metadata))
 		return -ENOMEM;
 	return set_message(out, ev, "%s", why);
@@ -227,7 +232,7 @@ static int decide_exhausted(const struct decide_env *env, const struct order *o,
 		return -ENOMEM;
 	ev->unsure = true;
 	ev->duration_ms = duration_ms(t);
-	ev->awaited = o->out & ~((uint64_t)1 << t->stage);
+	ev->awaited = others_unknown(o, t->stage);
 	return set_message(out, ev, "%s", why);
 }
 
@@ -342,7 +347,7 @@ int decide_cancel(const struct decide_env *env, const struct order *o, struct st
 	if (!ev)
 		return -ENOMEM;
 	ev->message = STR("Cancellation requested");
-	ev->awaited = o->out;
+	ev->awaited = order_unknown(o);
 	return arena_copy(out->arena, reason, &ev->reason) ? 0 : -ENOMEM;
 }
 
@@ -362,7 +367,7 @@ int decide_release(const struct decide_env *env, const struct order *o, size_t s
 	ev = add_stage(env, o, stage, out, EVENT_STAGE_RELEASED);
 	if (!ev)
 		return -ENOMEM;
-	ev->awaited = is_discard ? o->out : 0;
+	ev->awaited = is_discard ? others_unknown(o, stage) : 0;
 	if (!arena_copy(out->arena, action, &ev->action) ||
 		!arena_copy(out->arena, reason, &ev->reason) ||
 		!arena_copy(out->arena, body, &ev->body))

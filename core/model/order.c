@@ -30,6 +30,16 @@ void order_free(struct order *o)
 	free(o);
 }
 
+uint64_t order_unknown(const struct order *o)
+{
+	uint64_t set = o->out;
+
+	for (size_t i = 0; i < o->pipeline->n_stages; i++)
+		if (stage_has_begun(&o->stages[i]))
+			set |= (uint64_t)1 << i;
+	return set;
+}
+
 bool order_is_on_hold(const struct order *o)
 {
 	if (order_is_terminal(o))

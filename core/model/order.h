@@ -33,6 +33,8 @@ struct stage_state {
 	uint32_t attempt; /* the current one, from 1; 0 before the first */
 	uint32_t n_used;  /* attempts that count against the policy */
 	uint32_t probe;	  /* live only, not folded: the breaker's opening that it probes; 0: none */
+	uint32_t
+		begun; /* likewise: the attempt that is not out, but may have begun before; 0: none */
 	int64_t due_us;	  /* STAGE_RETRYING, STAGE_WAITING */
 	int64_t since_us; /* likewise: when that was decided, by the same clock */
 	int64_t done_seq; /* event that made it done: the order of undoing */
@@ -41,6 +43,13 @@ struct stage_state {
 	char *signal;	  /* body of the answer it waited for, owned; may be NULL */
 	char *signal_key; /* the Idempotency-Key it came with, owned; may be NULL */
 };
+
+/* Its current attempt is that of `begun`. */
+static inline bool stage_has_begun(const struct stage_state *s)
+{
+	return s->begun && s->begun == s->attempt && !s->undo &&
+	       (s->status == STAGE_QUEUED || s->status == STAGE_RETRYING);
+}
 
 struct order {
 	struct id id;
@@ -78,6 +87,10 @@ static inline bool order_is_terminal(const struct order *o)
 }
 
 bool order_is_on_hold(const struct order *o);
+
+/* Stages whose current run may be happening, or have happened, without a word of it: it is out, or had begun before
+ * the last start. */
+uint64_t order_unknown(const struct order *o);
 
 /* Neither on hold nor terminal: under way by itself. */
 static inline bool order_is_moving(const struct order *o)

@@ -71,7 +71,12 @@ void task_clear_verdict(struct task *t)
 void task_set_mark(struct task *t, enum task_mark mark)
 {
 	if (t->mark)
-		atomic_store_explicit(t->mark, (unsigned char)mark, memory_order_relaxed);
+		atomic_store_explicit(t->mark, (unsigned char)mark, memory_order_release);
+}
+
+void task_unmark(struct task *t)
+{
+	task_set_mark(t, t->may_have_begun ? TASK_MARK_BEGUN : TASK_MARK_OUT);
 }
 
 const char *task_keep(struct task *t, struct str text)

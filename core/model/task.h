@@ -13,6 +13,7 @@ enum task_mark {
 	TASK_MARK_OUT,	   /* handed out, not started */
 	TASK_MARK_RUNNING, /* in the stage's code */
 	TASK_MARK_LATER,   /* started, waiting by SL_LATER */
+	TASK_MARK_BEGUN, /* may have started: before a stop in good order, or where no mark is set */
 };
 
 enum verdict {
@@ -54,19 +55,20 @@ struct task {
 	const char *signal;  /* JSON: the answer from outside it waited for; may be NULL */
 	/* Where the pool says how far the attempt is, in memory that outlives the process; may be NULL. */
 	_Atomic unsigned char *mark;
-	bool was_out;	    /* engine: this verdict ended an attempt that was out */
-	uint32_t probe;	    /* engine: gate_probe() when that went out */
-	uint8_t outcome;    /* engine: enum event_kind of what the verdict became; 0: nothing */
-	uint32_t turn;	    /* SL_LATER answers so far */
-	int32_t home;	    /* pool of processes: the one that ran the turns before; 0: none */
-	int64_t due_ms;	    /* monotonic: when a LATER task goes on */
-	int64_t started_us; /* monotonic: first call of this attempt */
-	int64_t as_of_us;   /* of a confined stage: what the wall clock said then; else 0 */
-	uint64_t ticket;    /* pool: names it to whoever wakes it; 0: none */
-	size_t heap_at;	    /* pool: where it is in the heap; TASK_NOT_IN_HEAP */
-	bool is_ticketed;   /* the plugin has asked for its ticket */
-	bool is_woken;	    /* pool: since its last call began */
-	void *carrier;	    /* bus: what it, or its verdict, came in; NULL: nothing */
+	bool may_have_begun; /* before it came to this process, or elsewhere */
+	bool was_out;	     /* engine: this verdict ended an attempt that was out */
+	uint32_t probe;	     /* engine: gate_probe() when that went out */
+	uint8_t outcome;     /* engine: enum event_kind of what the verdict became; 0: nothing */
+	uint32_t turn;	     /* SL_LATER answers so far */
+	int32_t home;	     /* pool of processes: the one that ran the turns before; 0: none */
+	int64_t due_ms;	     /* monotonic: when a LATER task goes on */
+	int64_t started_us;  /* monotonic: first call of this attempt */
+	int64_t as_of_us;    /* of a confined stage: what the wall clock said then; else 0 */
+	uint64_t ticket;     /* pool: names it to whoever wakes it; 0: none */
+	size_t heap_at;	     /* pool: where it is in the heap; TASK_NOT_IN_HEAP */
+	bool is_ticketed;    /* the plugin has asked for its ticket */
+	bool is_woken;	     /* pool: since its last call began */
+	void *carrier;	     /* bus: what it, or its verdict, came in; NULL: nothing */
 
 	/* the verdict */
 	enum verdict verdict;
@@ -88,6 +90,8 @@ void task_free(struct task *t);
 void task_clear_verdict(struct task *t);
 /* Says how far the attempt is. */
 void task_set_mark(struct task *t, enum task_mark mark);
+/* It has not begun, as far as this process knows. */
+void task_unmark(struct task *t);
 /* A copy of the text for the verdict, NULL without memory. */
 const char *task_keep(struct task *t, struct str text);
 /* Whether an effect may name a key so: UTF-8 without control characters. */

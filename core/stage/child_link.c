@@ -82,9 +82,12 @@ static void next_call(struct child_link *c)
 
 void child_link_untouched(struct task *t)
 {
-	task_set_mark(t, t->turn ? TASK_MARK_LATER : TASK_MARK_OUT);
-	if (!t->turn)
-		t->started_us = 0;
+	if (t->turn) {
+		task_set_mark(t, TASK_MARK_LATER);
+		return;
+	}
+	task_unmark(t);
+	t->started_us = 0;
 }
 
 void child_link_give(struct pool *p, struct child_link *c, struct task *t)

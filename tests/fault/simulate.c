@@ -99,6 +99,7 @@ static const struct {
 	{10, world_reload},
 	{25, world_migrate},
 	{10, world_erase},
+	{3, world_stop},
 };
 
 /* Seeds that were found before there were people are kept without them and what came after. */
@@ -198,7 +199,7 @@ int main(int argc, char **argv)
 
 	signal(SIGABRT, on_death);
 	signal(SIGSEGV, on_death);
-	n_actions -= is_alone ? 5 : 0;
+	n_actions -= is_alone ? 6 : 0;
 	log_set_level(argc > 3 && !is_disk && !is_alone ? LOG_DEBUG : LOG_ERROR - 1);
 	if (!mkdtemp(folder))
 		return 2;

@@ -390,6 +390,21 @@ void world_die(struct world *w, bool is_power_loss)
 		world_fail(w, "it does not start again: %s", err_text(&e));
 }
 
+void world_stop(struct world *w)
+{
+	struct err e = {0};
+
+	world_forget_offer(w);
+	engine_stop(w->engine);
+	engine_free(steal_ptr(w->engine));
+	forget_everything(w);
+	fault_vfs_plan(&(struct fault_plan){0});
+	w->has_trouble = false;
+	world_pass(w, (int64_t)world_below(w, 1000000));
+	if (start(w, &e) < 0)
+		world_fail(w, "it does not start again: %s", err_text(&e));
+}
+
 /* A start that the power leaves, then one that it does not. */
 static void die_at_start(struct world *w)
 {

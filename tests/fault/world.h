@@ -129,6 +129,8 @@ void world_pass(struct world *w, int64_t us);
 
 /* The process dies: without power loss everything written is still there. */
 void world_die(struct world *w, bool is_power_loss);
+/* It stops in good order: what is out is cut off. */
+void world_stop(struct world *w);
 /* The process dies in the middle of its next turn's n-th write, or right behind its commit. */
 void world_die_within(struct world *w);
 /* Writes find no room for a while; or one operation fails for good. */

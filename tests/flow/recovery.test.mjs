@@ -86,6 +86,25 @@ test('an_order_cancelled_while_its_attempt_ran_is_undone_after_a_kill', async ()
   assert.equal(await s.stop(), 0);
 });
 
+// It goes on with the same attempt, if nothing comes between. What it has done by then is not known.
+test('an_order_cancelled_after_a_stop_that_cut_its_attempt_off_is_undone', async () => {
+  const s = await startScripted({ one: {}, two: {} });
+  const id = await placeScripted(s, { two: '-' });
+  await isOut(s, 'two');
+  assert.equal((await send(s, '/pipeline/stages/two/pause', { reason: 'so that it does not go out again' })).status, 200);
+  assert.equal(await s.stop(), 0);
+  await s.restart();
+  assert.equal((await look(s, id)).order.stages[1].attempt, 1);
+  assert.equal((await send(s, `/orders/${id}/cancel`, { reason: 'changed my mind' })).status, 200);
+  assert.equal((await send(s, '/pipeline/stages/two/resume', { reason: 'to undo it' })).status, 200);
+  const whole = await finished(s, id);
+  assert.deepEqual(types(whole), ['order_created', 'one_done', 'cancel_requested', 'attempt_lost', 'two_undone',
+    'one_undone', 'order_cancelled']);
+  assert.equal((await state(s, 'net/'))['net/one'], 0);
+  assert.equal(await s.stop(), 0);
+  checkFile(s);
+});
+
 // Restarts a daemon that a stage takes down until it stays up; how often.
 async function restartUntilCalm(s, isCalm) {
   for (let deaths = 0; deaths < 20; deaths++) {

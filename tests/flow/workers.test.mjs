@@ -64,6 +64,25 @@ test('two_workers_share_the_stages_and_are_seen', { timeout: 60_000 }, async () 
   checkFile(s);
 });
 
+// The coordinator's death does not end what is done elsewhere.
+test('an_order_cancelled_after_a_kill_of_the_coordinator_is_undone_where_a_worker_had_begun', { timeout: 60_000 }, async () => {
+  const s = await scriptedOf({ one: {} });
+  const w = startWorker(s.bus, { plugins });
+  await serves(s, w, 1);
+  const id = await placeScripted(s, { one: '-' });
+  await when(s, id, 'out with the worker', async () => (await workerOf(s, w))?.stages[0].running === 1);
+  assert.equal((await send(s, '/pipeline/stages/one/pause', { reason: 'so that it does not go out again' })).status, 200);
+  await s.kill();
+  await s.restart();
+  assert.equal((await send(s, `/orders/${id}/cancel`, { reason: 'changed my mind' })).status, 200);
+  assert.equal((await send(s, '/pipeline/stages/one/resume', { reason: 'to undo it' })).status, 200);
+  assert.deepEqual(types(await finished(s, id)), ['order_created', 'cancel_requested', 'attempt_lost', 'one_undone',
+    'order_cancelled']);
+  assert.equal(await w.stop(), 0);
+  assert.equal(await s.stop(), 0);
+  checkFile(s);
+});
+
 test('a_stage_without_a_worker_is_shouted_about', { timeout: 60_000 }, async () => {
   const its = busOf();
   const s = await startStageline({ pipeline: fastPipeline({ stock: plenty }), bus: its });

@@ -76,7 +76,7 @@ static void after_the_death_of_the_process_only_what_had_begun_counts(void)
 	bool suspect = false;
 
 	fixture_init(&f);
-	REQUIRE(attempts_take(&f.a, a, 11) && attempts_take(&f.a, b, 12));
+	REQUIRE(attempts_take(&f.a, a, 11, false) && attempts_take(&f.a, b, 12, false));
 	CHECK_INT(attempts_sync(&f.a, 12), 0);
 	atomic_store(b->mark, TASK_MARK_RUNNING);
 	reopen(&f);
@@ -96,12 +96,12 @@ static void a_task_that_follows_its_event_needs_no_sync_and_an_older_one_does(vo
 	struct task *a = task_of(11), *b = task_of(5);
 
 	fixture_init(&f);
-	REQUIRE(attempts_take(&f.a, a, 11));
+	REQUIRE(attempts_take(&f.a, a, 11, false));
 	CHECK(!f.a.must_sync);
 	CHECK_INT(attempts_sync(&f.a, 11), 0);
 	CHECK(attempts_may_be_lost(&f.a, 11) == false); /* the same boot */
 	CHECK(attempts_sync_at(&f.a) < INT64_MAX);
-	REQUIRE(attempts_take(&f.a, b, 10));
+	REQUIRE(attempts_take(&f.a, b, 10, false));
 	CHECK(f.a.must_sync);
 	CHECK_INT(attempts_sync(&f.a, 11), 0);
 	CHECK_INT(attempts_sync_at(&f.a), INT64_MAX);
@@ -119,7 +119,7 @@ static void after_the_death_of_the_machine_what_may_have_been_out_counts(void)
 	bool suspect;
 
 	fixture_init(&f);
-	REQUIRE(attempts_take(&f.a, a, 5));
+	REQUIRE(attempts_take(&f.a, a, 5, false));
 	CHECK_INT(attempts_sync(&f.a, 10), 0);
 	boot_again(&f);
 	CHECK(!f.a.is_same_boot && !f.a.is_new);
@@ -136,6 +136,70 @@ static void after_the_death_of_the_machine_what_may_have_been_out_counts(void)
 	fixture_fini(&f);
 }
 
+/* Stopped in good order, whatever became of the machine afterwards: it costs nothing and is not forgotten. */
+static void what_a_stop_cut_off_keeps_its_slot_until_it_is_over(void)
+{
+	struct fixture f;
+	struct task *begun = task_of(11), *fresh = task_of(12), *again = task_of(11);
+	const struct attempt_slot *s;
+	bool suspect;
+	size_t at = 0, n_free;
+
+	fixture_init(&f);
+	n_free = f.a.n_free;
+	REQUIRE(attempts_take(&f.a, begun, 11, false) && attempts_take(&f.a, fresh, 12, false));
+	task_set_mark(begun, TASK_MARK_LATER);
+	attempts_stop(&f.a, 12);
+	begun->mark = fresh->mark = NULL;
+	boot_again(&f);
+	s = attempts_left(&f.a, &at);
+	REQUIRE(s != NULL);
+	CHECK_INT(s->order_seq, 11);
+	CHECK_INT(count_left(&f, &suspect), 0);
+	CHECK(!attempts_left(&f.a, &at));
+	attempts_clear(&f.a, 12);
+	CHECK_INT(f.a.n_free, n_free - 1);
+
+	again->may_have_begun = true;
+	REQUIRE(attempts_take(&f.a, again, 11, true));
+	CHECK_INT(f.a.n_free, n_free - 1); /* the same slot */
+	task_unmark(again);
+	at = 0;
+	CHECK(attempts_left(&f.a, &at) == s && atomic_load(&s->mark) == TASK_MARK_BEGUN);
+	attempts_give_back(&f.a, again);
+	CHECK_INT(f.a.n_free, n_free);
+	attempts_forget(&f.a, 11, 0, 1, false); /* there is none */
+	CHECK_INT(f.a.n_free, n_free);
+	task_free(begun);
+	task_free(fresh);
+	task_free(again);
+	fixture_fini(&f);
+}
+
+static void what_is_forgotten_is_the_attempt_that_was_named(void)
+{
+	struct fixture f;
+	struct task *t = task_of(11);
+	size_t n_free;
+
+	fixture_init(&f);
+	REQUIRE(attempts_take(&f.a, t, 11, false));
+	task_set_mark(t, TASK_MARK_BEGUN);
+	n_free = f.a.n_free;
+	attempts_forget(&f.a, 12, 0, 1, false);
+	attempts_forget(&f.a, 11, 1, 1, false);
+	attempts_forget(&f.a, 11, 0, 2, false);
+	attempts_forget(&f.a, 11, 0, 1, true);
+	CHECK_INT(f.a.n_free, n_free);
+	attempts_forget(&f.a, 11, 0, 1, false);
+	CHECK_INT(f.a.n_free, n_free + 1);
+	t->mark = NULL;
+	task_free(t);
+	fixture_fini(&f);
+}
+
 UNIT_MAIN("attempts", TEST(after_the_death_of_the_process_only_what_had_begun_counts),
 	TEST(a_task_that_follows_its_event_needs_no_sync_and_an_older_one_does),
-	TEST(after_the_death_of_the_machine_what_may_have_been_out_counts))
+	TEST(after_the_death_of_the_machine_what_may_have_been_out_counts),
+	TEST(what_a_stop_cut_off_keeps_its_slot_until_it_is_over),
+	TEST(what_is_forgotten_is_the_attempt_that_was_named))

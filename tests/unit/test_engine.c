@@ -3,6 +3,7 @@
 #include <stdatomic.h>
 #include <unistd.h>
 
+#include "alloc_fault.h"
 #include "engine/engine.h"
 #include "engine/internal.h"
 #include "fault_vfs.h"
@@ -124,6 +125,18 @@ static void house_die(struct house *h)
 	fault_vfs_resume();
 }
 
+/* A stop in good order, and the next start. */
+static void house_restart(struct house *h)
+{
+	engine_stop(h->engine);
+	engine_free(steal_ptr(h->engine));
+	while (h->n_out)
+		task_free(h->out[--h->n_out]);
+	pipeline_set_fini(&h->set);
+	h->set = (struct pipeline_set){0};
+	house_start(h);
+}
+
 static void house_fini(struct house *h)
 {
 	static const char *const names[] = {
@@ -161,6 +174,17 @@ static void place(struct house *h)
 	REQUIRE(c != NULL);
 	c->body = str_dup(STR("{\"customer_email\":\"a@b\",\"items\":[],\"total_amount\":0}"));
 	submit(h, c);
+}
+
+static void cancel(struct house *h)
+{
+	struct command *c = command_new(COMMAND_CANCEL, NULL);
+
+	REQUIRE(c != NULL);
+	c->id = h->order;
+	c->reason = str_dup(STR("for a test"));
+	submit(h, c);
+	CHECK_INT(h->answer, 0);
 }
 
 /* The stage's verdict on the order, for the next turn. */
@@ -238,6 +262,112 @@ static void after_a_failed_commit_people_are_refused_at_once_and_for_good(void)
 	house_fini(&h);
 }
 
+/* An attempt that a stop in good order cut off goes on without a charge; but who turns round before it goes out again
+ * must know that it had begun. */
+static void what_had_begun_before_a_stop_is_undone_when_its_order_turns_round(void)
+{
+	for (int n_stops = 1; n_stops <= 2; n_stops++) {
+		_cleanup_(order_freep) struct order *o = NULL;
+		struct house h;
+
+		house_init(&h);
+		place(&h);
+		for (int i = 0; i < n_stops; i++)
+			house_restart(&h);
+		cancel(&h);
+		REQUIRE(h.n_out == 1);
+		CHECK(h.out[0]->undo && h.out[0]->stage == GIFT_STAGE);
+		answer(&h, &h.order, GIFT_STAGE, VERDICT_DONE);
+		engine_step(h.engine);
+		o = look(&h);
+		CHECK_TEXT(order_status(o), "cancelled");
+		house_fini(&h);
+	}
+}
+
+static void what_had_begun_before_a_stop_goes_on_without_a_charge(void)
+{
+	struct house h;
+
+	house_init(&h);
+	place(&h);
+	house_restart(&h);
+	engine_step(h.engine);
+	REQUIRE(h.n_out == 2);
+	CHECK_INT(h.out[0]->attempt, 1);
+	CHECK_INT(h.out[1]->attempt, 1);
+	house_fini(&h);
+}
+
+/* Whatever allocation fails while its order's neighbour stage is decided on. True: one did. */
+static bool play_want_of_memory(size_t n)
+{
+	struct house h;
+	struct err why;
+	bool has_failed;
+
+	house_init(&h);
+	place(&h);
+	REQUIRE(h.n_handed_out == 2);
+	answer(&h, &h.order, CHECK_STAGE, VERDICT_FAIL);
+	alloc_fault_from(n);
+	engine_step(h.engine);
+	has_failed = alloc_fault_end();
+	pass_ms(&h, 600);
+	CHECK_INT(h.n_handed_out, 2);
+	answer(&h, &h.order, GIFT_STAGE, VERDICT_DONE);
+	pass_ms(&h, 600);
+	if (engine_is_accepting(h.engine, &why)) {
+		CHECK_INT(h.n_handed_out, 3);
+		CHECK(h.n_out && h.out[0]->undo && h.out[0]->stage == GIFT_STAGE);
+	}
+	house_fini(&h);
+	return has_failed;
+}
+
+static void an_attempt_that_is_out_is_known_whatever_lacks_memory(void)
+{
+	size_t n = 1;
+
+	while (ALLOC_FAULT_IS_THERE && play_want_of_memory(n))
+		n++;
+	CHECK(!ALLOC_FAULT_IS_THERE || n > 5);
+}
+
+static bool play_pause(size_t n)
+{
+	struct command *c = command_new(COMMAND_PAUSE, NULL);
+	struct house h;
+	bool has_failed;
+
+	REQUIRE(c != NULL);
+	house_init(&h);
+	c->stage = str_dup(STR("gift"));
+	c->reason = str_dup(STR("for a test"));
+	h.answer = 1;
+	engine_submit(h.engine, c);
+	alloc_fault_from(n);
+	engine_step(h.engine);
+	has_failed = alloc_fault_end();
+	if (h.answer == 0) {
+		pass_ms(&h, 600);
+		place(&h);
+		pass_ms(&h, 600);
+		CHECK_INT(h.n_handed_out, h.answer == 0); /* `check` alone */
+	}
+	house_fini(&h);
+	return has_failed;
+}
+
+static void a_stage_whose_pause_was_granted_is_paused_whatever_lacks_memory(void)
+{
+	size_t n = 1;
+
+	while (ALLOC_FAULT_IS_THERE && play_pause(n))
+		n++;
+	CHECK(!ALLOC_FAULT_IS_THERE || n > 5);
+}
+
 /* On a full disk a verdict waits and is decided again and again; it is one trouble of its stage all the same. */
 static void a_verdict_that_waits_for_the_disk_counts_once(void)
 {
@@ -269,4 +399,8 @@ static void a_verdict_that_waits_for_the_disk_counts_once(void)
 
 UNIT_MAIN("engine", TEST(after_a_failed_commit_nothing_goes_out_any_more),
 	TEST(after_a_failed_commit_people_are_refused_at_once_and_for_good),
-	TEST(a_verdict_that_waits_for_the_disk_counts_once))
+	TEST(a_verdict_that_waits_for_the_disk_counts_once),
+	TEST(what_had_begun_before_a_stop_is_undone_when_its_order_turns_round),
+	TEST(what_had_begun_before_a_stop_goes_on_without_a_charge),
+	TEST(an_attempt_that_is_out_is_known_whatever_lacks_memory),
+	TEST(a_stage_whose_pause_was_granted_is_paused_whatever_lacks_memory))
