@@ -7,6 +7,7 @@
 #include <event2/event.h>
 #include <event2/http.h>
 #include <netdb.h>
+#include <signal.h>
 #include <stdio.h>
 #include <strings.h>
 #include <sys/socket.h>
@@ -14,17 +15,20 @@
 
 #include "base/mem.h"
 
-enum { CONNECT_TIMEOUT_S = 5, DEPTH_MAX = 64, ANSWER_MAX = 256 << 20 };
+enum { CONNECT_TIMEOUT_S = 5, SILENCE_MAX_S = 45, DEPTH_MAX = 64, ANSWER_MAX = 256 << 20 };
 
 struct client {
 	char *url, *host, *port, *prefix, *host_header;
 	int timeout_s;
+	const struct client_reader
+		*reader; /* of the answer that is under way; NULL: it is kept whole */
 };
 
 /* One request on its way. */
 struct exchange {
 	struct event_base *base;
-	struct client_answer *answer; /* to fill; NULL: it came */
+	const struct client_reader *reader; /* NULL: none */
+	struct client_answer *answer;	    /* to fill; NULL: it came */
 	int timeout_s;
 	int result;
 	bool has_failed;
@@ -129,6 +133,8 @@ static void on_answer(struct evhttp_request *req, void *arg)
 
 	if (!req || evhttp_request_get_response_code(req) == 0)
 		x->has_failed = true;
+	else if (x->reader && evhttp_request_get_response_code(req) == 200)
+		x->result = -ECONNRESET; /* the server has ended it */
 	else
 		x->result = keep_answer(req, x->answer);
 	event_base_loopbreak(x->base);
@@ -138,12 +144,66 @@ static void on_error(enum evhttp_request_error error, void *arg)
 {
 	struct exchange *x = arg;
 
-	if (error == EVREQ_HTTP_TIMEOUT)
+	if (x->reader)
+		x->result = -ECONNRESET;
+	else if (error == EVREQ_HTTP_TIMEOUT)
 		x->result = -ETIME;
 	else if (error == EVREQ_HTTP_DATA_TOO_LONG)
 		x->result = -EMSGSIZE;
 	else
 		x->result = -EPROTO;
+}
+
+/* --- an answer that goes on --- */
+
+static void on_chunk(struct evhttp_request *req, void *arg)
+{
+	struct evbuffer *in = evhttp_request_get_input_buffer(req);
+	struct exchange *x = arg;
+	struct str data = {(const char *)evbuffer_pullup(in, -1), evbuffer_get_length(in)};
+
+	if (evhttp_request_get_response_code(req) != 200 || x->result == 0)
+		return;
+	if (!x->reader->on_data(x->reader->arg, data)) {
+		x->result = 0;
+		event_base_loopbreak(x->base);
+	}
+	evbuffer_drain(in, data.n);
+}
+
+static void on_tick(evutil_socket_t fd, short events, void *arg)
+{
+	const struct client_reader *reader = arg;
+
+	(void)fd, (void)events;
+	reader->on_tick(reader->arg);
+}
+
+static void on_signal(evutil_socket_t fd, short events, void *arg)
+{
+	struct exchange *x = arg;
+
+	(void)fd, (void)events;
+	x->result = -EINTR;
+	event_base_loopbreak(x->base);
+}
+
+/* Reads until somebody ends it. */
+static void follow(struct exchange *x)
+{
+	static const struct timeval tenth = {.tv_usec = 100000};
+	struct event *events[] = {evsignal_new(x->base, SIGINT, on_signal, x),
+		evsignal_new(x->base, SIGTERM, on_signal, x),
+		event_new(x->base, -1, EV_PERSIST, on_tick, (void *)x->reader)};
+	bool ok = events[0] && events[1] && events[2] && event_add(events[0], NULL) == 0 &&
+		  event_add(events[1], NULL) == 0 && event_add(events[2], &tenth) == 0;
+
+	x->result = ok ? -ENOTCONN : -ENOMEM;
+	if (ok)
+		event_base_dispatch(x->base);
+	for (size_t i = 0; i < ARRAY_LEN(events); i++)
+		if (events[i])
+			event_free(events[i]);
 }
 
 static bool add_headers(
@@ -165,11 +225,15 @@ static int send_and_wait(struct exchange *x, struct evhttp_connection *connectio
 {
 	const struct timeval limit = {.tv_sec = x->timeout_s};
 
-	evhttp_connection_set_timeout(connection, x->timeout_s);
+	evhttp_connection_set_timeout(connection, x->reader ? SILENCE_MAX_S : x->timeout_s);
 	evhttp_connection_set_max_body_size(connection, ANSWER_MAX);
 	x->result = -ENOTCONN;
 	if (evhttp_make_request(connection, req, method, path) < 0 || x->has_failed)
 		return x->result;
+	if (x->reader) {
+		follow(x);
+		return x->result;
+	}
 	event_base_loopexit(x->base, &limit);
 	event_base_dispatch(x->base);
 	return event_base_got_exit(x->base) ? -ETIME : x->result;
@@ -193,7 +257,10 @@ static int why_not(const struct addrinfo *a)
 static int try_address(const struct client *c, const char *address, enum evhttp_cmd_type method,
 	const char *path, struct str body, struct client_answer *ret)
 {
-	struct exchange x = {.answer = ret, .base = event_base_new(), .timeout_s = c->timeout_s};
+	struct exchange x = {.answer = ret,
+		.base = event_base_new(),
+		.reader = c->reader,
+		.timeout_s = c->timeout_s};
 	struct evhttp_connection *connection =
 		x.base ? evhttp_connection_base_new(
 				 x.base, NULL, address, (unsigned short)strtoul(c->port, NULL, 10))
@@ -204,6 +271,8 @@ static int try_address(const struct client *c, const char *address, enum evhttp_
 	if (req && add_headers(c, req, method) &&
 		evbuffer_add(evhttp_request_get_output_buffer(req), body.p, body.n) == 0) {
 		evhttp_request_set_error_cb(req, on_error);
+		if (x.reader)
+			evhttp_request_set_chunked_cb(req, on_chunk);
 		r = send_and_wait(&x, connection, req, method, path);
 	} else if (req) {
 		evhttp_request_free(req);
@@ -275,6 +344,17 @@ int client_post_json(struct client *c, const char *path, struct str body, struct
 {
 	*ret = (struct client_answer){0};
 	return ask(c, EVHTTP_REQ_POST, path, body, ret, e);
+}
+
+int client_follow(struct client *c, const char *path, const struct client_reader *reader,
+	struct client_answer *ret, struct err *e)
+{
+	int r;
+
+	c->reader = reader;
+	r = client_get(c, path, ret, e);
+	c->reader = NULL;
+	return r;
 }
 
 void client_answer_fini(struct client_answer *a)

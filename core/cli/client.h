@@ -24,6 +24,18 @@ void client_set_timeout(struct client *c, int seconds);
 int client_get(struct client *c, const char *path, struct client_answer *ret, struct err *e);
 int client_post_json(struct client *c, const char *path, struct str body, struct client_answer *ret,
 	struct err *e);
+
+/* Who reads an answer that goes on. */
+struct client_reader {
+	bool (*on_data)(void *arg, struct str data); /* false: it has enough */
+	void (*on_tick)(void *arg);		     /* ten times a second */
+	void *arg;
+};
+
+/* Reads until the reader has enough (0), a signal asks for the end (-EINTR) or the server is done or silent: -ECONNRESET,
+ * and -ECONNREFUSED and others as above. `ret`: an answer other than 200, which is a success. */
+int client_follow(struct client *c, const char *path, const struct client_reader *reader,
+	struct client_answer *ret, struct err *e);
 void client_answer_fini(struct client_answer *a);
 
 static inline void client_freep(struct client **c)

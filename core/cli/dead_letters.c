@@ -4,10 +4,9 @@
 #include "base/mem.h"
 #include "cli/cli.h"
 #include "cli/job.h"
+#include "cli/order_file.h"
 #include "cli/order_text.h"
 #include "cli/table.h"
-
-enum { FILE_MAX = 16 << 20 };
 
 static const cJSON *member_of(const cJSON *object, const char *name)
 {
@@ -218,59 +217,6 @@ static int run_bulk(struct remote *r)
 
 /* --- edit --- */
 
-static char *read_text(const char *name, size_t *ret_length)
-{
-	_cleanup_(buf_fini) struct buf text = {0};
-	FILE *in = strcmp(name, "-") == 0 ? stdin : fopen(name, "re");
-	size_t n = 1;
-	bool is_bad;
-
-	if (!in) {
-		fprintf(stderr, "stageline: error: '%s': %s\n", name, strerror(errno));
-		return NULL;
-	}
-	while (n && text.len < FILE_MAX) {
-		char *room = buf_reserve(&text, 1 << 16);
-
-		n = room ? fread(room, 1, 1 << 16, in) : 0;
-		text.len += n;
-	}
-	is_bad = ferror(in) || text.failed || text.len >= FILE_MAX;
-	if (in != stdin)
-		fclose(in);
-	if (!is_bad)
-		return buf_steal(&text, ret_length);
-	fprintf(stderr, "stageline: error: '%s' cannot be read, or is too large\n", name);
-	return NULL;
-}
-
-/* The order in the file. What `show --json` printed will do: what Stageline itself wrote into it goes. */
-static cJSON *read_order(const char *name)
-{
-	static const char *const own[] = {"id", "status", "created_at", "updated_at",
-		"completed_at", "error", "generation", "last_seq", "stages"};
-	_cleanup_(freep) char *text = NULL;
-	cJSON *order = NULL, *inner;
-	struct err e = {0};
-	size_t length;
-
-	text = read_text(name, &length);
-	if (!text)
-		return NULL;
-	if (json_parse((struct str){text, length}, JSON_DEPTH_MAX, &order, &e) < 0) {
-		fprintf(stderr, "stageline: error: '%s' is not JSON: %s\n", name, err_text(&e));
-		return NULL;
-	}
-	inner = cJSON_DetachItemFromObjectCaseSensitive(order, "order");
-	if (inner) {
-		cJSON_Delete(order);
-		order = inner;
-	}
-	for (size_t i = 0; i < ARRAY_LEN(own); i++)
-		cJSON_DeleteItemFromObjectCaseSensitive(order, own[i]);
-	return order;
-}
-
 static void print_edited(const struct remote *r, const cJSON *answer)
 {
 	const char *status = json_member(member_of(answer, "order"), "status").p;
@@ -290,7 +236,7 @@ static int run_edit(struct remote *r)
 		return EXIT_USAGE;
 	if (!r->flags[FLAG_FILE])
 		return remote_refuse(r, "edit needs --file FILE, the order as it should be");
-	order = read_order(r->flags[FLAG_FILE]);
+	order = order_file_read(r->flags[FLAG_FILE]);
 	if (!order)
 		return EXIT_FAILURE;
 	snprintf(path, sizeof path, "/dead-letters/%s/edit", id);

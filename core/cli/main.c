@@ -30,7 +30,7 @@ static const struct command_entry {
 	{"check", "says everything that is wrong with a pipeline file", check_main},
 	{"test", "plays the cases of a pipeline on a clock of their own", test_main},
 	{"reload", "has the running daemon load its pipeline file anew", reload_main},
-	{"orders", "finds, shows, cancels and erases orders", orders_main},
+	{"orders", "places, finds, follows, cancels and erases orders", orders_main},
 	{"erase", "erases what an order says of people", erase_main},
 	{"dead-letters", "shows orders on hold, and repairs them", dead_letters_main},
 	{"state", "shows and adjusts stock and ledgers", state_main},

@@ -1,11 +1,14 @@
-/* `stageline orders`: finding orders, looking at one, cancelling it. */
+/* `stageline orders`: placing an order, finding orders, looking at one, cancelling it. */
 #include <stdio.h>
 #include <string.h>
 
 #include "base/mem.h"
 #include "cli/cli.h"
+#include "cli/order_file.h"
 #include "cli/order_text.h"
 #include "cli/table.h"
+#include "cli/terminal.h"
+#include "cli/watch.h"
 
 static void print_list(const struct remote *r, const cJSON *answer)
 {
@@ -29,7 +32,8 @@ static void print_list(const struct remote *r, const cJSON *answer)
 
 static int run_list(struct remote *r)
 {
-	static const enum remote_flag query[] = {FLAG_STATUS, FLAG_QUERY, FLAG_LIMIT, FLAG_CURSOR};
+	static const enum remote_flag query[] = {
+		FLAG_STATUS, FLAG_QUERY, FLAG_GENERATION, FLAG_LIMIT, FLAG_CURSOR};
 	_cleanup_(buf_fini) struct buf path = {0};
 
 	buf_text(&path, "/orders");
@@ -91,12 +95,71 @@ static int run_erase(struct remote *r)
 	return act(r, "erase", print_erased);
 }
 
+/* --- placing, and answering a stage --- */
+
+/* POST of what is in --file. */
+static int send_file(struct remote *r, const char *path, cJSON *(*read)(const char *name),
+	void (*print)(const struct remote *r, const cJSON *answer))
+{
+	_cleanup_(json_freep) cJSON *json = NULL;
+	_cleanup_(buf_fini) struct buf body = {0};
+	struct json_writer w = {&body, false};
+
+	if (!r->flags[FLAG_FILE])
+		return remote_refuse(r, "%s needs --file FILE", r->action->name);
+	json = read(r->flags[FLAG_FILE]);
+	if (!json)
+		return EXIT_FAILURE;
+	json_tree(&w, json);
+	return remote_ask(r, path, &body, print);
+}
+
+/* The id to stdout, for what comes next. */
+static void print_placed(const struct remote *r, const cJSON *answer)
+{
+	const char *id = json_member(answer, "id").p;
+
+	(void)r;
+	puts(id ? id : "");
+	fputs("The order is accepted\n", stderr);
+}
+
+static int run_place(struct remote *r)
+{
+	return send_file(r, "/orders", order_file_read, print_placed);
+}
+
+static void print_signalled(const struct remote *r, const cJSON *answer)
+{
+	(void)answer;
+	terminal_put(stderr, r->arguments[1], SIZE_MAX);
+	fprintf(stderr, " of order %s has its answer\n", r->arguments[0]);
+}
+
+static int run_signal(struct remote *r)
+{
+	_cleanup_(buf_fini) struct buf path = {0};
+	char id[ID_TEXT_SIZE];
+
+	if (!remote_id(r, r->arguments[0], id))
+		return EXIT_USAGE;
+	buf_fmt(&path, "/orders/%s/signals", id);
+	remote_path(&path, r->arguments[1]);
+	return send_file(r, path.failed ? NULL : path.data, json_file_read, print_signalled);
+}
+
 static const struct remote_action actions[] = {
 	{"list", "", "Lists orders, newest first", .run = run_list,
-		.takes = TAKES(FLAG_STATUS) | TAKES(FLAG_QUERY) | TAKES(FLAG_LIMIT) |
-			 TAKES(FLAG_CURSOR)},
+		.takes = TAKES(FLAG_STATUS) | TAKES(FLAG_QUERY) | TAKES(FLAG_GENERATION) |
+			 TAKES(FLAG_LIMIT) | TAKES(FLAG_CURSOR)},
 	{"show", "ID", "Shows an order with its stages and history", 1, 1, .takes = TAKES(FLAG_AT),
 		.run = run_show},
+	{"watch", "[ID ...]", "Follows orders, all or these, until they have ended", 0, WATCH_MAX,
+		.run = watch_run},
+	{"place", "", "Places the order of --file, and prints its id", .takes = TAKES(FLAG_FILE),
+		.run = run_place},
+	{"signal", "ID STAGE", "Gives a stage that waits the answer in --file", 2, 2,
+		.takes = TAKES(FLAG_FILE), .run = run_signal},
 	{"cancel", "ID", "Cancels an order; what was done is undone", 1, 1,
 		.takes = TAKES(FLAG_REASON), .needs_reason = true, .run = run_cancel},
 	{"erase", "ID", "Erases what an order that has ended says of people", 1, 1,
@@ -132,7 +195,7 @@ int erase_main(int argc, char **argv)
 int orders_main(int argc, char **argv)
 {
 	static const struct remote_command command = {
-		"orders", "Finds, shows, cancels and erases orders", actions};
+		"orders", "Places, finds, follows, cancels and erases orders", actions};
 
 	return remote_main(&command, argc, argv);
 }

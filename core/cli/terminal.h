@@ -11,6 +11,8 @@ enum terminal_colour { COLOUR_NONE, COLOUR_BOLD, COLOUR_RED, COLOUR_GREEN, COLOU
 void terminal_init(void);
 /* Columns of the terminal on stdout, or COLUMNS; 0: it is no terminal, nothing needs to be cut. */
 size_t terminal_width(void);
+/* Lines of the terminal on stdout; 24 where nobody knows. */
+size_t terminal_height(void);
 /* A terminal, and neither NO_COLOR (no-color.org) nor TERM=dumb. */
 bool terminal_has_colours(FILE *out);
 /* Columns that terminal_put() would use. */
