@@ -58,8 +58,8 @@ node_tests() {
 	STAGELINE_BUILD=$dir node --test --test-concurrency="${at_once:-1}" --test-reporter="$root/tests/lib/report.mjs" "${files[@]}"
 }
 
-# The flow tests that measure or preload something; they need the build that people run.
-plain_tests=(tests/flow/budget.test.mjs tests/flow/memory.test.mjs)
+# The flow tests that measure or preload something, or start the program hundreds of times; they need the build that people run.
+plain_tests=(tests/flow/budget.test.mjs tests/flow/memory.test.mjs tests/flow/completion.test.mjs)
 
 flow_files() {
 	local file
