@@ -7,7 +7,7 @@ import test from 'node:test';
 import { finished, look, order, place } from '../lib/orders.mjs';
 import { pipelineFile } from '../lib/pipeline.mjs';
 import { onHold, placeScripted, plugins, scriptedPipeline, stageIs, stageOf, types } from '../lib/scripted.mjs';
-import { runStageline, startStageline, temporaryFolder } from '../lib/stageline.mjs';
+import { build, runStageline, startStageline, temporaryFolder } from '../lib/stageline.mjs';
 import { until } from '../lib/until.mjs';
 
 const retry = { attempts: 3, backoff: '5ms', max: '10ms', jitter: 0 };
@@ -153,6 +153,23 @@ test('without_more_a_stage_has_no_network_and_no_files_and_with_more_it_has', { 
   assert.equal(await answerOf(u, told('read', { path: join(u.dataDir, 'journal.sqlite') })), 'opened');
   assert.equal(await u.stop(), 0);
 });
+
+for (const [what, says, does] of [
+  ['landlock', /sandbox: the kernel has no Landlock: stages may read what the daemon may/g, { read: 'opened', connect: 'held' }],
+  ['seccomp', /sandbox: the kernel has no seccomp: stages may make any system call/g, { read: 'Permission denied', connect: 'a socket' }]])
+  test(`on_a_kernel_without_${what}_that_is_said_once_and_the_rest_of_the_sandbox_holds`, { timeout: 60_000 }, async () => {
+    const s = await startStageline({ plugins, pipeline: hazards({ retry: { attempts: 1 } }), wrapper: [join(build, 'tests/lib/lacking'), what] });
+    assert.equal(await answerOf(s, told('read', { path: '/etc/passwd' })), does.read);
+    const { id } = await place(s, told('connect'));
+    if (does.connect === 'held')
+      assert.match((await onHold(s, id)).events.at(-1).message, /tried system call socket, which its sandbox forbids/);
+    else
+      assert.equal((await finished(s, id)).events.find((e) => e.event_type === 'hazard_done').message, does.connect);
+    await onHold(s, (await place(s, told('segv'))).id); // another process comes
+    assert.equal(await answerOf(s, told('read', { path: '/etc/passwd' })), does.read);
+    assert.equal(s.logs().match(says).length, 1);
+    assert.equal(await s.stop(), 0);
+  });
 
 test('processor_time_has_a_limit_of_its_own', { timeout: 60_000 }, async () => {
   const s = await start({ sandbox: { cpu: '50ms' }, retry: { attempts: 1 } });

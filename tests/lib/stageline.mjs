@@ -127,7 +127,7 @@ async function withBus(options) {
   return { ...options, config };
 }
 
-// `user`: the number of another user to run as; only root can. `program`: an installed one.
+// `user`: the number of another user to run as; only root can. `program`: an installed one. `wrapper`: as launch().
 export async function startStageline(asked = {}) {
   const options = await withBus(asked);
   const port = options.port ?? await freePort();
@@ -138,7 +138,7 @@ export async function startStageline(asked = {}) {
 
   async function start() {
     earlier += run ? run.out() + run.err() : '';
-    run = launch(serveArgs({ ...options, dataDir, listen: `127.0.0.1:${port}` }), options.env ?? {}, options.user, [], options.program);
+    run = launch(serveArgs({ ...options, dataDir, listen: `127.0.0.1:${port}` }), options.env ?? {}, options.user, options.wrapper, options.program);
     let end = null;
     run.ended.then((e) => { end = e; });
     await until('the server to be ready', async () => {
