@@ -191,5 +191,33 @@ static void a_folder_without_index_is_refused(void)
 	CHECK_INT(files_load(dir, &files, &e), -ENOENT);
 }
 
+/* `outside` is beside the folder, where no path of a request leads. */
+static void one_from_elsewhere_is_served_under_its_name_and_read_again(void)
+{
+	struct served s;
+	struct wire *w;
+	struct err e = {0};
+	char text[8192];
+	FILE *f;
+
+	start(&s);
+	REQUIRE(files_add(files, "lib/chart.js", outside, &e) == 0);
+	CHECK_INT(files_add(files, "lib/none.js", "/nowhere/none.js", &e), -ENOENT);
+	CHECK(strstr(e.text, "/nowhere/none.js") != NULL);
+	w = wire_open(&s);
+	CHECK_INT(get(w, "/static/lib/chart.js", "", text, sizeof text), 200);
+	CHECK(strstr(text, "Content-Type: text/javascript; charset=utf-8") != NULL);
+	CHECK_INT(get(w, "/static/lib/none.js", "", NULL, 0), 404);
+	f = fopen(outside, "w");
+	REQUIRE(f != NULL);
+	fputs("let chart", f);
+	fclose(f);
+	CHECK_INT(get(w, "/static/lib/chart.js", "", text, sizeof text), 200);
+	CHECK_TEXT(strstr(text, "\r\n\r\n") + 4, "let chart");
+	wire_close(w);
+	stop(&s);
+}
+
 UNIT_MAIN("files", TEST(each_file_has_its_type), TEST(nothing_else_is_served),
-	TEST(a_known_etag_gets_304_until_the_file_changes), TEST(a_folder_without_index_is_refused))
+	TEST(a_known_etag_gets_304_until_the_file_changes), TEST(a_folder_without_index_is_refused),
+	TEST(one_from_elsewhere_is_served_under_its_name_and_read_again))

@@ -90,8 +90,8 @@ export function scaleOf(segments) {
   const isBusy = (a, b) => segments.some(({ kind, from, to }) => (kind === 'run' || kind === 'undo') && from < b && to > a);
   const spans = edges.slice(1).map((b, i) => ({ a: edges[i], b, isBusy: isBusy(edges[i], b) }));
   const busy = spans.filter((span) => span.isBusy).reduce((sum, { a, b }) => sum + b - a, 0);
-  const most = Math.max(1, busy / 2);
-  const weights = spans.map((span) => (span.isBusy ? span.b - span.a : Math.min(span.b - span.a, most)));
+  const isLong = (span) => !span.isBusy && span.b - span.a > busy;
+  const weights = spans.map((span) => (isLong(span) ? Math.max(1, busy / 2) : span.b - span.a));
   const total = weights.reduce((a, b) => a + b, 0) || 1;
   const starts = weights.map((_, i) => weights.slice(0, i).reduce((a, b) => a + b, 0) / total);
   const squeezed = spans.map((span, i) => ({ ...span, at: starts[i] + weights[i] / total / 2, isSqueezed: weights[i] < span.b - span.a })).filter((span) => span.isSqueezed);
