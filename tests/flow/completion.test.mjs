@@ -1,7 +1,7 @@
 // Help and completion say what the program really takes: every command, every action, every option.
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import test from 'node:test';
 import { binary, root } from '../lib/stageline.mjs';
 
@@ -64,4 +64,31 @@ test('bash_offers_what_begins_so_and_files_where_one_is_asked_for', () => {
   assert.deepEqual(completeInBash([[binary, 'or'], [binary, 'orders', 'li'], [binary, 'orders', 'list', '--st'],
     [binary, 'check', '--config', 'stageline'], [binary, 'check', 'orders.y'], [binary, 'orders', 'list', '--limit', '']]),
   [['orders'], ['list'], ['--status'], ['stageline.yaml'], ['orders.yaml'], []]);
+});
+
+// The same in zsh, at a terminal of its own: what is listed for a line, up to the last that is to be there.
+function completeInZsh(line, last) {
+  const program = `
+    zmodload zsh/zpty
+    zpty z zsh -f -i
+    zpty -w z "PS1=; stty columns 200 rows 60; fpath=('${join(root, 'packaging/completions')}' \\$fpath)"
+    zpty -w z "autoload -Uz compinit; compinit -u -D; bindkey '^I' list-choices; LISTMAX=0; echo RE''ADY"
+    zpty -r -m z out '*READY*'
+    zpty -w -n z "${line}"$'\\t'
+    zpty -r -m z out '*${last} #-- *'
+    print -r -- "$out"
+    zpty -d z`;
+  const { stdout, stderr, error } = spawnSync('zsh', ['-f', '-o', 'extendedglob', '-c', program],
+    { encoding: 'utf8', timeout: 60_000, env: { ...process.env, PATH: `${dirname(binary)}:${process.env.PATH}` } });
+  assert.equal(error, undefined, `${error}: ${stdout}${stderr}`);
+  return [...stdout.replace(/\u001b\[[\d;?]*[a-zA-Z]/g, '').matchAll(/^(\S+) +-- /gm)].map(([, name]) => name).sort();
+}
+
+test('zsh_offers_commands_actions_and_options', () => {
+  for (const path of [[], ['orders'], ['orders', 'list']]) {
+    const text = help(path);
+    const names = (below(text).length ? below(text) : [...new Set(optionsOf(text))]).sort();
+    const line = ['stageline', ...path, below(text).length ? '' : '--'].join(' ');
+    assert.deepEqual(completeInZsh(line, names.at(-1)), names, line);
+  }
 });
