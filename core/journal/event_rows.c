@@ -3,8 +3,10 @@
 
 #include "base/mem.h"
 
+/* OR FAIL: what fails here fails the batch, so that SQLite need not remember how to take back half a block. */
 #define COLUMNS                                                                                    \
-	"INSERT INTO events(seq, time_us, order_seq, kind, type, stage, attempt, id, salt, "       \
+	"INSERT OR FAIL INTO events(seq, time_us, order_seq, kind, type, stage, attempt, id, "     \
+	"salt, "                                                                                   \
 	"payload,"                                                                                 \
 	" digest, hash) VALUES"
 #define ROW "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
