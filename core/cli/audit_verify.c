@@ -129,6 +129,17 @@ static void print_json(const struct verify_report *report, const struct archive_
 	puts(buf_view(&out).p);
 }
 
+static void print_archive(const struct archive_report *archive)
+{
+	fprintf(stderr, "the archive is %s event %" PRId64 " of the journal names",
+		archive->is_as_written ? "byte by byte the file that" : "the one that",
+		archive->seq);
+	if (archive->n_erased)
+		fprintf(stderr, "; %" PRId64 " of its orders were erased in it since",
+			archive->n_erased);
+	fputc('\n', stderr);
+}
+
 static void print_text(const struct offline *o, const struct verify_report *report,
 	const struct archive_report *archive)
 {
@@ -142,10 +153,7 @@ static void print_text(const struct offline *o, const struct verify_report *repo
 			" events is elsewhere: they stand between those of the archive\n",
 			report->n_absent);
 	if (archive->seq)
-		fprintf(stderr, "the archive is %s event %" PRId64 " of the journal names\n",
-			archive->is_as_written ? "the file that" : "of those that", archive->seq);
-	if (archive->n_erased)
-		fprintf(stderr, "%" PRId64 " of its orders were erased since\n", archive->n_erased);
+		print_archive(archive);
 	printf("%" PRId64 " events are what was appended; head=%" PRId64 ":%s\n", report->n_events,
 		report->last.seq, report->last.seq ? hash : "");
 }
