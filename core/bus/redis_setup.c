@@ -149,6 +149,7 @@ static int drop_former_workers(struct redis_bus *b, const struct channel *ch)
 
 /* --- setting up --- */
 
+/* Returns 1 when there was none. */
 static int make_group(struct redis_bus *b, const struct channel *ch)
 {
 	_cleanup_(redis_reply_freep) redisReply *reply = NULL;
@@ -157,8 +158,21 @@ static int make_group(struct redis_bus *b, const struct channel *ch)
 	reply = redis_get(&b->publish);
 	if (!reply)
 		return -EIO;
-	if (redis_is_error(reply) && !redis_is_error_of(reply, "BUSYGROUP"))
-		return redis_link_refused(&b->publish, ch->key, reply->str);
+	if (redis_is_error_of(reply, "BUSYGROUP"))
+		return 0;
+	return redis_is_error(reply) ? redis_link_refused(&b->publish, ch->key, reply->str) : 1;
+}
+
+/* The stream is another one than what was sent went to. */
+static int send_lost(struct redis_bus *b, struct channel *ch)
+{
+	int r = redis_search(b, ch);
+
+	if (r < 0)
+		return r;
+	pthread_mutex_lock(&b->lock);
+	outs_send_again(b, ch, INT64_MAX);
+	pthread_mutex_unlock(&b->lock);
 	return 0;
 }
 
@@ -182,14 +196,15 @@ static int publish_generation(struct redis_bus *b, const struct pipeline *p)
 
 int redis_set_up_channel(struct redis_bus *b, struct channel *ch)
 {
-	int r = make_group(b, ch);
+	int made = make_group(b, ch);
+	int r = made < 0 ? made : publish_generation(b, ch->pipeline);
 
-	if (r == 0)
-		r = publish_generation(b, ch->pipeline);
 	if (r == 0 && !ch->was_searched) {
 		r = drop_former_workers(b, ch);
 		if (r == 0)
 			r = redis_search(b, ch);
+	} else if (r == 0 && made) {
+		r = send_lost(b, ch);
 	}
 	if (r < 0) {
 		ch->again_ms = clock_mono_ms() + REFUSED_MS;

@@ -119,6 +119,22 @@ test('a_key_of_somebody_else_is_named_and_stops_no_other_stage', { timeout: 60_0
   assert.equal(await first.stop(), 0);
 });
 
+test('what_was_in_a_stream_that_somebody_replaced_is_published_again', { timeout: 60_000 }, async () => {
+  const bus = redisBus(redis, { worker: false });
+  const s = await startScripted({ one: { irreversible: true } }, { bus });
+  await isHealthy(s);
+  const [key] = (await redis.cli('--scan', '--pattern', `${bus.redis.prefix}:*:stage:one:*`)).split('\n');
+  const isOut = (n) => until(`${n} tasks in its stream`, async () => await redis.cli('XLEN', key) === String(n), { deadline: 30_000 });
+  await placeScripted(s);
+  await isOut(1);
+  await redis.cli('EVAL', "redis.call('DEL', KEYS[1]); redis.call('SET', KEYS[1], 'mine')", 1, key);
+  await placeScripted(s);
+  await says(s, /WRONGTYPE/);
+  await redis.cli('DEL', key);
+  await isOut(2);
+  assert.equal(await s.stop(), 0);
+});
+
 test('a_wrong_password_is_said_and_its_file_may_be_corrected', { timeout: 60_000 }, async () => {
   const own = await startRedis({ password: 'right' });
   const file = join(temporaryFolder(), 'password');
