@@ -78,6 +78,8 @@ static int redis_subscribe(struct bus *bus, const struct pipeline *p, size_t sta
 		ch->stage = stage;
 		ch->waiting_last = &ch->waiting;
 		ch->max_out = (size_t)b->options.out_max;
+		ch->mean_us = -1;
+		ch->wake_at = SIZE_MAX / 2;
 		name_channel(b, ch);
 		ch->next = b->channels;
 		b->channels = ch;
@@ -113,7 +115,8 @@ static void let_go(struct channel *ch)
 			continue;
 		h->has_call = false;
 		h->is_over = true;
-		ch->n_held -= !h->is_late;
+		if (!h->is_late)
+			redis_held_end(h);
 	}
 }
 
@@ -186,7 +189,7 @@ static bool comes_in_time(struct held *h)
 {
 	h->has_call = false;
 	if (!h->is_late) {
-		h->channel->n_held--;
+		redis_held_end(h);
 		return true;
 	}
 	if (h->is_over)
@@ -197,22 +200,26 @@ static bool comes_in_time(struct held *h)
 static void redis_answer(struct bus *bus, struct task *first)
 {
 	struct redis_bus *b = redis_of(bus);
+	bool has_places = false;
 
 	pthread_mutex_lock(&b->lock);
 	while (first) {
 		struct task *t = first;
+		struct channel *ch = ((struct held *)t->carrier)->channel;
 
 		first = (struct task *)t->node.next;
-		t->node.next = NULL;
+		redis_note_duration(ch, t->duration_us);
+		has_places |= ch->n_held <= ch->wake_at + 1;
 		if (!comes_in_time(t->carrier)) {
 			task_free(t);
 			continue;
 		}
-		*b->answered_last = t;
-		b->answered_last = (struct task **)&t->node.next;
+		redis_send_later(b, t);
 	}
-	pthread_cond_signal(&b->to_answer);
-	pthread_cond_signal(&b->places);
+	if (!b->is_pacing)
+		pthread_cond_signal(&b->to_answer);
+	if (has_places)
+		pthread_cond_signal(&b->places);
 	pthread_mutex_unlock(&b->lock);
 }
 

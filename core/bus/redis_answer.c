@@ -15,7 +15,18 @@ enum {
 	LOOK_MS = 50,
 	BEAT_MS = 1000,
 	REFUSED_MS = 250,
+	PACE_MS = 1, /* between exchanges: what comes meanwhile goes together */
 };
+
+static struct channel *first_channel(struct redis_bus *b)
+{
+	struct channel *ch;
+
+	pthread_mutex_lock(&b->lock);
+	ch = b->channels;
+	pthread_mutex_unlock(&b->lock);
+	return ch;
+}
 
 /* --- verdicts --- */
 
@@ -80,13 +91,37 @@ static struct task *put_entry(struct redis_bus *b, const char *key, struct task 
 	return t;
 }
 
+void redis_held_add(struct channel *ch, struct held *h)
+{
+	h->channel = ch;
+	h->next = ch->held;
+	h->slot = &ch->held;
+	if (h->next)
+		h->next->slot = &h->next;
+	ch->held = h;
+}
+
+void redis_held_end(struct held *h)
+{
+	h->channel->n_held--;
+	h->channel->n_again -= h->attempt > 1;
+}
+
+void redis_send_later(struct redis_bus *b, struct task *t)
+{
+	struct held *h = t->carrier;
+
+	h->channel->n_unsent++;
+	t->node.next = NULL;
+	*b->answered_last = t;
+	b->answered_last = (struct task **)&t->node.next;
+}
+
 void redis_held_free(struct held *h)
 {
-	struct held **slot = &h->channel->held;
-
-	while (*slot != h)
-		slot = &(*slot)->next;
-	*slot = h->next;
+	*h->slot = h->next;
+	if (h->next)
+		h->next->slot = h->slot;
 	free(h);
 }
 
@@ -100,21 +135,28 @@ static void mark_answered(struct redis_bus *b, struct task *first)
 
 		first = (struct task *)t->node.next;
 		h->is_answered = true;
+		h->channel->n_unsent--;
 		task_free(t);
 	}
+	if (b->is_exact)
+		pthread_cond_signal(&b->places);
 	pthread_mutex_unlock(&b->lock);
 }
 
-/* All of them, in as few entries as they fit into. */
-static int send_answers(struct redis_bus *b, struct task *first)
+/* All of them, in as few entries as they fit into; returns how many. */
+static size_t put_answers(struct redis_bus *b, const char *key, struct task *first)
 {
-	char key[KEY_MAX];
 	size_t n = 0;
-	int r = 0;
 
-	key_of(b, key, "verdicts", "");
 	for (struct task *t = first; t; n++)
 		t = put_entry(b, key, t);
+	return n;
+}
+
+static int hear_of_answers(struct redis_bus *b, const char *key, size_t n)
+{
+	int r = 0;
+
 	for (size_t i = 0; i < n && b->answers.c; i++) {
 		_cleanup_(redis_reply_freep) redisReply *reply = redis_get(&b->answers);
 
@@ -124,7 +166,87 @@ static int send_answers(struct redis_bus *b, struct task *first)
 	return b->answers.c ? r : -EIO;
 }
 
-/* --- acknowledging and renewing --- */
+/* --- acknowledging --- */
+
+/* What of the channel has its verdict in Redis; a verdict must be there before its entry goes. */
+static void put_leaving(struct redis_bus *b, struct channel *ch)
+{
+	const char *argv[ACKS_MAX + 3];
+	int n = 3;
+
+	pthread_mutex_lock(&b->lock);
+	for (struct held *h = ch->held; h && n < (int)ARRAY_LEN(argv); h = h->next) {
+		if (!h->is_answered || h->is_over)
+			continue;
+		h->is_leaving = true;
+		argv[n++] = h->entry; /* nobody changes it any more */
+	}
+	pthread_mutex_unlock(&b->lock);
+	ch->has_leaving = n > 3;
+	if (!ch->has_leaving)
+		return;
+	argv[0] = "XACK", argv[1] = ch->key, argv[2] = WORKER_GROUP;
+	redis_put_argv(&b->answers, n, argv, NULL);
+	argv[1] = "XDEL", argv[2] = ch->key;
+	redis_put_argv(&b->answers, n - 1, argv + 1, NULL);
+}
+
+/* Where the group is gone the entry is, too. */
+static bool hear_ack(struct redis_bus *b, const struct channel *ch)
+{
+	_cleanup_(redis_reply_freep) redisReply *reply = redis_get(&b->answers);
+
+	if (reply && redis_is_error(reply) && !redis_is_error_of(reply, "NOGROUP"))
+		redis_link_refused(&b->answers, ch->key, reply->str);
+	return reply != NULL;
+}
+
+static void hear_of_leaving(struct redis_bus *b, struct channel *ch)
+{
+	bool is_done = hear_ack(b, ch) && hear_ack(b, ch);
+	struct held *next;
+
+	pthread_mutex_lock(&b->lock);
+	for (struct held *h = ch->held; h; h = next) {
+		next = h->next;
+		if (!h->is_leaving)
+			continue;
+		h->is_leaving = false;
+		h->is_over = is_done;
+		if (is_done && !h->has_call)
+			redis_held_free(h);
+	}
+	pthread_mutex_unlock(&b->lock);
+}
+
+/* One exchange: verdicts go out, and the entries of those that went before. Returns whether there was something. */
+static int send_some(struct redis_bus *b)
+{
+	struct channel *channels = first_channel(b);
+	struct task *first = take_answered(b);
+	bool is_any = first != NULL;
+	char key[KEY_MAX];
+	size_t n;
+	int r;
+
+	key_of(b, key, "verdicts", "");
+	n = put_answers(b, key, first);
+	for (struct channel *ch = channels; ch; ch = ch->next)
+		put_leaving(b, ch);
+	r = hear_of_answers(b, key, n);
+	for (struct channel *ch = channels; ch; ch = ch->next) {
+		is_any |= ch->has_leaving;
+		if (ch->has_leaving)
+			hear_of_leaving(b, ch);
+	}
+	if (r < 0 && first)
+		put_back(b, first);
+	else
+		mark_answered(b, first);
+	return r < 0 ? r : is_any;
+}
+
+/* --- renewing --- */
 
 /* Entries of one channel for one command. */
 struct picked {
@@ -145,12 +267,6 @@ static void pick(struct redis_bus *b, struct channel *ch, struct picked *p,
 		p->held[p->n++] = h;
 	}
 	pthread_mutex_unlock(&b->lock);
-}
-
-static bool is_to_acknowledge(const struct held *h, int64_t arg)
-{
-	(void)arg;
-	return h->is_answered && !h->is_over;
 }
 
 static bool is_to_renew(const struct held *h, int64_t before_ms)
@@ -177,24 +293,6 @@ static bool ask_with_ids(struct redis_bus *b, const char **head, int n_head, con
 	if (reply && redis_is_error(reply) && !redis_is_error_of(reply, "NOGROUP"))
 		redis_link_refused(&b->answers, head[1], reply->str);
 	return reply != NULL;
-}
-
-static bool acknowledge_some(struct redis_bus *b, struct channel *ch)
-{
-	const char *ack[] = {"XACK", ch->key, WORKER_GROUP}, *del[] = {"XDEL", ch->key};
-	struct picked p;
-
-	pick(b, ch, &p, is_to_acknowledge, 0);
-	if (!p.n || !ask_with_ids(b, ack, 3, &p, NULL) || !ask_with_ids(b, del, 2, &p, NULL))
-		return false;
-	pthread_mutex_lock(&b->lock);
-	for (size_t i = 0; i < p.n; i++) {
-		p.held[i]->is_over = true;
-		if (!p.held[i]->has_call)
-			redis_held_free(p.held[i]);
-	}
-	pthread_mutex_unlock(&b->lock);
-	return p.n == ACKS_MAX;
 }
 
 static void renew(struct redis_bus *b, struct channel *ch)
@@ -238,9 +336,8 @@ static void answer_late(struct redis_bus *b, struct held *h)
 	t->message = task_keep(t, str_of(text));
 	t->carrier = h;
 	h->is_late = true;
-	h->channel->n_held--;
-	*b->answered_last = t;
-	b->answered_last = (struct task **)&t->node.next;
+	redis_held_end(h);
+	redis_send_later(b, t);
 }
 
 static void look_at_deadlines(struct redis_bus *b, struct channel *ch, int64_t now_ms)
@@ -258,6 +355,22 @@ static void look_at_deadlines(struct redis_bus *b, struct channel *ch, int64_t n
 }
 
 /* --- saying that it lives --- */
+
+static void describe_stage(const struct channel *ch, struct json_writer *w)
+{
+	size_t n_waiting, n_places = ch->workers.places(ch->workers.arg, &n_waiting);
+
+	json_open(w, '{');
+	json_key(w, "name");
+	json_text(w, ch->pipeline->stages[ch->stage].name);
+	json_key(w, "generation");
+	json_text(w, ch->pipeline->digest);
+	json_key(w, "running");
+	json_int(w, ch->n_held > n_waiting ? (int64_t)(ch->n_held - n_waiting) : 0);
+	json_key(w, "clogged");
+	json_bool(w, n_places == BUS_CLOGGED);
+	json_close(w, '}');
+}
 
 void redis_describe_self(struct redis_bus *b, struct buf *out)
 {
@@ -278,20 +391,9 @@ void redis_describe_self(struct redis_bus *b, struct buf *out)
 	json_bool(&w, b->is_coordinator);
 	json_key(&w, "stages");
 	json_open(&w, '[');
-	for (const struct channel *ch = b->channels; ch; ch = ch->next) {
-		if (!ch->has_workers || ch->is_quiet)
-			continue;
-		json_open(&w, '{');
-		json_key(&w, "name");
-		json_text(&w, ch->pipeline->stages[ch->stage].name);
-		json_key(&w, "generation");
-		json_text(&w, ch->pipeline->digest);
-		json_key(&w, "running");
-		json_int(&w, (int64_t)ch->n_held);
-		json_key(&w, "clogged");
-		json_bool(&w, ch->workers.places(ch->workers.arg) == BUS_CLOGGED);
-		json_close(&w, '}');
-	}
+	for (const struct channel *ch = b->channels; ch; ch = ch->next)
+		if (ch->has_workers && !ch->is_quiet)
+			describe_stage(ch, &w);
 	json_close(&w, ']');
 	json_key(&w, "cannot");
 	json_raw(&w, b->report ? str_of(b->report) : STR("[]"));
@@ -319,25 +421,24 @@ static void beat(struct redis_bus *b)
 
 /* --- the end --- */
 
-/* What was delivered and has no verdict goes back, in its attempt, for somebody else. */
-static bool give_back(struct redis_bus *b, const struct channel *ch, const char *id)
+bool redis_give_back(struct redis_link *l, const struct channel *ch, const char *id)
 {
 	_cleanup_(redis_reply_freep) redisReply *read = NULL, *added = NULL, *acked = NULL,
 						*deleted = NULL;
 	const redisReply *fields;
 
-	read = redis_ask(&b->answers, ch->key, "XRANGE %s %s %s", ch->key, id, id);
+	read = redis_ask(l, ch->key, "XRANGE %s %s %s", ch->key, id, id);
 	if (!read)
 		return false;
 	fields = read->elements == 1 ? read->element[0]->element[1] : NULL;
 	if (fields && fields->elements == 2)
-		added = redis_ask(&b->answers, ch->key, "XADD %s NOMKSTREAM * t %b", ch->key,
+		added = redis_ask(l, ch->key, "XADD %s NOMKSTREAM * t %b", ch->key,
 			fields->element[1]->str, fields->element[1]->len);
 	if (fields && !added)
 		return false;
-	acked = redis_ask(&b->answers, ch->key, "XACK %s " WORKER_GROUP " %s", ch->key, id);
+	acked = redis_ask(l, ch->key, "XACK %s " WORKER_GROUP " %s", ch->key, id);
 	if (acked)
-		deleted = redis_ask(&b->answers, ch->key, "XDEL %s %s", ch->key, id);
+		deleted = redis_ask(l, ch->key, "XDEL %s %s", ch->key, id);
 	return deleted != NULL;
 }
 
@@ -350,7 +451,7 @@ static bool give_all_back(struct redis_bus *b, const struct channel *ch)
 	if (!pending || pending->type != REDIS_REPLY_ARRAY)
 		return false;
 	for (size_t i = 0; i < pending->elements; i++)
-		if (!give_back(b, ch, pending->element[i]->element[0]->str))
+		if (!redis_give_back(&b->answers, ch, pending->element[i]->element[0]->str))
 			return false;
 	return true;
 }
@@ -362,11 +463,10 @@ static void leave(struct redis_bus *b)
 
 	if (redis_link_up(&b->answers) < 0)
 		return;
+	while (b->answers.c && send_some(b) > 0)
+		;
 	for (struct channel *ch = b->channels; ch && b->answers.c; ch = ch->next) {
-		while (b->answers.c && acknowledge_some(b, ch))
-			;
-		if (b->answers.c && ch->has_workers && !atomic_load(&ch->is_closed) &&
-			give_all_back(b, ch))
+		if (ch->has_workers && !atomic_load(&ch->is_closed) && give_all_back(b, ch))
 			freeReplyObject(redis_ask(&b->answers, ch->key,
 				"XGROUP DELCONSUMER %s " WORKER_GROUP " %s", ch->key, b->consumer));
 	}
@@ -380,65 +480,41 @@ static void leave(struct redis_bus *b)
 
 /* --- the thread --- */
 
-static struct channel *first_channel(struct redis_bus *b)
-{
-	struct channel *ch;
-
-	pthread_mutex_lock(&b->lock);
-	ch = b->channels;
-	pthread_mutex_unlock(&b->lock);
-	return ch;
-}
-
-static int send_all(struct redis_bus *b)
-{
-	struct task *first;
-
-	while ((first = take_answered(b))) {
-		int r = send_answers(b, first);
-
-		if (r < 0) {
-			put_back(b, first);
-			return r;
-		}
-		mark_answered(b, first);
-		for (struct channel *ch = first_channel(b); ch; ch = ch->next)
-			while (b->answers.c && acknowledge_some(b, ch))
-				;
-	}
-	return 0;
-}
-
 static void look(struct redis_bus *b, int64_t now_ms)
 {
 	for (struct channel *ch = first_channel(b); ch && b->answers.c; ch = ch->next) {
 		if (!ch->has_workers)
 			continue;
-		acknowledge_some(b, ch);
-		if (b->answers.c)
-			renew(b, ch);
+		renew(b, ch);
 		look_at_deadlines(b, ch, now_ms);
 	}
 	b->looked_ms = now_ms;
 }
 
-/* Returns when to go on; *ret_is_stuck: whatever is answered before has to wait until then. */
-static int64_t work(struct redis_bus *b, bool *ret_is_stuck)
+enum pace {
+	IDLE,
+	BUSY,  /* there was something, and more may have come meanwhile */
+	STUCK, /* whatever is answered has to wait */
+};
+
+static enum pace work(struct redis_bus *b, int64_t *ret_again_ms)
 {
 	int64_t now_ms = clock_mono_ms();
-	bool is_refused = false;
+	int r = 0;
 
 	if (redis_link_up(&b->answers) == 0) {
 		if (now_ms >= b->looked_ms + LOOK_MS)
 			look(b, now_ms);
 		if (b->answers.c && now_ms >= b->beat_ms)
 			beat(b);
-		is_refused = b->answers.c && send_all(b) == -EPROTO;
+		if (b->answers.c)
+			r = send_some(b);
 	}
-	*ret_is_stuck = is_refused || !b->answers.c;
-	if (!b->answers.c)
-		return b->answers.again_ms;
-	return now_ms + (is_refused ? REFUSED_MS : LOOK_MS);
+	*ret_again_ms = !b->answers.c ? b->answers.again_ms
+				      : now_ms + (r < 0		 ? REFUSED_MS
+							 : r > 0 ? PACE_MS
+								 : LOOK_MS);
+	return !b->answers.c || r < 0 ? STUCK : r > 0 ? BUSY : IDLE;
 }
 
 void *redis_answerer_run(void *bus)
@@ -448,13 +524,16 @@ void *redis_answerer_run(void *bus)
 
 	pthread_setname_np(pthread_self(), "redis-answer");
 	while (!is_last) {
-		bool is_closing = atomic_load(&b->is_closing), is_stuck;
-		int64_t again_ms = work(b, &is_stuck);
+		bool is_closing = atomic_load(&b->is_closing);
+		int64_t again_ms;
+		enum pace pace = work(b, &again_ms);
 
 		pthread_mutex_lock(&b->lock);
-		is_last = is_closing && (!b->answered || is_stuck);
-		if (!is_last && (!b->answered || is_stuck))
+		is_last = is_closing && (!b->answered || pace == STUCK);
+		b->is_pacing = pace == BUSY;
+		if (!is_last && (!b->answered || pace != IDLE))
 			redis_wait(b, &b->to_answer, again_ms);
+		b->is_pacing = false;
 		pthread_mutex_unlock(&b->lock);
 	}
 	leave(b);

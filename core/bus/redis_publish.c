@@ -4,7 +4,12 @@
 #include "base/mem.h"
 #include "bus/redis_room.h"
 
-enum { SEND_MAX = 64, SETTLE_MAX = 256, RETRY_MS = 250 };
+enum {
+	SEND_MAX = 512,	 /* tasks of one exchange */
+	SEND_EACH = 128, /* of them of one channel */
+	SETTLE_MAX = 256,
+	RETRY_MS = 250,
+};
 
 /* --- tasks out --- */
 
@@ -24,11 +29,11 @@ static void put_task(struct redis_bus *b, const struct channel *ch, const struct
 /* Takes some of the channel's tasks and writes them into the connection. */
 static size_t put_some(struct redis_bus *b, struct channel *ch, struct out **outs)
 {
-	struct out *begun[SEND_MAX];
+	struct out *begun[SEND_EACH];
 	size_t n = 0, n_begun;
 
 	pthread_mutex_lock(&b->lock);
-	n_begun = outs_begin(ch, begun, SEND_MAX);
+	n_begun = outs_begin(ch, begun, SEND_EACH);
 	for (size_t i = 0; i < n_begun; i++) {
 		/* It stands there from an earlier life. */
 		if (ch->n_found && redis_was_found(ch, begun[i]->task)) {
@@ -54,15 +59,14 @@ static bool has_arrived(struct redis_bus *b, struct channel *ch, const redisRepl
 	return false;
 }
 
-static void hear_about(struct redis_bus *b, struct channel *ch, struct out **outs, size_t n)
+static void hear_about(struct redis_bus *b, struct out **outs, size_t n)
 {
 	bool arrived[SEND_MAX] = {0};
 
 	for (size_t i = 0; i < n; i++) {
-		_cleanup_(redis_reply_freep) redisReply *reply =
-			b->publish.c ? redis_get(&b->publish) : NULL;
+		_cleanup_(redis_reply_freep) redisReply *reply = redis_get(&b->publish);
 
-		arrived[i] = reply && has_arrived(b, ch, reply);
+		arrived[i] = reply && has_arrived(b, outs[i]->channel, reply);
 	}
 	pthread_mutex_lock(&b->lock);
 	for (size_t i = 0; i < n; i++)
@@ -70,19 +74,12 @@ static void hear_about(struct redis_bus *b, struct channel *ch, struct out **out
 	pthread_mutex_unlock(&b->lock);
 }
 
-/* Whether something was sent. A channel that is refused does not keep the others. */
-static bool publish_channel(struct redis_bus *b, struct channel *ch)
+/* A channel that is refused does not keep the others. */
+static bool is_open(struct redis_bus *b, struct channel *ch)
 {
-	struct out *outs[SEND_MAX];
-	size_t n;
-
-	if (clock_mono_ms() < ch->again_ms)
+	if (atomic_load(&ch->is_closed) || clock_mono_ms() < ch->again_ms)
 		return false;
-	if (!ch->is_ready && redis_set_up_channel(b, ch) < 0)
-		return false;
-	n = put_some(b, ch, outs);
-	hear_about(b, ch, outs, n);
-	return n > 0;
+	return ch->is_ready || redis_set_up_channel(b, ch) == 0;
 }
 
 /* --- what is settled --- */
@@ -159,11 +156,25 @@ static void settle(struct redis_bus *b)
 
 /* --- the thread --- */
 
+/* Of each channel some, in as few exchanges as they fit into. */
 static void publish_all(struct redis_bus *b)
 {
-	for (struct channel *ch = first_channel(b); ch && b->publish.c; ch = ch->next)
-		if (!atomic_load(&ch->is_closed))
-			publish_channel(b, ch);
+	struct channel *first = first_channel(b);
+	struct out *outs[SEND_MAX];
+	size_t n = 0;
+
+	for (struct channel *ch = first; ch && b->publish.c; ch = ch->next)
+		ch->is_sent_to = is_open(b, ch);
+	for (struct channel *ch = first; ch && b->publish.c; ch = ch->next) {
+		if (!ch->is_sent_to)
+			continue;
+		if (n + SEND_EACH > SEND_MAX) {
+			hear_about(b, outs, n);
+			n = 0;
+		}
+		n += put_some(b, ch, outs + n);
+	}
+	hear_about(b, outs, n);
 }
 
 /* When there is work; until then it sleeps. With the lock held. */

@@ -47,7 +47,7 @@ struct found {
 
 /* A task that a worker of this process holds. Under the bus's lock. */
 struct held {
-	struct held *next;
+	struct held *next, **slot;
 	struct channel *channel;
 	char entry[ENTRY_ID_MAX];
 	struct id order_id;
@@ -55,7 +55,8 @@ struct held {
 	uint32_t attempt;
 	bool undo;
 	bool has_call;	     /* its task is with the workers, and comes back */
-	bool is_answered;    /* its verdict is on its way */
+	bool is_answered;    /* its verdict is in Redis */
+	bool is_leaving;     /* the entry is being acknowledged */
 	bool is_late;	     /* it was answered as timed out: what its call says comes too late */
 	bool is_over;	     /* the entry is acknowledged */
 	int64_t renewed_ms;  /* monotonic */
@@ -75,6 +76,7 @@ struct channel {
 	atomic_size_t n_out;
 	struct out *waiting, **waiting_last;
 	bool is_ready, was_searched;
+	bool is_sent_to;  /* [publisher] in this round */
 	int64_t again_ms; /* it was refused: not before */
 	struct found *found;
 	size_t n_found;
@@ -83,10 +85,15 @@ struct channel {
 
 	/* workers */
 	bool has_workers, is_quiet;
+	int64_t mean_us; /* of its last calls; -1: unknown */
+	size_t n_again;	 /* of those held: tried before */
+	size_t n_unsent; /* verdicts that are not in Redis yet */
+	size_t wake_at;	 /* the taker: when so few are held */
 	int64_t take_ms; /* [taker] it was refused: not before */
 	struct bus_workers workers;
 	struct held *held;
 	size_t n_held;
+	bool has_leaving; /* [answerer] */
 };
 
 /* What a verdict came in: to be deleted when all that came in it is on disk. */
@@ -139,6 +146,9 @@ struct redis_bus {
 	bool has_taker, has_answerer;
 	struct task *answered, **answered_last;
 	bool must_reread; /* [taker] what was delivered may not have arrived */
+	int64_t exact_ms; /* [taker] until then nothing is read ahead */
+	bool is_exact;	  /* it waits until nothing waits */
+	bool is_pacing;	  /* the answerer goes on by itself */
 	int64_t beat_ms, looked_ms;
 	atomic_bool is_taking, is_closing;
 };
@@ -194,8 +204,22 @@ void *redis_answerer_run(void *bus);
 struct carrier *carrier_new(
 	struct redis_bus *b, struct channel *ch, const char *entry, size_t n_left);
 
-/* redis_answer.c: takes it out of its channel. With the lock held. */
+/* redis_ahead.c: how long calls are, and how many tasks are taken that cannot begin at once, beside those that wait
+ * already. With the lock held. */
+void redis_note_duration(struct channel *ch, int64_t us);
+size_t redis_ahead(const struct channel *ch, size_t n_waiting);
+/* Whether something of the channel would share the end of what begins now. */
+bool redis_is_at_risk(const struct channel *ch, size_t n_waiting);
+
+/* redis_answer.c: puts it into its channel, takes it out. With the lock held. */
+void redis_held_add(struct channel *ch, struct held *h);
 void redis_held_free(struct held *h);
+/* Its call has ended, or is not waited for any more. With the lock held. */
+void redis_held_end(struct held *h);
+/* Takes it, answered; its carrier is what holds it. With the lock held. */
+void redis_send_later(struct redis_bus *b, struct task *t);
+/* What was delivered and has not begun goes back, in its attempt, for somebody else; false: it could not. */
+bool redis_give_back(struct redis_link *l, const struct channel *ch, const char *id);
 /* What the worker says of itself, as JSON. With the lock held. */
 void redis_describe_self(struct redis_bus *b, struct buf *out);
 

@@ -1,5 +1,5 @@
 /* The taker: the thread with the workers' connection for reads. A stage's tasks are taken when a worker has a place
- * for them, so that whatever this process holds has begun. */
+ * for them, and a few more of short ones (redis_ahead.c). */
 #include <stdio.h>
 
 #include "base/log.h"
@@ -12,13 +12,22 @@ enum {
 	PLACES_MAX_MS = 16,
 	REFUSED_MS = 500,
 	ROUND_MAX = 512, /* channels of one round */
+	AGAIN_MAX = 256, /* that go back after it */
+	EXACT_MS = 1000,
 };
 
+/* What one read is for, and what it brought that must not stay. */
 struct round {
 	struct channel *channels[ROUND_MAX];
 	size_t n_places[ROUND_MAX];
 	size_t n;
 	bool is_any_full;
+	bool is_exact; /* what is taken begins at once */
+	struct {
+		const struct channel *channel;
+		char entry[ENTRY_ID_MAX];
+	} again[AGAIN_MAX]; /* was tried before */
+	size_t n_again;
 };
 
 /* --- holding --- */
@@ -39,10 +48,9 @@ static bool hold_again(struct channel *ch, const struct task *t, const char *ent
 	if (!other)
 		return true;
 	*other = *h;
-	other->has_call = other->is_late = false;
+	other->has_call = other->is_late = other->is_leaving = false;
 	other->is_answered = true;
-	other->next = ch->held;
-	ch->held = other;
+	redis_held_add(ch, other);
 	snprintf(h->is_answered ? other->entry : h->entry, sizeof h->entry, "%s", entry);
 	return true;
 }
@@ -55,9 +63,7 @@ static int hold(struct redis_bus *b, struct channel *ch, struct task *t, const c
 
 	if (!h)
 		return -ENOMEM;
-	*h = (struct held){.next = ch->held,
-		.channel = ch,
-		.order_id = t->order_id,
+	*h = (struct held){.order_id = t->order_id,
 		.order_seq = t->order_seq,
 		.attempt = t->attempt,
 		.undo = t->undo,
@@ -65,8 +71,9 @@ static int hold(struct redis_bus *b, struct channel *ch, struct task *t, const c
 		.renewed_ms = now_ms,
 		.deadline_ms = now_ms + ch->pipeline->stages[ch->stage].timeout_ms};
 	snprintf(h->entry, sizeof h->entry, "%s", entry);
-	ch->held = h;
+	redis_held_add(ch, h);
 	ch->n_held++;
+	ch->n_again += t->attempt > 1;
 	t->carrier = h;
 	/* The coordinator's own workers say how far they are where its next life finds it. */
 	out = b->is_coordinator ? outs_find(b, ch, t->order_seq, t->attempt, t->undo) : NULL;
@@ -75,8 +82,23 @@ static int hold(struct redis_bus *b, struct channel *ch, struct task *t, const c
 	return 0;
 }
 
+/* Whether the task is to go back, to be taken when it begins at once. */
+static bool goes_back(struct redis_bus *b, struct round *r, const struct channel *ch,
+	const struct task *t, const char *entry)
+{
+	if (t->attempt == 1)
+		return false;
+	b->exact_ms = clock_mono_ms() + EXACT_MS;
+	if (r->is_exact || r->n_again == AGAIN_MAX)
+		return false;
+	r->again[r->n_again].channel = ch;
+	snprintf(r->again[r->n_again++].entry, ENTRY_ID_MAX, "%s", entry);
+	return true;
+}
+
 /* Gives the channel's new entries to its workers. Returns how many. */
-static size_t take_entries(struct redis_bus *b, struct channel *ch, const redisReply *entries)
+static size_t take_entries(
+	struct redis_bus *b, struct round *r, struct channel *ch, const redisReply *entries)
 {
 	struct queue_node *first = NULL, **last = &first;
 	size_t n = 0;
@@ -89,7 +111,7 @@ static size_t take_entries(struct redis_bus *b, struct channel *ch, const redisR
 
 		if (!id || redis_entry_task(ch, e->element[1], &t) < 0)
 			continue;
-		if (hold_again(ch, t, id) || hold(b, ch, t, id) < 0) {
+		if (hold_again(ch, t, id) || goes_back(b, r, ch, t, id) || hold(b, ch, t, id) < 0) {
 			task_free(t);
 			continue;
 		}
@@ -100,36 +122,65 @@ static size_t take_entries(struct redis_bus *b, struct channel *ch, const redisR
 	}
 	if (first)
 		ch->workers.on_tasks(ch->workers.arg, (struct task *)first);
+	ch->wake_at = redis_ahead(ch, 0) ? ch->n_held / 2 : SIZE_MAX / 2;
 	pthread_mutex_unlock(&b->lock);
 	return n;
+}
+
+static void give_back(struct redis_bus *b, const struct round *r)
+{
+	for (size_t i = 0; i < r->n_again; i++)
+		if (!redis_give_back(&b->take, r->again[i].channel, r->again[i].entry))
+			b->must_reread = true;
 }
 
 /* --- rounds --- */
 
 /* Where nothing runs any more, tasks only get their timeout. That is for the coordinator to say, so that none waits for
  * ever; another worker leaves them to the others. */
-static size_t places_of(const struct redis_bus *b, const struct channel *ch)
+static size_t places_of(const struct redis_bus *b, const struct channel *ch, bool is_exact)
 {
 	size_t in_flight = (size_t)ch->pipeline->stages[ch->stage].in_flight;
-	size_t n = ch->workers.places(ch->workers.arg);
 	size_t left = ch->n_held < in_flight ? in_flight - ch->n_held : 0;
+	size_t n_waiting, n = ch->workers.places(ch->workers.arg, &n_waiting);
 
-	if (n == BUS_CLOGGED && !b->is_coordinator)
-		return 0;
+	if (n == BUS_CLOGGED)
+		return b->is_coordinator ? left : 0;
+	if (!is_exact)
+		n += redis_ahead(ch, n_waiting);
 	return n < left ? n : left;
+}
+
+/* Whether a task that was tried before is here, and whether any waits. */
+static void look_around(const struct redis_bus *b, bool *ret_has_again, bool *ret_has_waiting)
+{
+	size_t n_waiting;
+
+	*ret_has_again = *ret_has_waiting = false;
+	for (const struct channel *ch = b->channels; ch; ch = ch->next) {
+		*ret_has_again |= ch->n_again > 0;
+		if (!ch->has_workers || ch->is_quiet)
+			continue;
+		ch->workers.places(ch->workers.arg, &n_waiting);
+		*ret_has_waiting |= redis_is_at_risk(ch, n_waiting);
+	}
 }
 
 static void round_begin(struct redis_bus *b, struct round *r)
 {
 	int64_t now_ms = clock_mono_ms();
+	bool has_again, has_waiting;
 
-	r->n = 0;
-	r->is_any_full = false;
+	r->n = r->n_again = 0;
 	pthread_mutex_lock(&b->lock);
-	for (struct channel *ch = b->channels; ch && r->n < ROUND_MAX; ch = ch->next) {
+	look_around(b, &has_again, &has_waiting);
+	r->is_exact = has_again || now_ms < b->exact_ms;
+	r->is_any_full = b->is_exact = r->is_exact && has_waiting;
+	for (struct channel *ch = r->is_any_full ? NULL : b->channels; ch && r->n < ROUND_MAX;
+		ch = ch->next) {
 		if (!ch->has_workers || ch->is_quiet || now_ms < ch->take_ms)
 			continue;
-		r->n_places[r->n] = places_of(b, ch);
+		r->n_places[r->n] = places_of(b, ch, r->is_exact);
 		if (r->n_places[r->n])
 			r->channels[r->n++] = ch;
 		else
@@ -174,13 +225,13 @@ static size_t round_read(struct redis_bus *b, struct round *r, const char *from)
 		if (redis_is_error(reply))
 			refused(b, r->channels[i], reply->str);
 		else if ((entries = entries_of(reply, 0)))
-			n += take_entries(b, r->channels[i], entries);
+			n += take_entries(b, r, r->channels[i], entries);
 	}
 	return n;
 }
 
-/* Nothing was there: waits for the first entry of any of them. */
-static void round_wait(struct redis_bus *b, struct round *r)
+/* Nothing was there: waits for the first entry of any of them. Returns 1: it goes on at once. */
+static size_t round_wait(struct redis_bus *b, struct round *r)
 {
 	const char *argv[ROUND_MAX * 2 + 9] = {"XREADGROUP", "GROUP", WORKER_GROUP, b->consumer,
 		"COUNT", "1", "BLOCK", "500", "STREAMS"};
@@ -194,7 +245,7 @@ static void round_wait(struct redis_bus *b, struct round *r)
 	redis_put_argv(&b->take, n, argv, NULL);
 	reply = redis_get(&b->take);
 	if (!reply)
-		return;
+		return 1;
 	if (redis_is_error(reply))
 		for (size_t i = 0; i < r->n; i++)
 			refused(b, r->channels[i], reply->str);
@@ -204,8 +255,9 @@ static void round_wait(struct redis_bus *b, struct round *r)
 
 		for (size_t i = 0; i < r->n; i++)
 			if (strcmp(r->channels[i]->key, key) == 0)
-				take_entries(b, r->channels[i], entries);
+				take_entries(b, r, r->channels[i], entries);
 	}
+	return 1;
 }
 
 /* What was delivered when the connection broke is this consumer's, and has not begun. */
@@ -218,8 +270,11 @@ static void read_again(struct redis_bus *b)
 		return; /* the places are taken: later */
 	for (size_t i = 0; i < r.n; i++)
 		r.n_places[i] = ROUND_MAX;
+	r.is_exact = false;
+	b->must_reread = r.is_any_full;
 	round_read(b, &r, "0");
-	b->must_reread = b->take.c == NULL || r.is_any_full;
+	b->must_reread |= b->take.c == NULL;
+	give_back(b, &r);
 }
 
 static void wait_for_places(struct redis_bus *b, int64_t ms)
@@ -241,12 +296,11 @@ static int64_t take_round(struct redis_bus *b, int64_t wait_ms)
 	round_begin(b, &r);
 	if (r.n && b->take.c)
 		n = round_read(b, &r, ">");
-	if (n || !b->take.c)
+	if (!n && b->take.c && !r.n_again && !r.is_any_full && r.n)
+		n = round_wait(b, &r);
+	give_back(b, &r);
+	if (n || r.n_again || !b->take.c)
 		return PLACES_MS;
-	if (!r.is_any_full && r.n) {
-		round_wait(b, &r);
-		return PLACES_MS;
-	}
 	wait_for_places(b, r.is_any_full ? wait_ms : BLOCK_MS);
 	return wait_ms * 2 < PLACES_MAX_MS ? wait_ms * 2 : PLACES_MAX_MS;
 }

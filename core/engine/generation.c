@@ -63,7 +63,7 @@ static void on_tasks(void *arg, struct task *first)
 	pool_submit(((struct stage_runtime *)arg)->pool, first);
 }
 
-static size_t places(void *arg)
+static size_t places(void *arg, size_t *ret_n_waiting)
 {
 	const struct stage_runtime *s = arg;
 	size_t n = instance_is_concurrent(s->instance) ? (size_t)instance_spec(s->instance)->workers
@@ -71,6 +71,7 @@ static size_t places(void *arg)
 	struct pool_counts counts;
 
 	pool_counts(s->pool, &counts);
+	*ret_n_waiting = counts.waiting;
 	if (counts.is_clogged)
 		return BUS_CLOGGED;
 	counts.running -= counts.lost;
