@@ -135,6 +135,14 @@ test('without_websockets_it_follows_by_other_ways', async (t) => {
   await figureIs(page, 'On hold', before_ + 1);
 });
 
+test('without_the_chart_library_the_figures_are_there_and_the_page_says_so', async (t) => {
+  const page = await openPage(t, browser, { allow: /404/ });
+  await page.route('**/static/lib/chart.js', (route) => route.fulfill({ status: 404 }));
+  await page.goto(`${s.url}/#/pipeline`);
+  await page.getByText('No charts: Chart.js (libjs-chart.js) is not installed on the server.').waitFor();
+  assert.match(await figure(page, 'On hold').textContent(), /^[1-9]/);
+});
+
 for (const colorScheme of ['light', 'dark']) {
   test(`it_looks_right_${colorScheme}`, async (t) => {
     const page = await open(t, '?stage=pay', { colorScheme, reducedMotion: 'reduce' });

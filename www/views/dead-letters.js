@@ -201,9 +201,9 @@ export function open(root, { route, signal, announce, setTitle }) {
     /* Of the rows that this page reaches, those that are not in it are not on hold any more. */
     const ids = new Set(letters.dead_letters.map(({ order }) => order.id));
     const isWhole = !letters.next;
-    const oldest = letters.dead_letters.at(-1)?.order.id ?? '';
-    for (const id of [...rows.keys()])
-      if (!ids.has(id) && (isWhole || id > oldest))
+    const oldest = letters.dead_letters.at(-1)?.order.created_at ?? '';
+    for (const [id, { letter }] of [...rows])
+      if (!ids.has(id) && (isWhole || letter.order.created_at > oldest))
         drop(id);
     const fresh = [...ids].filter((id) => !rows.has(id)).length;
     if (rows.size === 0)
