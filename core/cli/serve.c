@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/slice.h"
@@ -22,6 +23,8 @@
 #include "net/changes.h"
 #include "version.h"
 
+enum { LAST_CALLS_MS = 500 }; /* at a stop, for the first request of a connection that is there */
+
 struct server {
 	struct host_config *config;
 	struct pipeline_set set;
@@ -33,6 +36,8 @@ struct server {
 	struct changes *changes; /* NULL: nobody asked for it */
 	struct systemd_watchdog *watchdog;
 	char *journal_path, *attempts_path;
+	int64_t last_calls_until_ms;
+	bool is_socket_kept; /* by systemd, for the next one */
 	bool has_failed;
 	bool is_read_only;
 };
@@ -188,6 +193,7 @@ static int listen_somewhere(struct server *s, uint16_t *ret_port, struct err *e)
 {
 	int n = systemd_listen(s->app->http, ret_port, e);
 
+	s->is_socket_kept = n > 0;
 	if (n == 0)
 		return http_listen(s->app->http, s->config->host, s->config->port, ret_port, e);
 	if (n > 0 && s->config->port != *ret_port && s->config->port)
@@ -275,6 +281,19 @@ static void on_signal_outside(int number)
 	raise(number);
 }
 
+/* Whoever is connected already is answered, so that a restart behind a socket of systemd refuses nobody. */
+static void on_last_calls(evutil_socket_t fd, short events, void *arg)
+{
+	static const struct timeval soon = {.tv_usec = 5000};
+	struct server *s = arg;
+
+	(void)fd, (void)events;
+	if (http_last_calls(s->app->http) && clock_mono_ms() < s->last_calls_until_ms &&
+		event_base_once(s->base, -1, EV_TIMEOUT, on_last_calls, s, &soon) == 0)
+		return;
+	event_base_loopbreak(s->base);
+}
+
 static void on_signal(evutil_socket_t number, short events, void *arg)
 {
 	struct server *s = arg;
@@ -284,7 +303,11 @@ static void on_signal(evutil_socket_t number, short events, void *arg)
 		return;
 	is_stopping = 1;
 	log_info("stopping signal=%s", number == SIGTERM ? "SIGTERM" : "SIGINT");
-	event_base_loopbreak(s->base);
+	s->last_calls_until_ms = clock_mono_ms() + LAST_CALLS_MS;
+	if (s->is_socket_kept)
+		on_last_calls(-1, 0, s);
+	else
+		event_base_loopbreak(s->base);
 }
 
 static void on_hangup(evutil_socket_t number, short events, void *arg)

@@ -257,6 +257,7 @@ static void on_event(struct bufferevent *bev, short what, void *arg)
 
 void conn_answered(struct conn *c, bool keep_alive)
 {
+	c->was_answered = true;
 	if (!keep_alive || c->server->is_draining) {
 		conn_close(c);
 		return;

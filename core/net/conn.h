@@ -38,6 +38,7 @@ struct conn {
 	bool checks_host;	/* came in over a loopback listener */
 	bool is_in_loop;	/* requests are being read right now, further down the stack */
 	bool is_in_request;	/* its first byte has come */
+	bool was_answered;	/* at least once */
 	bool at_eof;		/* the client sends no more */
 	bool is_reading_paused; /* enough waits in the input */
 	int64_t deadline_ms;	/* 0: none */

@@ -317,6 +317,20 @@ void http_set_read_only(struct http_server *s, const char *reason)
 	s->read_only = reason;
 }
 
+size_t http_last_calls(struct http_server *s)
+{
+	size_t n_unanswered = 0;
+
+	s->is_draining = true;
+	close_listeners(s);
+	for (struct conn *c = s->conns; c; c = c->next) {
+		if (conn_is_idle(c) && c->was_answered)
+			conn_kill(c);
+		n_unanswered += !c->was_answered && c->state <= CONN_HANDLING;
+	}
+	return n_unanswered;
+}
+
 void http_drain(struct http_server *s)
 {
 	s->is_draining = true;

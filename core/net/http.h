@@ -65,6 +65,10 @@ bool http_is_loopback(const struct sockaddr *a);
 int http_allow_host(struct http_server *s, const char *host);
 /* From now on requests other than GET and HEAD are answered with 403 and `reason`, which is borrowed. */
 void http_set_read_only(struct http_server *s, const char *reason);
+/* Before http_drain(), for a while: no new connections, and those that are idle after an answer are closed, as each is
+ * after its next one; requests are handed on as ever. How many connections have had no answer yet: whoever came before
+ * the end shall have one. To be called again until there are none, or it takes too long. */
+size_t http_last_calls(struct http_server *s);
 /* No new connections; those that are idle are closed, those with a request after its answer. */
 void http_drain(struct http_server *s);
 size_t http_connections(const struct http_server *s);

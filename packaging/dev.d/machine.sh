@@ -66,7 +66,8 @@ boot() {
 	local folder=$1 end=$((SECONDS + machine_boot_s)) options=(--register=no)
 	[ -d /run/systemd/system ] || options+=(--keep-unit)
 	systemd-nspawn -q -D "$folder" "${options[@]}" --machine=stageline-test --private-network --resolv-conf=off \
-		--timezone=off --link-journal=no --console=pipe --boot </dev/null >"$folder.log" 2>&1 &
+		--timezone=off --link-journal=no \
+		--system-call-filter="landlock_create_ruleset landlock_add_rule landlock_restrict_self" --console=pipe --boot </dev/null >"$folder.log" 2>&1 &
 	machine_pid=$!
 	until machine_leader=$(pgrep -P "$machine_pid" | head -1) && [ -n "$machine_leader" ] &&
 		inside systemctl is-system-running 2>/dev/null | grep -qE 'running|degraded'; do

@@ -1,5 +1,6 @@
 // Under a service manager: readiness, the watchdog, and a socket that stays while the daemon restarts.
 import assert from 'node:assert/strict';
+import { connect } from 'node:net';
 import { after, before, test } from 'node:test';
 import { manage } from '../lib/manager.mjs';
 import { look, order, place } from '../lib/orders.mjs';
@@ -37,6 +38,20 @@ test('the_watchdog_starves_while_the_sequencer_alone_stands_still', async () => 
   assert.equal((await fetch(`${m.url}/livez`)).status, 200);
   m.release();
   await until('feedings again', () => feedings() > seen);
+});
+
+test('a_connection_from_before_a_stop_has_its_first_request_answered', async () => {
+  const early = connect(m.port, '127.0.0.1');
+  await new Promise((done) => { early.once('connect', done); });
+  assert.equal((await fetch(`${m.url}/livez`)).status, 200); // so the daemon has accepted that one, too
+  m.kill('SIGSTOP');
+  const stop = m.end('SIGTERM'); // heard when it goes on, together with the request
+  await new Promise((done) => { early.write('GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n', done); });
+  m.kill('SIGCONT');
+  const answer = await new Promise((done, fail) => { early.once('data', (bytes) => done(String(bytes))).once('error', fail).once('end', () => fail(new Error('closed'))); });
+  assert.match(answer, /^HTTP\/1\.1 200 /);
+  assert.equal((await stop).status, 0);
+  await m.start();
 });
 
 test('whoever_connects_during_a_restart_waits_and_is_answered', async () => {

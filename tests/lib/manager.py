@@ -55,16 +55,19 @@ def main():
     notify.bind(notify_path)
     listener = socket.create_server(("127.0.0.1", port), backlog=128)
     say(listening=listener.getsockname()[1])
-    child = None
+    child, held, lines = None, 0, ""
     selector = selectors.DefaultSelector()
     selector.register(notify, selectors.EVENT_READ)
-    selector.register(sys.stdin, selectors.EVENT_READ)
+    selector.register(0, selectors.EVENT_READ)
     while True:
         for key, _ in selector.select(0.05):
             if key.fileobj is notify:
                 say(notify=notify.recv(4096).decode())
                 continue
-            words = sys.stdin.readline().split()
+            lines += os.read(0, 4096).decode() or "quit\n"
+        while "\n" in lines:
+            line, lines = lines.split("\n", 1)
+            words = line.split()
             if not words or words[0] == "quit":
                 if child and child.poll() is None:
                     child.kill()

@@ -757,6 +757,37 @@ static void draining_closes_idle_connections_and_answers_the_rest(void)
 	served_stop(&s);
 }
 
+static size_t n_unanswered; /* only the loop touches it while it runs */
+
+static void last_calls(struct served *s)
+{
+	n_unanswered = http_last_calls(s->http);
+}
+
+static void at_last_calls_whoever_is_there_is_answered_once(void)
+{
+	struct served s;
+	struct wire *idle, *fresh;
+	char text[8192];
+
+	start(&s, &limits);
+	fresh = wire_open(&s);
+	idle = wire_open(&s);
+	CHECK_INT(wire_ask(idle, GET("/hello"), NULL, 0), 200);
+	wait_for_connections(&s, 2);
+	served_call(&s, last_calls);
+	CHECK_INT(n_unanswered, 1);
+	CHECK(wire_is_closed(idle));
+	CHECK_INT(wire_ask(fresh, GET("/hello"), text, sizeof text), 200);
+	CHECK(strstr(text, "Connection: close\r\n") != NULL);
+	CHECK(wire_is_closed(fresh));
+	served_call(&s, last_calls);
+	CHECK_INT(n_unanswered, 0);
+	wire_close(idle);
+	wire_close(fresh);
+	served_stop(&s);
+}
+
 /* --- streams --- */
 
 static void send_second(struct served *s)
@@ -861,6 +892,7 @@ UNIT_MAIN("http", TEST(requests_reach_their_route), TEST(every_answer_carries_th
 	TEST(several_addresses_serve_at_once),
 	TEST(an_address_that_is_taken_is_refused_with_a_reason),
 	TEST(draining_closes_idle_connections_and_answers_the_rest),
+	TEST(at_last_calls_whoever_is_there_is_answered_once),
 	TEST(a_stream_is_chunks_until_it_ends),
 	TEST(the_owner_of_a_stream_hears_when_its_client_goes),
 	TEST(a_slow_reader_of_a_stream_is_dropped))
