@@ -96,19 +96,22 @@ static int on_event(
 /* Whether the stage runs again. -EINVAL: it is asked for, and cannot. */
 static int choose(const struct retrial_request *request, size_t i, struct err *e)
 {
-	const struct stage_spec *spec = &request->pipeline->stages[i];
+	struct stage_spec spec = request->pipeline->stages[i];
 	const struct plugin *plugin;
-	int r = plugin_load_build(&request->folders, spec->plugin, spec->build, &plugin, e);
-	uint32_t flags = r == 0 ? plugin->stage->flags : 0;
+	uint32_t flags;
+	int r;
 
+	spec.isolation = ISOLATION_PROCESS; /* none of it is mapped here */
+	r = plugin_load_stage(&request->folders, &spec, &plugin, e);
 	if (r < 0)
-		return err_wrap(e, r, "stage '%s'", spec->name);
+		return err_wrap(e, r, "stage '%s'", spec.name);
+	flags = plugin->stage->flags;
 	if (!(request->asked & (uint64_t)1 << i))
 		return !(flags & (SL_STAGE_EFFECTS | SL_STAGE_NETWORK | SL_STAGE_PROGRAMS));
 	if (flags & (SL_STAGE_NETWORK | SL_STAGE_PROGRAMS))
 		return err_set(e, -EINVAL,
 			"stage '%s' cannot run again: its plugin '%s' %s, and here it may not",
-			spec->name, spec->plugin,
+			spec.name, spec.plugin,
 			flags & SL_STAGE_NETWORK ? "calls out over the network"
 						 : "starts programs");
 	return 1;

@@ -29,7 +29,7 @@ int retrial_stage_create(const struct pipeline *p, size_t stage,
 		free(s);
 		return err_set(e, r, "stage '%s': no memory", spec->name);
 	}
-	r = plugin_load_build(folders, spec->plugin, spec->build, &plugin, e);
+	r = plugin_load_stage(folders, spec, &plugin, e);
 	if (r == 0)
 		r = instance_describe(p, stage, plugin, &s->instance, e);
 	if (r == 0 && (r = pool_create(s->instance, 1, on_verdicts, s, &s->pool)) < 0)
