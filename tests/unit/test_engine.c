@@ -219,7 +219,7 @@ static struct order *look(struct house *h)
  * afterwards: here the order has turned round, in a batch in which `gift` was not out. */
 static void after_a_failed_commit_nothing_goes_out_any_more(void)
 {
-	_cleanup_(order_freep) struct order *o = NULL;
+	struct order *o;
 	struct house h;
 	struct id before;
 
@@ -240,6 +240,7 @@ static void after_a_failed_commit_nothing_goes_out_any_more(void)
 	house_start(&h);
 	o = look(&h);
 	CHECK_TEXT(order_status(o), "failed"); /* it was on the disk */
+	order_free(o);			       /* before its pipeline */
 	house_fini(&h);
 }
 
@@ -267,7 +268,7 @@ static void after_a_failed_commit_people_are_refused_at_once_and_for_good(void)
 static void what_had_begun_before_a_stop_is_undone_when_its_order_turns_round(void)
 {
 	for (int n_stops = 1; n_stops <= 2; n_stops++) {
-		_cleanup_(order_freep) struct order *o = NULL;
+		struct order *o;
 		struct house h;
 
 		house_init(&h);
@@ -281,6 +282,7 @@ static void what_had_begun_before_a_stop_is_undone_when_its_order_turns_round(vo
 		engine_step(h.engine);
 		o = look(&h);
 		CHECK_TEXT(order_status(o), "cancelled");
+		order_free(o); /* before its pipeline */
 		house_fini(&h);
 	}
 }
