@@ -35,11 +35,23 @@ function keptByRemovals(rows) {
   return kept;
 }
 
+const PAGE_ROWS = 50_000; // what sqlite3 prints at once: there is a limit to a string
+
+function allRows(s) {
+  let rows = [];
+  let page;
+  do {
+    page = query(s, `SELECT seq, time_us, order_seq, kind, attempt, hex(type) AS type, hex(stage) AS stage,
+      hex(id) AS id, hex(salt) AS salt, hex(payload) AS payload, hex(digest) AS digest, hex(hash) AS hash
+      FROM events WHERE seq > ${rows.at(-1)?.seq ?? 0} ORDER BY seq LIMIT ${PAGE_ROWS}`);
+    rows = rows.concat(page);
+  } while (page.length === PAGE_ROWS);
+  return rows;
+}
+
 // Verifies the whole journal of a server that is down; returns the number of events.
 export function checkChain(s) {
-  const rows = query(s, `SELECT seq, time_us, order_seq, kind, attempt, hex(type) AS type, hex(stage) AS stage,
-    hex(id) AS id, hex(salt) AS salt, hex(payload) AS payload,
-    hex(digest) AS digest, hex(hash) AS hash FROM events ORDER BY seq`);
+  const rows = allRows(s);
   const salts = new Map(rows.filter((row) => row.order_seq === row.seq).map((row) => [row.seq, bytes(row.salt)]));
   const kept = keptByRemovals(rows);
   let previous = Buffer.alloc(32);
