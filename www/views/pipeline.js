@@ -11,6 +11,7 @@ import { reloadNotice } from '../parts/reload-notice.js';
 import { figure, showFigure } from '../parts/figure.js';
 import { stageGraph } from '../parts/stage-graph.js';
 import { stagePanel } from '../parts/stage-panel.js';
+import { workersPart } from '../parts/workers.js';
 import { seriesOf } from '../series.js';
 
 const RELOAD_MS = 3_000;
@@ -126,6 +127,7 @@ function pipelinePage({ signal, announce, onChanged }) {
   const graph = stageGraph({ signal });
   const earlier = h('p', { class: 'pipeline-earlier', hidden: true });
   const reload = reloadNotice(announce);
+  const workers = workersPart({ signal, announce, onChanged });
   const panels = h('div', { class: 'pipeline-panel' });
   let panel = null;
 
@@ -148,6 +150,7 @@ function pipelinePage({ signal, announce, onChanged }) {
     ),
     graph.element,
     earlier,
+    workers.element,
     panels,
   );
 
@@ -190,6 +193,7 @@ function pipelinePage({ signal, announce, onChanged }) {
   function show(pipeline, series, sample, chosen) {
     fill(about, h('bdi', {}, pipeline.name), ', generation ', h('span', { class: 'mono' }, pipeline.generation), ' · ', h('a', { href: '#/system' }, 'System'));
     reload.show(pipeline);
+    workers.show(pipeline);
     showOrders(series);
     graph.show(pipeline, series, sample, chosen);
     showEarlier(pipeline, sample);
