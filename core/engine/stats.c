@@ -96,7 +96,8 @@ bool engine_is_accepting(struct engine *en, struct err *why)
 
 void engine_bus_state(struct engine *en, struct bus_state *ret)
 {
-	*ret = (struct bus_state){.kind = "none"}; /* an engine that only shows has none */
+	/* An engine that only shows has none, and lacks nothing. */
+	*ret = (struct bus_state){.kind = "none", .is_connected = true};
 	if (en->bus)
 		bus_state(en->bus, ret);
 }
