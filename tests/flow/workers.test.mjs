@@ -111,7 +111,7 @@ test('what_a_worker_cannot_run_is_said_and_tried_again', { timeout: 90_000 }, as
   const w = startWorker(its, { plugins: folder });
   await serves(s, w, 0);
   const why = async () => (await workerOf(s, w)).cannot.map((c) => `${c.stage}: ${c.why}`).join('\n');
-  assert.match(await why(), /payment: .*no plugin 'payment' in /);
+  await until('it to say what it cannot run', async () => /payment: .*no plugin 'payment' in /.test(await why()));
   assert.match((await show(s)).err, /Worker .* cannot, in generation .*no plugin 'payment'/);
   const { id } = await place(s);
   for (const name of ['validation', 'payment', 'inventory', 'shipping'])
