@@ -151,7 +151,7 @@ static size_t places_of(const struct redis_bus *b, const struct channel *ch, boo
 	return n < left ? n : left;
 }
 
-/* Whether a task that was tried before is here, and whether any waits. */
+/* Whether a task that was tried before is here, and whether any waits to begin: where nothing runs any more, none does. */
 static void look_around(const struct redis_bus *b, bool *ret_has_again, bool *ret_has_waiting)
 {
 	size_t n_waiting;
@@ -161,8 +161,8 @@ static void look_around(const struct redis_bus *b, bool *ret_has_again, bool *re
 		*ret_has_again |= ch->n_again > 0;
 		if (!ch->has_workers || ch->is_quiet)
 			continue;
-		ch->workers.places(ch->workers.arg, &n_waiting);
-		*ret_has_waiting |= redis_is_at_risk(ch, n_waiting);
+		if (ch->workers.places(ch->workers.arg, &n_waiting) != BUS_CLOGGED)
+			*ret_has_waiting |= redis_is_at_risk(ch, n_waiting);
 	}
 }
 
