@@ -1,9 +1,10 @@
-# The `package` command: Debian packages of this tree, as it lies here, in $build/package; `package-test` boots a
-# machine with them.
+# The `package` command: Debian packages of this tree, as it lies here, in $build/package, and the source package for RPM;
+# `package-test` boots a machine with the former.
 # shellcheck shell=bash
 
 package_packages=(dpkg-dev debhelper libcunit1-dev xz-utils)
 package_lint_packages=(lintian mandoc man-db groff)
+rpm_packages=(rpm rpmlint)
 
 package_folder=$build/package
 
@@ -44,6 +45,23 @@ make_packages() {
 		{ tail -40 "$folder/build.log" >&2; return 1; }
 }
 
+# rpm_source: the source package of packaging/rpm in $build/package/rpm, checked with rpmlint.
+rpm_source() {
+	local folder=$package_folder/rpm version
+	version=$(project_version)
+	need "to make the source package for RPM" "${rpm_packages[@]}"
+	unpack "$folder/stageline-$version" "$version-1"
+	mv "$folder/stageline_$version.orig.tar.xz" "$folder/stageline-$version.tar.xz"
+	rm -rf "$folder/stageline-$version" "$folder/SRPMS"
+	if ! grep -q "^Version: *$version\$" packaging/rpm/stageline.spec; then
+		echo "packaging/dev: packaging/rpm/stageline.spec has not the version of meson.build, $version" >&2
+		return 1
+	fi
+	rpmbuild -bs --quiet --nodeps --define "_topdir $folder" --define "_sourcedir $folder" packaging/rpm/stageline.spec || return 1
+	rpmlint --strict -c packaging/rpm/rpmlint.toml packaging/rpm/stageline.spec "$folder"/SRPMS/*.rpm || return 1
+	ls "$folder"/SRPMS/*.rpm
+}
+
 # package [--nocheck]: without the unit tests, which `packaging/dev test` runs anyway.
 package() {
 	local version
@@ -60,4 +78,6 @@ package() {
 	echo "Checking with lintian"
 	lintian --tag-display-limit 0 --allow-root --fail-on error,warning --info "$package_folder"/stageline_*.changes || return 1
 	ls "$package_folder"/*.deb
+	echo "Checking the source package for RPM with rpmlint"
+	rpm_source
 }

@@ -152,5 +152,6 @@ run_tests() {
 	part "fault: crash points, ASan+UBSan" fault_tests "$build-asan" "$crash_tests"
 	part "bench: instructions" node_tests "$build" tests/bench/instructions.test.mjs
 	at_once=2 part "browser" node_tests "$build" tests/e2e/*.test.mjs
+	part "packages on a booted machine" package_test
 	sum_up
 }
