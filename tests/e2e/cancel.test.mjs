@@ -9,7 +9,7 @@ import { startStageline } from '../lib/stageline.mjs';
 /* `slow` leaves time to cancel while it ships; `stuck` keeps an order open until somebody cancels it. */
 let slow, stuck, browser;
 before(async () => {
-  slow = await startStageline({ pipeline: fastPipeline({ stages: { shipping: { config: { latency: '5s' } } } }) });
+  slow = await startStageline({ pipeline: fastPipeline({ stages: { shipping: { config: { latency: '8s' } } } }) });
   stuck = await startStageline({
     pipeline: fastPipeline({
       stages: { shipping: { retry: { attempts: 1 }, undo_event: undefined, irreversible: true, config: { failure_rate: 1 } } },

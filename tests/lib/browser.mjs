@@ -1,4 +1,4 @@
-/* Chromium for the end-to-end tests: pages whose errors fail the test, and axe. */
+/* Chromium, without a window, for the end-to-end tests: pages whose errors fail the test, and axe. */
 import assert from 'node:assert/strict';
 import { mkdir, readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
@@ -25,7 +25,7 @@ const flags = [
 ];
 
 export function launchBrowser() {
-  const executablePath = process.env.STAGELINE_CHROMIUM ?? '/usr/bin/chromium';
+  const executablePath = process.env.STAGELINE_CHROMIUM ?? '/usr/bin/chromium-headless-shell';
   return chromium.launch({ executablePath, args: flags });
 }
 
