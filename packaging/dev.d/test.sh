@@ -138,20 +138,20 @@ run_tests() {
 	part "build: ASan+UBSan" build_part compile_asan
 	part "build: TSan" build_part compile_tsan
 	part "lint" packaging/lint
-	at_once=2 part "lint: finds what it should" node_tests "$build" tests/lint/*.test.mjs
+	at_once=3 part "lint: finds what it should" node_tests "$build" tests/lint/*.test.mjs
 	part "unit" unit_tests "$build"
 	part "unit: ASan+UBSan" unit_tests "$build-asan"
 	part "unit: TSan" unit_tests "$build-tsan"
 	# shellcheck disable=SC2046 # names without blanks
-	at_once=2 part "flow: ASan+UBSan" node_tests "$build-asan" $(flow_files)
-	part "flow: on Redis" redis_flow_tests "$build"
+	at_once=4 part "flow: ASan+UBSan" node_tests "$build-asan" $(flow_files)
+	at_once=3 part "flow: on Redis" redis_flow_tests "$build"
 	part "flow: TSan" node_tests "$build-tsan" tests/flow/load.test.mjs
 	part "flow: memory and time" node_tests "$build" "${plain_tests[@]}"
 	# shellcheck disable=SC2046
 	part "fault" fault_tests "$build" $(fault_files)
 	part "fault: crash points, ASan+UBSan" fault_tests "$build-asan" "$crash_tests"
 	part "bench: instructions" node_tests "$build" tests/bench/instructions.test.mjs
-	at_once=2 part "browser" node_tests "$build" tests/e2e/*.test.mjs
+	at_once=3 part "browser" node_tests "$build" tests/e2e/*.test.mjs
 	part "packages on a booted machine" package_test
 	sum_up
 }
