@@ -60,8 +60,9 @@ for (const [name, latency] of [['while_orders_flow', '50ms'], ['with_nothing_und
     if (latency === '0ms')
       await until('nothing under way', async () => (await (await fetch(`${s.url}/stats`)).json()).in_flight === 0);
     const ballast = fill(folder);
-    const linesBefore = s.logs().split('\n').length;
     await until('the first refusal', async () => await tryOne() === 503, { deadline: 30_000, step: 0 });
+    assert.match(s.logs(), /nothing is accepted: .*full/);
+    const linesBefore = s.logs().split('\n').length;
     const end = performance.now() + 6000;
     while (performance.now() < end) {
       await tryOne();
