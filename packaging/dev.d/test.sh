@@ -55,6 +55,7 @@ node_tests() {
 		[ -e "$file" ] && files+=("$file")
 	done
 	[ ${#files[@]} -gt 0 ] || { echo "no test files in $*" >&2; return 1; }
+	mapfile -t files < <(ls -S "${files[@]}") # the largest first, so that none is left over at the end
 	STAGELINE_BUILD=$dir node --test --test-concurrency="${at_once:-1}" --test-reporter="$root/tests/lib/report.mjs" "${files[@]}"
 }
 

@@ -5,8 +5,11 @@ import { promisify } from 'node:util';
 import { build } from '../lib/stageline.mjs';
 import { order } from '../lib/orders.mjs';
 import { dropData, startDaemon } from './daemon.mjs';
+import { syncMs } from './machine.mjs';
 
 const RATE = 50;
+// An order's commits one after the other: placed, and one for each of four stages; two pages each at least.
+const COMMITS = { writes: 5, bytes: 8192 };
 
 export async function atRate(s, rate, seconds) {
   const { stdout } = await promisify(execFile)(join(build, 'tests/bench/latency'),
@@ -20,9 +23,12 @@ export async function latency({ quick, show }) {
   const run = await atRate(s, RATE, quick ? 3 : 20);
   await s.stop();
   dropData('latency');
+  const disk = syncMs(COMMITS);
   show('POST → completed, p50', run.completed.p50_ms, 'ms', { max: 2.5 });
   show('POST → completed, p99', run.completed.p99_ms, 'ms', { max: 8 });
   show('POST → completed, max', run.completed.max_ms, 'ms');
+  show(`disk alone: ${COMMITS.writes} commits in a row, p50`, disk, 'ms');
+  show('POST → completed, p50, without the disk', run.completed.p50_ms - disk, 'ms');
   show('POST → answered, p50', run.answered.p50_ms, 'ms');
   show('POST → answered, p99', run.answered.p99_ms, 'ms');
   show('orders not completed', run.sent - run.completed.n, '', { max: 0 });

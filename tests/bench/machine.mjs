@@ -10,21 +10,26 @@ const SYNCS = 200;
 
 const say = (...command) => execFileSync(command[0], command.slice(1), { cwd: root, encoding: 'utf8' }).trim();
 
-// The median time of a 4 KiB write with fdatasync: what a commit waits for at least.
-function syncUs() {
+const median = (times) => times.sort((a, b) => a - b)[times.length >> 1];
+
+// The median time, in milliseconds, of `writes` writes of so many bytes one after the other, each with its fdatasync:
+// what as many commits in a row wait for at least.
+export function syncMs({ bytes = 4096, writes = 1 } = {}) {
   const path = join(folder, 'sync');
   const times = [];
   mkdirSync(folder, { recursive: true });
   const fd = openSync(path, 'w');
   for (let i = 0; i < SYNCS; i++) {
     const start = performance.now();
-    writeSync(fd, Buffer.alloc(4096, i));
-    fdatasyncSync(fd);
+    for (let k = 0; k < writes; k++) {
+      writeSync(fd, Buffer.alloc(bytes, i));
+      fdatasyncSync(fd);
+    }
     times.push(performance.now() - start);
   }
   closeSync(fd);
   rmSync(path);
-  return Math.round(times.sort((a, b) => a - b)[SYNCS / 2] * 1000);
+  return median(times);
 }
 
 // CPU seconds so far: of all processors (steal by other virtual machines included), and of this program and what it
@@ -55,7 +60,7 @@ export function machine() {
     memory_gib: Math.round(totalmem() / 2 ** 30),
     system: `${system}, Linux ${release()}`,
     filesystem: say('stat', '-f', '-c', '%T', folder),
-    fdatasync_4k_us: syncUs(),
+    fdatasync_4k_us: Math.round(syncMs() * 1000),
     load_before: loadavg()[0],
     sqlite: say('sqlite3', '--version').split(' ')[0],
     commit: say('git', 'describe', '--always', '--dirty'),
