@@ -78,7 +78,7 @@ static int hold(struct redis_bus *b, struct channel *ch, struct task *t, const c
 	/* The coordinator's own workers say how far they are where its next life finds it. */
 	out = b->is_coordinator ? outs_find(b, ch, t->order_seq, t->attempt, t->undo) : NULL;
 	t->mark = out ? out->mark : NULL;
-	t->may_have_begun = true;
+	t->idle_mark = TASK_MARK_BEGUN;
 	return 0;
 }
 

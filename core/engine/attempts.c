@@ -59,6 +59,14 @@ static void read_boot_id(char out[BOOT_ID_SIZE])
 	close(fd);
 }
 
+/* The process alone died before any code of those ran: they are as a stop in good order left them. */
+static void take_back(struct attempts *a)
+{
+	for (size_t i = ATTEMPTS_FIRST; i <= ATTEMPTS_MAX; i++)
+		if (atomic_load(&a->slots[i].mark) == TASK_MARK_AGAIN)
+			atomic_store(&a->slots[i].mark, TASK_MARK_BEGUN);
+}
+
 int attempts_open(const char *path, struct attempts *ret, struct err *e)
 {
 	static const char nothing[sizeof head_name];
@@ -90,6 +98,8 @@ int attempts_open(const char *path, struct attempts *ret, struct err *e)
 	}
 	read_boot_id(boot_id);
 	a.is_same_boot = memcmp(head->boot_id, boot_id, sizeof boot_id) == 0;
+	if (a.is_same_boot)
+		take_back(&a);
 	*ret = a;
 	return 0;
 }
@@ -151,7 +161,7 @@ void attempts_stop(struct attempts *a, int64_t last_seq)
 	for (size_t i = ATTEMPTS_FIRST; i <= ATTEMPTS_MAX; i++) {
 		unsigned char mark = atomic_load(&a->slots[i].mark);
 
-		if (mark == TASK_MARK_RUNNING || mark == TASK_MARK_LATER)
+		if (mark != TASK_MARK_FREE && mark != TASK_MARK_OUT)
 			atomic_store(&a->slots[i].mark, TASK_MARK_BEGUN);
 	}
 	attempts_clear(a, last_seq);
@@ -197,6 +207,12 @@ void attempts_forget(
 		set_free(a, s);
 }
 
+void attempts_keep(struct task *t)
+{
+	task_set_mark(t, TASK_MARK_BEGUN);
+	t->mark = NULL;
+}
+
 void attempts_close(struct attempts *a)
 {
 	if (a->slots)
@@ -216,6 +232,8 @@ bool attempts_take(struct attempts *a, struct task *t, int64_t last_seq, bool is
 		s = find_begun(a, t->order_seq, t->stage, t->attempt, t->undo);
 	if (s) {
 		t->mark = &s->mark;
+		task_unmark(t);
+		a->must_sync |= t->idle_mark == TASK_MARK_AGAIN;
 		return true;
 	}
 	if (!a->n_free)

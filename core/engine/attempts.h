@@ -4,7 +4,8 @@
  *
  * What may go on after this process keeps its mark beyond the next start, until the attempt is over: what a stop in
  * good order cut off, and what was handed to other processes. It costs no attempt, but an order that turns round
- * meanwhile has to undo what it may have done (P6).
+ * meanwhile has to undo what it may have done (P6). What was cut off and goes out once more says AGAIN, on disk before:
+ * when the machine dies then, it costs the attempt.
  *
  * The death of the process leaves the file as it was. The death of the machine (another boot id) leaves what was
  * synced, and then every attempt counts that may have been out: those whose mark is there, and those that the
@@ -58,13 +59,15 @@ void attempts_over(struct attempts *a, size_t slot);
 void attempts_clear(struct attempts *a, int64_t last_seq);
 /* As attempts_clear(), at a stop in good order: whatever had begun says BEGUN. */
 void attempts_stop(struct attempts *a, int64_t last_seq);
+/* The task does not go out, and its slot says BEGUN as before. */
+void attempts_keep(struct task *t);
 /* The slot that says BEGUN of this attempt is free again, if there is one. */
 void attempts_forget(
 	struct attempts *a, int64_t order_seq, size_t stage, uint32_t attempt, bool undo);
 void attempts_close(struct attempts *a);
 
-/* A slot for the task, in its `mark`. `last_seq`: of its order; `is_again`: the one that says BEGUN, if there is one.
- * False: all are taken. */
+/* A slot for the task, in its `mark`. `last_seq`: of its order, 0: no event tells that it may be out; `is_again`: the
+ * slot that says BEGUN, if there is one. False: all are taken. */
 bool attempts_take(struct attempts *a, struct task *t, int64_t last_seq, bool is_again);
 /* What was taken since the last call may go out: its marks are on disk, where they have to be. `last_seq`: of the
  * journal, all of it committed. Negative errno. */

@@ -102,17 +102,20 @@ static bool still_stands(const struct order *o, const struct line_entry *entry)
 static int put_out(struct engine *en, struct stage_runtime *rt, const struct line_entry *entry,
 	const struct order *o, struct task *t)
 {
-	bool is_again = stage_has_begun(&o->stages[entry->stage]);
+	const struct stage_state *s = &o->stages[entry->stage];
+	bool is_again = stage_has_begun(s);
 	struct line_entry out = *entry;
 	int r;
 
 	out.at_ms = clock_mono_ms() + t->pipeline->stages[t->stage].timeout_ms;
-	t->may_have_begun = is_again || en->options.redis;
-	if (!attempts_take(&en->attempts, t, o->last_seq, is_again))
+	if (en->options.redis || is_again)
+		t->idle_mark = en->options.redis ? TASK_MARK_BEGUN : TASK_MARK_AGAIN;
+	/* What a recovery queued was not out at that event. */
+	if (!attempts_take(&en->attempts, t, s->is_lost ? 0 : o->last_seq, is_again))
 		return -EAGAIN;
 	r = line_push(&rt->out, out);
 	if (r < 0 && is_again)
-		t->mark = NULL; /* its slot still says so */
+		attempts_keep(t);
 	return r;
 }
 

@@ -65,13 +65,10 @@ static int recover_attempts(struct engine *en, struct err *e)
 }
 
 /* After the death of the machine: what the journal queued last may have been out, though no mark of it got to
- * the disk. An attempt that was just counted as lost has not been out again: a recovery that did not end left it. */
+ * the disk. */
 static int lose_unmarked(struct engine *en, struct batch *b, struct live_order *lo, struct err *e)
 {
-	int64_t last_seq = lo->order->last_seq;
-
-	if (!attempts_may_be_lost(&en->attempts, last_seq) ||
-		lo->order->last_kind == EVENT_ATTEMPT_LOST)
+	if (!attempts_may_be_lost(&en->attempts, lo->order->last_seq))
 		return 0;
 	for (size_t i = 0; i < lo->order->pipeline->n_stages; i++) {
 		const struct stage_state *s = &lo->order->stages[i];
@@ -79,7 +76,8 @@ static int lose_unmarked(struct engine *en, struct batch *b, struct live_order *
 		struct event_list list;
 		int r;
 
-		if (s->status != STAGE_QUEUED && s->status != STAGE_RETRYING)
+		/* What a recovery counted, this one or one that did not end, has not been out again. */
+		if ((s->status != STAGE_QUEUED && s->status != STAGE_RETRYING) || s->is_lost)
 			continue;
 		event_list_init(&list, &b->feed->arena);
 		r = decide_lost(&env, lo->order, i, s->attempt, false, &list);

@@ -29,7 +29,7 @@ static void move(struct stage_state *s, enum stage_status to)
 	assert(may_become_from[to] & BIT(s->status));
 	s->status = (uint8_t)to;
 	s->due_us = 0;
-	s->suspect = false;
+	s->suspect = s->is_lost = false;
 }
 
 /* --- what an event carries that the order keeps: copied before anything changes --- */
@@ -189,7 +189,8 @@ static void on_lost(struct order *o, struct stage_state *s, const struct event *
 	s->n_used++;
 	replace(&s->error, &k->message);
 	move(s, o->phase == ORDER_COMPENSATING && !s->undo ? STAGE_IDLE : STAGE_QUEUED);
-	s->suspect = ev->suspect && s->status == STAGE_QUEUED;
+	s->is_lost = s->status == STAGE_QUEUED;
+	s->suspect = ev->suspect && s->is_lost;
 }
 
 static void on_failed(
@@ -364,7 +365,6 @@ int apply(struct order *o, const struct event *ev)
 	if (r < 0)
 		return r;
 	o->last_seq = ev->seq;
-	o->last_kind = ev->kind;
 	o->updated_us = ev->time_us;
 	apply_schedule(o, &sight);
 	return 0;

@@ -150,7 +150,6 @@ int migrate(struct order **o, const struct event *ev, const struct pipeline *to)
 			forget_texts(&old->stages[i]);
 	free(old); /* the other texts are the new one's */
 	n->last_seq = ev->seq;
-	n->last_kind = ev->kind;
 	n->updated_us = ev->time_us;
 	n->n_moves++;
 	apply_schedule(n, &sight);

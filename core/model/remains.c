@@ -90,7 +90,6 @@ int apply_removal(struct order *o, const struct event *ev)
 	o->removed = word_of(ev->kind);
 	o->removed_us = ev->time_us;
 	o->last_seq = ev->seq;
-	o->last_kind = ev->kind;
 	forget(&o->error);
 	for (size_t i = 0; i < o->pipeline->n_stages; i++) {
 		forget(&o->stages[i].error);

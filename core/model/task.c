@@ -42,7 +42,8 @@ struct task *task_new(struct str order, struct str results, struct str signal)
 
 	if (!b)
 		return NULL;
-	b->task = (struct task){.delay_ms = -1, .heap_at = TASK_NOT_IN_HEAP};
+	b->task = (struct task){
+		.idle_mark = TASK_MARK_OUT, .delay_ms = -1, .heap_at = TASK_NOT_IN_HEAP};
 	arena_init(&b->task.arena, b->verdict, sizeof b->verdict);
 	at = b->words;
 	b->task.order = put(&at, order);
@@ -76,7 +77,7 @@ void task_set_mark(struct task *t, enum task_mark mark)
 
 void task_unmark(struct task *t)
 {
-	task_set_mark(t, t->may_have_begun ? TASK_MARK_BEGUN : TASK_MARK_OUT);
+	task_set_mark(t, (enum task_mark)t->idle_mark);
 }
 
 const char *task_keep(struct task *t, struct str text)

@@ -14,6 +14,7 @@ enum task_mark {
 	TASK_MARK_RUNNING, /* in the stage's code */
 	TASK_MARK_LATER,   /* started, waiting by SL_LATER */
 	TASK_MARK_BEGUN, /* may have started: before a stop in good order, or where no mark is set */
+	TASK_MARK_AGAIN, /* handed out once more after that */
 };
 
 enum verdict {
@@ -55,20 +56,20 @@ struct task {
 	const char *signal;  /* JSON: the answer from outside it waited for; may be NULL */
 	/* Where the pool says how far the attempt is, in memory that outlives the process; may be NULL. */
 	_Atomic unsigned char *mark;
-	bool may_have_begun; /* before it came to this process, or elsewhere */
-	bool was_out;	     /* engine: this verdict ended an attempt that was out */
-	uint32_t probe;	     /* engine: gate_probe() when that went out */
-	uint8_t outcome;     /* engine: enum event_kind of what the verdict became; 0: nothing */
-	uint32_t turn;	     /* SL_LATER answers so far */
-	int32_t home;	     /* pool of processes: the one that ran the turns before; 0: none */
-	int64_t due_ms;	     /* monotonic: when a LATER task goes on */
-	int64_t started_us;  /* monotonic: first call of this attempt */
-	int64_t as_of_us;    /* of a confined stage: what the wall clock said then; else 0 */
-	uint64_t ticket;     /* pool: names it to whoever wakes it; 0: none */
-	size_t heap_at;	     /* pool: where it is in the heap; TASK_NOT_IN_HEAP */
-	bool is_ticketed;    /* the plugin has asked for its ticket */
-	bool is_woken;	     /* pool: since its last call began */
-	void *carrier;	     /* bus: what it, or its verdict, came in; NULL: nothing */
+	unsigned char idle_mark; /* what that says as long as no code of it has run here */
+	bool was_out;		 /* engine: this verdict ended an attempt that was out */
+	uint32_t probe;		 /* engine: gate_probe() when that went out */
+	uint8_t outcome;    /* engine: enum event_kind of what the verdict became; 0: nothing */
+	uint32_t turn;	    /* SL_LATER answers so far */
+	int32_t home;	    /* pool of processes: the one that ran the turns before; 0: none */
+	int64_t due_ms;	    /* monotonic: when a LATER task goes on */
+	int64_t started_us; /* monotonic: first call of this attempt */
+	int64_t as_of_us;   /* of a confined stage: what the wall clock said then; else 0 */
+	uint64_t ticket;    /* pool: names it to whoever wakes it; 0: none */
+	size_t heap_at;	    /* pool: where it is in the heap; TASK_NOT_IN_HEAP */
+	bool is_ticketed;   /* the plugin has asked for its ticket */
+	bool is_woken;	    /* pool: since its last call began */
+	void *carrier;	    /* bus: what it, or its verdict, came in; NULL: nothing */
 
 	/* the verdict */
 	enum verdict verdict;

@@ -15,8 +15,8 @@ enum { GRACE_S = 30 };
 
 struct placed {
 	struct id id;
-	int64_t due_us, answered_us, completed_us; /* 0: not yet */
-	bool is_known;				   /* has its id */
+	int64_t due_us, sent_us, answered_us, completed_us; /* 0: not yet */
+	bool is_known;					    /* has its id */
 };
 
 struct run {
@@ -105,6 +105,7 @@ static void post_due(struct run *r)
 
 	while (r->n_sent < r->n && due_us(r, r->n_sent) <= now_us) {
 		r->orders[r->n_sent].due_us = due_us(r, r->n_sent);
+		r->orders[r->n_sent].sent_us = clock_mono_us();
 		poster_post(r->poster, r->n_sent++);
 	}
 	if (r->n_sent < r->n)
@@ -159,25 +160,30 @@ static void follow(struct run *r, struct evhttp_connection *http)
 
 static void print(const struct run *r)
 {
+	int64_t *late = calloc(r->n, sizeof *late);
 	int64_t *answered = calloc(r->n, sizeof *answered);
 	int64_t *completed = calloc(r->n, sizeof *completed);
 	size_t n_answered = 0, n_completed = 0;
 
-	if (!answered || !completed)
+	if (!late || !answered || !completed)
 		exit(1);
 	for (size_t i = 0; i < r->n; i++) {
 		const struct placed *o = &r->orders[i];
 
+		late[i] = o->sent_us - o->due_us;
 		if (o->is_known)
 			answered[n_answered++] = o->answered_us - o->due_us;
 		if (o->completed_us)
 			completed[n_completed++] = o->completed_us - o->due_us;
 	}
 	printf("{\"sent\":%zu,\"refused\":%zu,", r->n_sent, r->n_refused);
+	readings_print("late", late, r->n_sent);
+	printf(",");
 	readings_print("answered", answered, n_answered);
 	printf(",");
 	readings_print("completed", completed, n_completed);
 	printf("}\n");
+	free(late);
 	free(answered);
 	free(completed);
 }

@@ -29,6 +29,7 @@ export async function latency({ quick, show }) {
   show('POST → completed, max', run.completed.max_ms, 'ms');
   show(`disk alone: ${COMMITS.writes} commits in a row, p50`, disk, 'ms');
   show('POST → completed, p50, without the disk', run.completed.p50_ms - disk, 'ms');
+  show('the generator sent late, p50', run.late.p50_ms, 'ms');
   show('POST → answered, p50', run.answered.p50_ms, 'ms');
   show('POST → answered, p99', run.answered.p99_ms, 'ms');
   show('orders not completed', run.sent - run.completed.n, '', { max: 0 });

@@ -1,6 +1,7 @@
 /* The played world: its clocks, its workers, its client, and the deaths of the engine's process. */
 #include "world.h"
 
+#include <fcntl.h>
 #include <sqlite3.h>
 #include <stdio.h>
 #include <unistd.h>
@@ -130,6 +131,19 @@ static void add_effect(struct world *w, struct task *t)
 	t->n_effects = 1;
 }
 
+/* Who dies in the middle of an attempt has used it up, or a poison order would be tried for ever (P6); only what a stop
+ * in good order cut off goes on as the same attempt. */
+static void count_attempt(struct world *w, struct outside *o, const struct task *t)
+{
+	uint32_t *n = &o->n_handed_out[t->undo];
+
+	if (t->attempt <= *n && o->n_stops[t->undo] == w->n_stops)
+		world_fail(w, "order %lld: attempt %u of %s went out again",
+			(long long)t->order_seq, t->attempt, t->pipeline->stages[t->stage].name);
+	*n = t->attempt > *n ? t->attempt : *n;
+	o->n_stops[t->undo] = w->n_stops;
+}
+
 /* Work is done when it is taken: what a verdict says later may be a lie, a no cannot be. */
 static void work(struct world *w, struct task *t)
 {
@@ -137,8 +151,7 @@ static void work(struct world *w, struct task *t)
 	enum verdict v = draw_verdict(w);
 	bool *slot = t->undo ? &o->is_undone : &o->is_done;
 
-	if (o->n_handed_out[t->undo] < t->attempt)
-		o->n_handed_out[t->undo] = t->attempt;
+	count_attempt(w, o, t);
 	if (v == VERDICT_FAIL && (*slot || one_in(w, 2)))
 		v = VERDICT_DONE;
 	*slot |= v == VERDICT_DONE || (v != VERDICT_FAIL && one_in(w, 2));
@@ -241,6 +254,50 @@ void world_deliver(struct world *w, bool is_impatient)
 			deliver(w, i);
 	if (is_impatient && w->n_pending)
 		deliver(w, world_below(w, w->n_pending));
+}
+
+/* --- the marks of attempts on the disk --- */
+
+enum { MARKS_PAGE = 4096, MARKS_BYTES = (ATTEMPTS_MAX + 1) * sizeof(struct attempt_slot) };
+
+static char synced_marks[MARKS_BYTES]; /* what the power leaves for certain */
+
+static void read_marks(int fd, char out[MARKS_BYTES])
+{
+	ssize_t n = pread(fd, out, MARKS_BYTES, 0);
+
+	if (n < 0)
+		world_fail(the_world, "the marks cannot be read");
+	memset(out + n, 0, MARKS_BYTES - (size_t)n);
+}
+
+/* Stands in for libc's: SQLite is on the played disk, so only the marks are synced by it. */
+int fdatasync(int fd)
+{
+	read_marks(fd, synced_marks);
+	return 0;
+}
+
+/* The power was gone: of each page there is what was synced, or what was written since, by a bit of `chance`; and the
+ * machine has booted anew. */
+static void lose_marks(struct world *w, uint64_t chance)
+{
+	static const size_t boot_id_at = 16;
+	int fd = open(w->attempts_path, O_RDWR | O_CLOEXEC);
+	char marks[MARKS_BYTES];
+
+	if (fd < 0)
+		world_fail(w, "there are no marks");
+	read_marks(fd, marks);
+	for (size_t i = 0; i < MARKS_BYTES / MARKS_PAGE; i++)
+		if (chance >> i & 1)
+			memcpy(marks + i * MARKS_PAGE, synced_marks + i * MARKS_PAGE, MARKS_PAGE);
+	if (marks[boot_id_at])
+		marks[boot_id_at] = '-'; /* no boot is called so */
+	if (pwrite(fd, marks, MARKS_BYTES, 0) != MARKS_BYTES)
+		world_fail(w, "the marks cannot be written");
+	memcpy(synced_marks, marks, MARKS_BYTES);
+	close(fd);
 }
 
 /* --- the client --- */
@@ -375,15 +432,24 @@ static void power_off(struct world *w)
 	forget_everything(w);
 }
 
+static void power_on(struct world *w)
+{
+	uint64_t chance = world_random(w);
+
+	if (fault_vfs_power_on(chance) < 0)
+		world_fail(w, "the disk's image cannot be written");
+	lose_marks(w, chance);
+}
+
 void world_die(struct world *w, bool is_power_loss)
 {
 	struct err e = {0};
 
 	power_off(w);
-	if (!is_power_loss)
+	if (is_power_loss)
+		power_on(w);
+	else
 		fault_vfs_resume();
-	else if (fault_vfs_power_on(world_random(w)) < 0)
-		world_fail(w, "the disk's image cannot be written");
 	w->is_dying = w->has_trouble = false;
 	world_pass(w, (int64_t)world_below(w, 1000000));
 	if (start(w, &e) < 0)
@@ -394,6 +460,7 @@ void world_stop(struct world *w)
 {
 	struct err e = {0};
 
+	w->n_stops++;
 	world_forget_offer(w);
 	engine_stop(w->engine);
 	engine_free(steal_ptr(w->engine));
@@ -414,8 +481,7 @@ static void die_at_start(struct world *w)
 	struct err e = {0};
 
 	power_off(w);
-	if (fault_vfs_power_on(world_random(w)) < 0)
-		world_fail(w, "the disk's image cannot be written");
+	power_on(w);
 	fault_vfs_plan(&plan);
 	start(w, &e);
 	world_die(w, true);
@@ -536,6 +602,7 @@ void world_init(struct world *w, uint64_t seed, const char *folder)
 	snprintf(w->path, sizeof w->path, "%s/journal.sqlite", folder);
 	snprintf(w->attempts_path, sizeof w->attempts_path, "%s/attempts", folder);
 	the_world = w;
+	memset(synced_marks, 0, sizeof synced_marks);
 	clock_set_source(&clocks);
 	id_set_random(random_bytes);
 	fault_vfs_install();

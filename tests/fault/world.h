@@ -36,6 +36,7 @@ struct outside {
 	size_t stage; /* world_stage() */
 	bool is_done, is_undone;
 	uint32_t n_handed_out[2]; /* attempts of run and undo that a worker got */
+	long n_stops[2];	  /* the world's, when it got the last */
 };
 
 /* One thing that people asked for. Its number is in the reason, or in a signal's body. */
@@ -83,7 +84,7 @@ struct world {
 	size_t n_outside;
 	int64_t last_seen_seq; /* of the feed, in this life */
 	int64_t next_turn_ms;
-	long n_steps, n_lives, n_faults;
+	long n_steps, n_lives, n_faults, n_stops;
 };
 
 /* Sets up an empty disk in `folder` and starts. */

@@ -160,7 +160,7 @@ static void what_a_stop_cut_off_keeps_its_slot_until_it_is_over(void)
 	attempts_clear(&f.a, 12);
 	CHECK_INT(f.a.n_free, n_free - 1);
 
-	again->may_have_begun = true;
+	again->idle_mark = TASK_MARK_BEGUN;
 	REQUIRE(attempts_take(&f.a, again, 11, true));
 	CHECK_INT(f.a.n_free, n_free - 1); /* the same slot */
 	task_unmark(again);
@@ -172,6 +172,63 @@ static void what_a_stop_cut_off_keeps_its_slot_until_it_is_over(void)
 	CHECK_INT(f.a.n_free, n_free);
 	task_free(begun);
 	task_free(fresh);
+	task_free(again);
+	fixture_fini(&f);
+}
+
+/* What a stop cut off goes out once more: it costs nothing when the process dies before its code runs again, and the
+ * attempt when the machine dies, however far it came. */
+static void what_goes_out_again_counts_when_the_machine_dies(void)
+{
+	struct fixture f;
+	struct task *t = task_of(11), *again = task_of(11);
+	bool suspect;
+
+	fixture_init(&f);
+	REQUIRE(attempts_take(&f.a, t, 11, false));
+	task_set_mark(t, TASK_MARK_RUNNING);
+	attempts_stop(&f.a, 12);
+	t->mark = NULL;
+	reopen(&f);
+	attempts_clear(&f.a, 12);
+	again->idle_mark = TASK_MARK_AGAIN;
+	REQUIRE(attempts_take(&f.a, again, 11, true));
+	CHECK(f.a.must_sync);
+	CHECK_INT(attempts_sync(&f.a, 12), 0);
+	reopen(&f);
+	CHECK_INT(count_left(&f, &suspect), 0);
+	attempts_clear(&f.a, 12);
+	REQUIRE(attempts_take(&f.a, again, 11, true));
+	CHECK_INT(attempts_sync(&f.a, 12), 0);
+	boot_again(&f);
+	CHECK_INT(count_left(&f, &suspect), 1);
+
+	attempts_clear(&f.a, 12);
+	again->mark = NULL;
+	task_free(t);
+	task_free(again);
+	fixture_fini(&f);
+}
+
+static void what_does_not_go_out_after_all_is_as_before(void)
+{
+	struct fixture f;
+	struct task *t = task_of(11), *again = task_of(11);
+	bool suspect;
+
+	fixture_init(&f);
+	REQUIRE(attempts_take(&f.a, t, 11, false));
+	task_set_mark(t, TASK_MARK_RUNNING);
+	attempts_stop(&f.a, 12);
+	again->idle_mark = TASK_MARK_AGAIN;
+	REQUIRE(attempts_take(&f.a, again, 11, true));
+	attempts_keep(again);
+	CHECK(!again->mark);
+	boot_again(&f);
+	CHECK_INT(count_left(&f, &suspect), 0);
+	REQUIRE(attempts_take(&f.a, again, 11, true));
+	again->mark = t->mark = NULL;
+	task_free(t);
 	task_free(again);
 	fixture_fini(&f);
 }
@@ -202,4 +259,6 @@ UNIT_MAIN("attempts", TEST(after_the_death_of_the_process_only_what_had_begun_co
 	TEST(a_task_that_follows_its_event_needs_no_sync_and_an_older_one_does),
 	TEST(after_the_death_of_the_machine_what_may_have_been_out_counts),
 	TEST(what_a_stop_cut_off_keeps_its_slot_until_it_is_over),
+	TEST(what_goes_out_again_counts_when_the_machine_dies),
+	TEST(what_does_not_go_out_after_all_is_as_before),
 	TEST(what_is_forgotten_is_the_attempt_that_was_named))

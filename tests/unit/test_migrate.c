@@ -185,7 +185,6 @@ static void what_has_begun_stays_as_it_is(void)
 	CHECK_TEXT(word(&w, "y"), "queued");
 	CHECK_TEXT(word(&w, "c"), "idle");
 	CHECK_INT(w.order->n_moves, 1);
-	CHECK_INT(w.order->last_kind, EVENT_ORDER_MIGRATED);
 	world_fini(&w);
 }
 
