@@ -159,7 +159,10 @@ static bool digits(struct check *c)
 
 static bool is_next(const struct check *c, const char *any)
 {
-	return c->p < c->end && *c->p && strchr(any, *c->p);
+	for (; c->p < c->end && *any; any++)
+		if (*c->p == *any)
+			return true;
+	return false;
 }
 
 static int check_number(struct check *c)

@@ -4,7 +4,10 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "base/buf.h"
 #include "base/clock.h"
+#include "base/mem.h"
+#include "cli/terminal.h"
 
 enum { BAR = 24, REDRAW_MS = 100, RATE_AFTER_MS = 500 };
 
@@ -21,36 +24,57 @@ static int64_t seconds_left(int64_t rate, size_t done, size_t total)
 	return rate ? (int64_t)(total - done) / rate : -1;
 }
 
-static void show_left(int64_t seconds)
+static void put_left(struct buf *out, int64_t seconds)
 {
 	if (seconds >= 3600)
-		fprintf(stderr, ", %lld:%02lld h left", (long long)seconds / 3600,
+		buf_fmt(out, ", %lld:%02lld h left", (long long)seconds / 3600,
 			(long long)seconds / 60 % 60);
 	else if (seconds >= 60)
-		fprintf(stderr, ", %lld:%02lld min left", (long long)seconds / 60,
+		buf_fmt(out, ", %lld:%02lld min left", (long long)seconds / 60,
 			(long long)seconds % 60);
 	else if (seconds >= 0)
-		fprintf(stderr, ", %lld s left", (long long)seconds);
+		buf_fmt(out, ", %lld s left", (long long)seconds);
+}
+
+static void put_figures(struct buf *out, const struct progress *p, size_t done, size_t total)
+{
+	int64_t rate = rate_of(p, done);
+
+	buf_fmt(out, " %zu/%zu%s%s", done, total, p->unit ? " " : "", p->unit ? p->unit : "");
+	if (rate)
+		buf_fmt(out, ", %lld/s", (long long)rate);
+	if (done < total)
+		put_left(out, seconds_left(rate, done, total));
+}
+
+/* As long as the line has room beside the label and what stands behind: a line that wraps cannot be drawn anew. */
+static size_t bar_length(const struct progress *p, size_t n_figures)
+{
+	size_t width = terminal_width(stderr),
+	       others = strlen(p->label) + strlen(" []") + n_figures;
+
+	if (!width || width > others + BAR)
+		return BAR;
+	return width > others ? width - others - 1 : 0;
 }
 
 static void show_bar(struct progress *p, size_t done, size_t total)
 {
-	size_t full = total ? done * BAR / total : BAR;
-	int64_t rate = rate_of(p, done);
+	_cleanup_(buf_fini) struct buf figures = {0};
+	_cleanup_(buf_fini) struct buf line = {0};
+	size_t length, full;
 
 	if (p->is_open && done < total && clock_mono_ms() - p->shown_ms < REDRAW_MS)
 		return;
 	p->shown_ms = clock_mono_ms();
-	fprintf(stderr, "\r%s [", p->label);
-	for (size_t i = 0; i < BAR; i++)
-		fputc(i < full ? '#' : '.', stderr);
-	fprintf(stderr, "] %zu/%zu%s%s", done, total, p->unit ? " " : "", p->unit ? p->unit : "");
-	if (rate)
-		fprintf(stderr, ", %lld/s", (long long)rate);
-	if (done < total)
-		show_left(seconds_left(rate, done, total));
-	fputs("\033[K", stderr);
-	fflush(stderr);
+	put_figures(&figures, p, done, total);
+	length = bar_length(p, figures.len);
+	full = total ? done * length / total : length;
+	buf_fmt(&line, "\r%s [", p->label);
+	for (size_t i = 0; i < length; i++)
+		buf_char(&line, i < full ? '#' : '.');
+	buf_fmt(&line, "]%s\033[K", buf_view(&figures).p);
+	fputs(buf_view(&line).p, stderr);
 	p->is_open = true;
 }
 

@@ -127,7 +127,7 @@ static void make_fit(const struct table *t, size_t *widths, size_t room)
 static void find_widths(const struct table *t, size_t widths[COLUMNS_MAX])
 {
 	const char *cell = t->text.data;
-	size_t room = terminal_width();
+	size_t room = terminal_width(stdout);
 
 	memset(widths, 0, COLUMNS_MAX * sizeof *widths);
 	for (size_t i = 0; i < t->n_cells; i++, cell += strlen(cell) + 1) {

@@ -22,7 +22,7 @@ void terminal_init(void)
 		setlocale(LC_CTYPE, "");
 }
 
-size_t terminal_width(void)
+size_t terminal_width(FILE *out)
 {
 	const char *columns = getenv("COLUMNS");
 	unsigned long n = columns ? strtoul(columns, NULL, 10) : 0;
@@ -30,7 +30,7 @@ size_t terminal_width(void)
 
 	if (n > 0 && n < 10000)
 		return n;
-	return ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 ? size.ws_col : 0;
+	return ioctl(fileno(out), TIOCGWINSZ, &size) == 0 ? size.ws_col : 0;
 }
 
 size_t terminal_height(void)

@@ -9,8 +9,8 @@ enum terminal_colour { COLOUR_NONE, COLOUR_BOLD, COLOUR_RED, COLOUR_GREEN, COLOU
 
 /* Call once, before the others: the characters' widths come from the C library's tables. */
 void terminal_init(void);
-/* Columns of the terminal on stdout, or COLUMNS; 0: it is no terminal, nothing needs to be cut. */
-size_t terminal_width(void);
+/* Columns of that terminal, or COLUMNS; 0: it is no terminal, nothing needs to be cut. */
+size_t terminal_width(FILE *out);
 /* Lines of the terminal on stdout; 24 where nobody knows. */
 size_t terminal_height(void);
 /* A terminal, and neither NO_COLOR (no-color.org) nor TERM=dumb. */

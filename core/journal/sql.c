@@ -84,7 +84,7 @@ static const char *const mode_pragmas[] = {
 		      "PRAGMA secure_delete=ON;",
 	/* A file that nobody can reach, so that memory stays flat. */
 	[SQL_SCRATCH] = "PRAGMA temp_store=FILE; PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF;"
-			"PRAGMA cache_size=-8192;",
+			"PRAGMA cache_size=-2048;",
 	[SQL_BULK] = "PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF; PRAGMA cache_size=-16384;",
 };
 
