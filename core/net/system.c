@@ -34,8 +34,10 @@ static void write_int(struct json_writer *w, const char *name, int64_t value)
 static void write_process(struct app *app, struct json_writer *w)
 {
 	struct rusage usage = {0};
+	int64_t resident = process_resident_bytes(), peak;
 
 	getrusage(RUSAGE_SELF, &usage);
+	peak = (int64_t)usage.ru_maxrss * 1024; /* which the kernel raises a little later */
 	json_key(w, "version");
 	json_text(w, STAGELINE_VERSION);
 	write_int(w, "pid", getpid());
@@ -43,8 +45,8 @@ static void write_process(struct app *app, struct json_writer *w)
 	json_time(w, app->started_us);
 	json_key(w, "memory");
 	json_open(w, '{');
-	write_int(w, "resident_bytes", process_resident_bytes());
-	write_int(w, "peak_bytes", (int64_t)usage.ru_maxrss * 1024);
+	write_int(w, "resident_bytes", resident);
+	write_int(w, "peak_bytes", peak > resident ? peak : resident);
 	json_close(w, '}');
 	write_int(w, "cpu_ms",
 		(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * 1000 +

@@ -82,7 +82,7 @@ test('the_daemon_tells_of_itself', async () => {
   assert.match(system.version, /^\d+\.\d+/);
   assert.equal(system.pid, s.pid);
   assert.ok(Date.parse(system.started_at) <= Date.now() + 1000);
-  assert.ok(system.memory.resident_bytes > 1e6 && system.memory.peak_bytes >= 1e6);
+  assert.ok(system.memory.resident_bytes > 1e6 && system.memory.peak_bytes >= system.memory.resident_bytes);
   assert.match(system.journal.head, new RegExp(`^${last}:[0-9a-f]{64}$`));
   assert.equal(system.journal.last_seq, last);
   assert.ok(system.journal.bytes > 0 && system.journal.commits.count > 0 && system.journal.commits.p99_us > 0);

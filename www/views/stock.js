@@ -274,8 +274,11 @@ function valueTable() {
   return { element, body };
 }
 
+/* A long key is broken behind its slashes rather than anywhere. */
+const keyParts = (key) => key.split(/(?<=\/)/).flatMap((part, i) => (i ? [h('wbr'), part] : [part]));
+
 function valueRow(key, name, prefix, adjust) {
-  const link = h('a', { class: 'value-key', href: hrefOf({ prefix, key }) }, h('span', { class: 'mono' }, key), name && h('span', { class: 'value-name' }, name));
+  const link = h('a', { class: 'value-key', href: hrefOf({ prefix, key }) }, h('span', { class: 'mono' }, keyParts(key)), name && h('span', { class: 'value-name' }, name));
   const text = h('span', { class: 'value-text' });
   const sign = h('span', { class: 'pill tone-warn', hidden: true }, icon('alert'), 'Sold out');
   let value;
