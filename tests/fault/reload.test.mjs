@@ -150,7 +150,8 @@ test(`17_${reloads}_reloads_under_load_with_invalid_files_and_replaced_plugins_l
 
 test('17_a_reload_that_cannot_be_journaled_changes_nothing', { timeout: 60_000 }, async () => {
   const faults = faultControl();
-  const variant = (n) => fastPipelineText({ stock: plenty, stages: { payment: { workers: 2 + n } } });
+  // A stage starts its further threads when there is work for them: with one each, all are there from the start.
+  const variant = (n) => fastPipelineText({ stock: plenty, defaults: { workers: 1 }, stages: { payment: { workers: 1 + n } } });
   const file = pipelineFile(variant(0));
   const s = await startStageline({ pipeline: file, env: faults.env });
   const { generation } = await getJson(s, '/pipeline');
