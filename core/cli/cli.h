@@ -5,6 +5,7 @@
 enum { EXIT_USAGE = 2, EXIT_BAD_CONFIG = 78 };
 
 int audit_main(int argc, char **argv);
+int backup_main(int argc, char **argv);
 int check_main(int argc, char **argv);
 int dead_letters_main(int argc, char **argv);
 int archive_main(int argc, char **argv);

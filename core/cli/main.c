@@ -35,6 +35,7 @@ static const struct command_entry {
 	{"dead-letters", "shows orders on hold, and repairs them", dead_letters_main},
 	{"state", "shows and adjusts stock and ledgers", state_main},
 	{"pipeline", "shows stages and generations, pauses, resumes, migrates", pipeline_main},
+	{"backup", "copies the journal, also while a daemon writes it", backup_main},
 	{"archive", "moves orders that have ended into a file, with their proof", archive_main},
 	{"replay", "folds the journal once more: compares, rebuilds, goes back in time",
 		replay_main},

@@ -1,18 +1,14 @@
 /* A journal that comes to be from the events of another. */
 #include "journal/copy.h"
 
-#include <fcntl.h>
 #include <inttypes.h>
-#include <libgen.h>
-#include <stdio.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "base/mem.h"
+#include "journal/new_file.h"
 #include "journal/schema.h"
 
 struct journal_copy {
-	char *path, *partial;
+	struct new_file file;
 	sqlite3 *db;
 	sqlite3_stmt *insert;
 	struct folding folding;
@@ -22,23 +18,9 @@ struct journal_copy {
 	uint8_t last_hash[CHAIN_HASH_SIZE];
 };
 
-static int make_file(struct journal_copy *c, struct err *e)
-{
-	int fd;
-
-	if (access(c->path, F_OK) == 0)
-		return err_set(e, -EEXIST, "'%s' is there already; a new file is needed", c->path);
-	unlink(c->partial); /* of an earlier one that died */
-	fd = open(c->partial, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-	if (fd < 0)
-		return err_set(e, -errno, "'%s': %s", c->partial, strerror(errno));
-	close(fd);
-	return 0;
-}
-
 static int open_tables(struct journal_copy *c, struct pipeline_set *set, struct err *e)
 {
-	int r = sql_open(c->partial, SQL_BULK, &c->db, e);
+	int r = sql_open(c->file.partial, SQL_BULK, &c->db, e);
 
 	if (r == 0)
 		r = schema_migrate(c->db, e);
@@ -62,14 +44,7 @@ int journal_copy_begin(
 
 	if (!c || chain_init(&c->chain) < 0)
 		return err_set(e, -ENOMEM, "out of memory");
-	c->path = strdup(path);
-	if (asprintf(&c->partial, "%s.partial", path) < 0)
-		c->partial = NULL;
-	if (!c->path || !c->partial)
-		return err_set(e, -ENOMEM, "out of memory");
-	r = make_file(c, e);
-	if (r < 0)
-		free(steal_ptr(c->partial)); /* nothing to remove */
+	r = new_file_begin(&c->file, path, e);
 	if (r == 0)
 		r = open_tables(c, set, e);
 	if (r < 0)
@@ -185,58 +160,27 @@ static int close_tables(struct journal_copy *c, struct err *e)
 	return r;
 }
 
-static int sync_path(const char *path, int flags, struct err *e)
-{
-	int fd = open(path, flags | O_CLOEXEC), r = 0;
-
-	if (fd < 0 || fsync(fd) < 0)
-		r = err_set(e, -errno, "'%s': %s", path, strerror(errno));
-	if (fd >= 0)
-		close(fd);
-	return r;
-}
-
-static int publish(struct journal_copy *c, struct err *e)
-{
-	_cleanup_(freep) char *folder = strdup(c->path);
-	int r = folder ? sync_path(c->partial, O_RDONLY, e) : err_set(e, -ENOMEM, "out of memory");
-
-	if (r < 0)
-		return r;
-	if (renameat2(AT_FDCWD, c->partial, AT_FDCWD, c->path, RENAME_NOREPLACE) < 0)
-		return err_set(e, -errno, "'%s': %s", c->path, strerror(errno));
-	return sync_path(dirname(folder), O_RDONLY | O_DIRECTORY, e);
-}
-
 int journal_copy_finish(struct journal_copy *c, struct err *e)
 {
 	int r = close_tables(c, e);
 
 	if (r == 0)
-		r = publish(c, e);
+		r = new_file_publish(&c->file, e);
 	if (r < 0)
-		err_wrap(e, r, "'%s'", c->path);
+		err_wrap(e, r, "'%s'", c->file.path);
 	journal_copy_abort(c);
 	return r;
 }
 
 void journal_copy_abort(struct journal_copy *c)
 {
-	static const char *const ends[] = {"", "-wal", "-shm"};
-	char name[4096];
-
 	if (!c)
 		return;
 	folding_fini(&c->folding);
 	sqlite3_finalize(c->insert);
 	sqlite3_close(c->db);
-	for (size_t i = 0; c->partial && i < ARRAY_LEN(ends); i++) {
-		snprintf(name, sizeof name, "%s%s", c->partial, ends[i]);
-		unlink(name); /* there is none when all went well */
-	}
+	new_file_fini(&c->file);
 	chain_fini(&c->chain);
 	buf_fini(&c->indices);
-	free(c->path);
-	free(c->partial);
 	free(c);
 }

@@ -40,6 +40,15 @@ test('the_watchdog_starves_while_the_sequencer_alone_stands_still', async () => 
   await until('feedings again', () => feedings() > seen);
 });
 
+test('the_watchdog_starves_while_the_net_loop_alone_stands_still', async () => {
+  await m.hold('stageline');
+  let seen = -1;
+  await until('no more feedings', () => feedings() === seen || (seen = feedings(), false), { step: 700 });
+  await assert.rejects(fetch(`${m.url}/livez`, { signal: AbortSignal.timeout(300) }), { name: 'TimeoutError' });
+  m.release();
+  await until('feedings again', () => feedings() > seen);
+});
+
 test('a_connection_from_before_a_stop_has_its_first_request_answered', async () => {
   const early = connect(m.port, '127.0.0.1');
   await new Promise((done) => { early.once('connect', done); });

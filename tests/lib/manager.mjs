@@ -32,8 +32,9 @@ export async function manage(options) {
     kill: (signal) => tell(`kill ${signal}`),
     // One thread stands still, the others go on.
     async hold(thread) {
+      const before = of('held').length;
       tell(`hold ${thread}`);
-      await until('the thread to be held', () => of('held').length, { detail: m.logs });
+      await until('the thread to be held', () => of('held').length > before, { detail: m.logs });
     },
     release: () => tell('release'),
     // How it ended, -N by signal N.

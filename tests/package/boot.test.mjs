@@ -180,10 +180,62 @@ test('an_upgrade_with_orders_in_flight_loses_none_and_keeps_the_pipeline', async
   await allEnd(ids);
 });
 
-test('the_journal_is_sound_and_a_backup_of_it_too', async () => {
-  await must('runuser -u stageline -- sqlite3 /var/lib/stageline/journal.sqlite ".backup /var/lib/stageline/copy.sqlite"');
-  for (const file of ['journal', 'copy'])
-    await must(`runuser -u stageline -- stageline audit verify --journal /var/lib/stageline/${file}.sqlite`);
+const offline = (line) => must(`runuser -u stageline -- stageline ${line}`);
+
+test('a_backup_is_made_under_load_and_put_back', async () => {
+  const work = load();
+  await until('orders', () => work.result.ids.length >= 20, slow);
+  await offline('backup /var/lib/stageline/copy.sqlite');
+  const { ids, errors } = await work.stop();
+  assert.deepEqual(errors, []);
+  await offline('audit verify');
+  await must(`systemctl stop stageline.socket stageline
+    rm -f /var/lib/stageline/journal.sqlite-wal /var/lib/stageline/journal.sqlite-shm /var/lib/stageline/attempts
+    install -o stageline -g stageline -m 600 /var/lib/stageline/copy.sqlite /var/lib/stageline/journal.sqlite
+    systemctl start stageline`, slow);
+  await becomesReady();
+  await allEnd(ids.slice(0, 20));
+  await completes((await place(s)).id);
+});
+
+test('ended_orders_are_archived_while_the_daemon_is_stopped', async () => {
+  const tomorrow = new Date(Date.now() + 86_400_000).toISOString().slice(0, 10);
+  const archive = `archive --before ${tomorrow} --reason 'year end' /var/lib/stageline/orders.archive`;
+  assert.match((await inside(`runuser -u stageline -- stageline ${archive}`)).out, /stop the daemon first/);
+  await must('systemctl stop stageline.socket stageline', slow);
+  await offline(archive);
+  await must('systemctl start stageline', slow);
+  await becomesReady();
+  await offline('audit verify --archive /var/lib/stageline/orders.archive --data /var/lib/stageline');
+  await completes((await place(s)).id);
+});
+
+test('workers_run_stages_through_redis_and_are_confined_too', async (t) => {
+  const worker = 'stageline-worker@1.service';
+  const [host, secret] = [await read('/etc/stageline/stageline.yaml'), '/etc/stageline/secrets/redis'];
+  await must(`umask 077; cat > ${secret}`, { input: 'of redis\n' });
+  await must('sed -i "s/^# requirepass .*/requirepass \"of redis\"/" /etc/redis/redis.conf && systemctl start redis-server', slow);
+  await write('/etc/stageline/stageline.yaml', `${host}
+bus: {redis: {url: redis://127.0.0.1:6379, worker: false, password_file: /run/credentials/stageline.service/secrets_redis}}\n`);
+  await write('/etc/stageline/worker-1.env', `OPTIONS=--password-file /run/credentials/${worker}/secrets_redis\n`);
+  await must('systemctl restart stageline', slow);
+  await must(`systemctl start ${worker}`, slow);
+  await becomesReady();
+  t.diagnostic((await must(`systemd-analyze security --no-pager --threshold=15 ${worker}`)).split('\n').at(-1));
+  await completes((await place(s)).id);
+
+  const pid = await property('MainPID', worker);
+  assert.equal(await must(`ps -o user= -p ${pid}`), 'stageline');
+  const { id } = await place(s);
+  await must(`kill -9 ${pid}`);
+  await until('another worker', async () => ![pid, '0'].includes(await property('MainPID', worker)), slow);
+  await completes(id);
+  await must(`systemctl stop ${worker}`, slow);
+  assert.equal(await property('Result', worker), 'success');
+  await must('systemctl stop redis-server', slow);
+  await write('/etc/stageline/stageline.yaml', host);
+  await must('systemctl restart stageline', slow);
+  await becomesReady();
 });
 
 test('a_bad_setting_is_not_tried_again_and_again', async () => {
