@@ -38,6 +38,8 @@ struct exchange {
 
 static int refuse(const char *url, struct err *e)
 {
+	if (strncasecmp(url, "https://", 8) == 0)
+		return err_set(e, -EINVAL, "'%.200s': only http:// is spoken here, not TLS", url);
 	return err_set(e, -EINVAL, "'%.200s' is not a URL such as http://127.0.0.1:8000", url);
 }
 

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "cli/client.h"
 #include "version.h"
 
 #define LOCAL_FILE	 "config/stageline.yaml"
@@ -281,6 +282,19 @@ static int check_bus(struct host_config *c, const struct yaml_node *bus, struct 
 	return r == -ENOMEM ? r : 0;
 }
 
+/* As above. */
+static int check_heads(
+	const struct host_config *c, const struct yaml_node *heads, struct yaml_faults *faults)
+{
+	_cleanup_(client_freep) struct client *client = NULL;
+	struct err e = {0};
+	int r = c->heads.url ? client_create(c->heads.url, &client, &e) : 0;
+
+	if (r == -EINVAL)
+		yaml_fault(faults, yaml_get(heads, "url"), "%s", err_text(&e));
+	return r == -ENOMEM ? r : 0;
+}
+
 static int read_document(struct host_config *c, const struct yaml_node *root, const char *file,
 	struct yaml_faults *faults)
 {
@@ -301,7 +315,8 @@ static int read_document(struct host_config *c, const struct yaml_node *root, co
 		yaml_fault(faults, yaml_get(root, "plugins"), "more than %d folders",
 			HOST_PLUGINS_MAX);
 	check_texts(root, faults);
-	if (check_bus(c, yaml_get(root, "bus"), faults) < 0)
+	if (check_bus(c, yaml_get(root, "bus"), faults) < 0 ||
+		check_heads(c, yaml_get(root, "heads"), faults) < 0)
 		return -ENOMEM;
 	if (faults->n > n_before)
 		return -EINVAL;

@@ -7,7 +7,7 @@ import test from 'node:test';
 import { audit, sql, trade } from '../lib/history.mjs';
 import { journalFile } from '../lib/oracle.mjs';
 import { fastPipeline, hostFile } from '../lib/pipeline.mjs';
-import { root, startStageline, temporaryFolder } from '../lib/stageline.mjs';
+import { root, runStageline, startStageline, temporaryFolder } from '../lib/stageline.mjs';
 import { until } from '../lib/until.mjs';
 
 const settings = (heads) => hostFile(`www: ${join(root, 'www')}\nheads: ${JSON.stringify(heads)}\n`);
@@ -79,6 +79,14 @@ test('a_url_that_never_answers_does_not_keep_the_daemon_from_stopping', async (t
   assert.doesNotMatch(s.logs(), /stopping took longer/);
 });
 
-test('a_url_that_is_none_is_said_at_the_start', async () => {
-  await assert.rejects(startStageline({ pipeline: fastPipeline(), config: settings({ url: 'ftp://x' }) }), /heads: url: 'ftp:\/\/x' is not a URL/);
-});
+for (const [url, words] of [['ftp://x', /is not a URL such as http:/], ['https://x/heads', /only http:\/\/ is spoken here/]]) {
+  test(`a_url_that_cannot_be_used_is_a_fault_of_the_file (${url})`, async () => {
+    const config = settings({ url });
+    for (const args of [['check', '--config', config, fastPipeline()], ['serve', '--config', config]]) {
+      const { code, err } = await runStageline(args);
+      assert.equal(code, 78, err);
+      assert.match(err, /^\S+:\d+:\d+: error: /);
+      assert.match(err, words);
+    }
+  });
+}
