@@ -1,4 +1,5 @@
-/* A folding with a thread of its own. A fixed number of batches goes round between the two. */
+/* A folding with a thread of its own, which decodes and folds what the walk along the chain has read and checked: each
+ * is about half of the work. A fixed number of batches goes round between the two. */
 #include "journal/fold_thread.h"
 
 #include <stdatomic.h>
@@ -7,12 +8,18 @@
 #include "base/queue.h"
 #include "journal/walk.h"
 
-enum { BATCHES = 4, BATCH_EVENTS = 256, BATCH_MEMORY = 256 << 10 };
+enum { BATCHES = 4, BATCH_ROWS = 256, BATCH_MEMORY = 256 << 10, EVENT_MEMORY = 8 << 10 };
+
+struct fold_row {
+	struct fold_row *next;
+	struct chain_row row; /* without what only the chain needs */
+};
 
 struct fold_batch {
 	struct queue_node node;
-	struct arena arena;
-	struct event_list list;
+	struct arena arena; /* of the rows */
+	struct fold_row *first, **last;
+	size_t n;
 	bool is_last;
 	bool is_after_gap;
 	_Alignas(max_align_t) char memory[BATCH_MEMORY];
@@ -29,14 +36,28 @@ struct fold_thread {
 	struct fold_batch batches[BATCHES];
 };
 
+static int fold_row(struct fold_thread *t, const struct chain_row *row)
+{
+	_cleanup_(arena_fini) struct arena arena = {0};
+	_Alignas(max_align_t) char memory[EVENT_MEMORY];
+	struct event_list list;
+	struct event *ev;
+	int r;
+
+	arena_init(&arena, memory, sizeof memory);
+	event_list_init(&list, &arena);
+	r = chain_row_event(row, &list, &ev, &t->e);
+	return r == 0 ? folding_event(t->f, ev, &t->e) : r;
+}
+
 static void fold_batch(struct fold_thread *t, const struct fold_batch *b)
 {
 	int r = 0;
 
 	if (b->is_after_gap)
 		folding_break(t->f);
-	for (const struct event *ev = b->list.first; ev && r == 0; ev = ev->next)
-		r = folding_event(t->f, ev, &t->e);
+	for (const struct fold_row *f = b->first; f && r == 0; f = f->next)
+		r = fold_row(t, &f->row);
 	if (r == 0)
 		return;
 	if (!t->e.code)
@@ -74,7 +95,9 @@ static void take_batch(struct fold_thread *t)
 	t->spare = t->spare->next;
 	arena_fini(&b->arena);
 	arena_init(&b->arena, b->memory, sizeof b->memory);
-	event_list_init(&b->list, &b->arena);
+	b->first = NULL;
+	b->last = &b->first;
+	b->n = 0;
 	b->is_last = false;
 	b->is_after_gap = false;
 	t->current = b;
@@ -108,22 +131,41 @@ static int start(struct folding *f, struct fold_thread **ret, struct err *e)
 	return 0;
 }
 
+static struct fold_row *copy_row(struct arena *arena, const struct chain_row *row)
+{
+	struct fold_row *f = arena_alloc(arena, sizeof *f);
+
+	if (!f)
+		return NULL;
+	f->row = (struct chain_row){.ev = row->ev, .kind = row->kind};
+	if (!arena_copy(arena, row->ev.type, &f->row.ev.type) ||
+		!arena_copy(arena, row->ev.stage, &f->row.ev.stage) ||
+		!arena_copy(arena, row->payload, &f->row.payload))
+		return NULL;
+	return f;
+}
+
 static int hand_row(
 	void *fold_thread, const struct chain_row *row, bool is_after_gap, struct err *e)
 {
 	struct fold_thread *t = fold_thread;
-	struct event *ev;
-	int r;
+	struct fold_batch *b;
+	struct fold_row *f;
 
 	if (atomic_load(&t->has_failed))
 		return -ECANCELED;
 	if (!t->current)
 		take_batch(t);
-	t->current->is_after_gap |= is_after_gap;
-	r = chain_row_event(row, &t->current->list, &ev, e);
-	if (r == 0 && t->current->list.n == BATCH_EVENTS)
+	b = t->current;
+	b->is_after_gap |= is_after_gap;
+	f = copy_row(&b->arena, row);
+	if (!f)
+		return err_set(e, -ENOMEM, "out of memory");
+	*b->last = f;
+	b->last = &f->next;
+	if (++b->n == BATCH_ROWS)
 		hand_over(t);
-	return r;
+	return 0;
 }
 
 static int end(struct fold_thread *t, struct err *e)

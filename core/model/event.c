@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "base/json_scan.h"
 #include "base/mem.h"
 
 static const struct event_kind_info kinds[EVENT_KINDS] = {
@@ -71,6 +72,8 @@ struct event *event_list_add(struct event_list *list, enum event_kind kind)
 }
 
 /* --- payload fields: one table for writing and reading --- */
+
+enum { PAYLOAD_DEPTH = JSON_DEPTH_MAX + 4 };
 
 /* FIELD_SET: bits; a number as long as JSON can hold it exactly, else hexadecimal text. */
 enum field_type { FIELD_TEXT, FIELD_RAW, FIELD_INT, FIELD_FLAG, FIELD_SET };
@@ -200,15 +203,14 @@ static int tree_copy(struct arena *arena, const cJSON *j, struct str *ret)
 	return !b.failed && arena_copy(arena, buf_view(&b), ret) ? 0 : -ENOMEM;
 }
 
-static int decode_field(
-	const struct field *f, const cJSON *j, struct event *ev, struct arena *arena)
+/* What does not stand in the text as it is: escapes, blanks, large numbers. */
+static int decode_tree(const struct field *f, const cJSON *j, struct event *ev, struct arena *arena)
 {
 	void *at = (char *)ev + f->offset;
 
 	switch (f->type) {
 	case FIELD_FLAG:
-		*(bool *)at = cJSON_IsTrue(j);
-		return 0;
+		break;
 	case FIELD_INT:
 		return json_to_int(j, at) ? 0 : -EINVAL;
 	case FIELD_TEXT:
@@ -265,38 +267,74 @@ static int decode_effects(const cJSON *list, struct event *ev, struct arena *are
 	return 0;
 }
 
-static const struct field *field_find(const char *name)
+static const struct field *field_find(struct str name)
 {
 	for (size_t i = 0; i < ARRAY_LEN(fields); i++)
-		if (strcmp(fields[i].name, name) == 0)
+		if (str_is(name, fields[i].name))
 			return &fields[i];
 	return NULL;
 }
 
-int event_decode(struct str payload, struct event *ev, struct arena *arena)
+/* A member of the payload as it stands in the text. */
+struct member {
+	struct str key, value;
+	bool is_compact;
+};
+
+/* What nearly all fields are: taken from the text as it stands. 1: it needs a tree. */
+static int decode_plain(
+	const struct field *f, const struct member *m, struct event *ev, struct arena *arena)
+{
+	void *at = (char *)ev + f->offset;
+	struct str text;
+
+	switch (f->type) {
+	case FIELD_FLAG:
+		*(bool *)at = str_is(m->value, "true");
+		return 0;
+	case FIELD_INT:
+		return json_scan_int(m->value, at) ? 0 : 1;
+	case FIELD_TEXT:
+		text = json_scan_text(m->value);
+		return !text.p ? 1 : arena_copy(arena, text, at) ? 0 : -ENOMEM;
+	case FIELD_RAW:
+		return !m->is_compact ? 1 : arena_copy(arena, m->value, at) ? 0 : -ENOMEM;
+	case FIELD_SET:
+		return 1;
+	}
+	return -EINVAL;
+}
+
+static int decode_member(const struct member *m, struct event *ev, struct arena *arena)
 {
 	_cleanup_(json_freep) cJSON *j = NULL;
-	const cJSON *member;
-	int r = json_parse(payload, JSON_DEPTH_MAX + 4, &j, NULL);
+	const struct field *f = field_find(m->key);
+	int r = f ? decode_plain(f, m, ev, arena) : 1;
+
+	if (!f && !str_is(m->key, "effects"))
+		return -EINVAL;
+	if (r <= 0)
+		return r;
+	r = json_parse(m->value, PAYLOAD_DEPTH, &j, NULL);
+	if (r < 0)
+		return r;
+	return f ? decode_tree(f, j, ev, arena) : decode_effects(j, ev, arena);
+}
+
+int event_decode(struct str payload, struct event *ev, struct arena *arena)
+{
+	struct member m;
+	struct json_scan s;
+	int r = json_check(payload, PAYLOAD_DEPTH, &m.is_compact, NULL);
 
 	if (r < 0)
 		return r;
-	if (!cJSON_IsObject(j))
+	if (!json_scan_begin(&s, payload))
 		return -EINVAL;
 	ev->duration_ms = -1;
-	cJSON_ArrayForEach (member, j) {
-		const struct field *f = field_find(member->string);
-
-		if (f)
-			r = decode_field(f, member, ev, arena);
-		else if (strcmp(member->string, "effects") == 0)
-			r = decode_effects(member, ev, arena);
-		else
-			r = -EINVAL;
-		if (r < 0)
-			return r;
-	}
-	return 0;
+	while (r == 0 && json_scan_next(&s, &m.key, &m.value))
+		r = decode_member(&m, ev, arena);
+	return r;
 }
 
 void event_json(const struct event *ev, struct json_writer *w)

@@ -10,6 +10,7 @@
 #include "base/arena.h"
 #include "base/digest.h"
 #include "base/json.h"
+#include "base/json_scan.h"
 #include "base/log.h"
 #include "base/queue.h"
 #include "base/slice.h"
@@ -45,6 +46,59 @@ static void json_gate_refuses_what_rfc_8259_forbids(void)
 	CHECK(json_check(STR("1\n"), 4, &is_compact, NULL) == 0 && !is_compact);
 	CHECK_INT(parse_json("[[[[1]]]]"), 0);
 	CHECK_INT(parse_json(" {\"a\": \"[[[[[[\", \"b\": \"\\\"}\"} \n"), 0);
+}
+
+/* Each member, by its place in the text, is what cJSON finds there. */
+static void members_are_found_in_the_text(const char *text)
+{
+	_cleanup_(json_freep) cJSON *tree = NULL;
+	const cJSON *expected;
+	struct json_scan s;
+	struct str key, value;
+
+	REQUIRE(json_parse(str_of(text), 8, &tree, NULL) == 0);
+	REQUIRE(json_scan_begin(&s, str_of(text)));
+	expected = tree->child;
+	while (json_scan_next(&s, &key, &value)) {
+		_cleanup_(json_freep) cJSON *j = NULL;
+
+		REQUIRE(expected != NULL);
+		CHECK(str_is(key, expected->string));
+		REQUIRE(json_parse(value, 8, &j, NULL) == 0);
+		CHECK(cJSON_Compare(j, expected, true));
+		expected = expected->next;
+	}
+	CHECK(expected == NULL);
+}
+
+static void a_scan_finds_every_member_where_it_stands(void)
+{
+	static const char *const objects[] = {"{}", " { } ", "{\"a\":1}",
+		"{\"a\":\"}\",\"b\":[\"]\",{\"c\":\"\\\"}\"}],\"d\":{}}",
+		"{ \"a\" : -1.5e3 , \"b\" : true , \"\" : null }\n",
+		"{\"a\":\"\\\\\",\"b\":\"\\\\\\\"\",\"c\":[[],[[]]]}",
+		"{\"a\":{\"b\":{\"c\":[1,2]}},\"e\":\"\xc3\xa9\"}"};
+	struct json_scan s;
+
+	for (size_t i = 0; i < ARRAY_LEN(objects); i++)
+		members_are_found_in_the_text(objects[i]);
+	CHECK(!json_scan_begin(&s, STR("[1]")));
+	CHECK(!json_scan_begin(&s, STR(" ")));
+}
+
+static void what_needs_no_tree_is_told_from_what_does(void)
+{
+	int64_t n = 7;
+
+	CHECK(str_is(json_scan_text(STR("\"plain\"")), "plain"));
+	CHECK(json_scan_text(STR("\"\"")).p != NULL && json_scan_text(STR("\"\"")).n == 0);
+	CHECK(json_scan_text(STR("\"\\n\"")).p == NULL);
+	CHECK(json_scan_text(STR("12")).p == NULL);
+	CHECK(json_scan_int(STR("-120"), &n) && n == -120);
+	CHECK(json_scan_int(STR("999999999999999"), &n) && n == INT64_C(999999999999999));
+	CHECK(!json_scan_int(STR("1.0"), &n) && !json_scan_int(STR("1e3"), &n));
+	CHECK(!json_scan_int(STR("-"), &n) && !json_scan_int(STR("\"1\""), &n));
+	CHECK(!json_scan_int(STR("1000000000000000"), &n));
 }
 
 static bool money(const char *text, int64_t *minor)
@@ -273,9 +327,11 @@ static void a_short_slice_changes_nothing_else(void)
 }
 
 UNIT_MAIN("base", TEST(json_gate_refuses_what_rfc_8259_forbids),
-	TEST(money_is_exact_to_two_decimals), TEST(writer_puts_commas_and_escapes),
-	TEST(numbers_have_the_shortest_text_that_reads_back), TEST(time_text_reads_back),
-	TEST(a_time_may_have_an_offset), TEST(ids_are_version_7_and_sort_by_time),
-	TEST(sha256_gives_the_standard_answer), TEST(a_digest_needs_no_memory_once_it_is_there),
+	TEST(a_scan_finds_every_member_where_it_stands),
+	TEST(what_needs_no_tree_is_told_from_what_does), TEST(money_is_exact_to_two_decimals),
+	TEST(writer_puts_commas_and_escapes), TEST(numbers_have_the_shortest_text_that_reads_back),
+	TEST(time_text_reads_back), TEST(a_time_may_have_an_offset),
+	TEST(ids_are_version_7_and_sort_by_time), TEST(sha256_gives_the_standard_answer),
+	TEST(a_digest_needs_no_memory_once_it_is_there),
 	TEST(want_of_memory_is_not_taken_for_bad_json), TEST(arena_hands_out_aligned_zeroed_memory),
 	TEST(queue_keeps_order_and_a_poke_wakes), TEST(a_short_slice_changes_nothing_else))

@@ -696,6 +696,38 @@ static void any_set_of_stages_survives_the_payload(void)
 	}
 }
 
+/* Payloads of whoever wrote them: with blanks, escapes and numbers in other forms. */
+static void a_payload_is_read_however_it_is_written(void)
+{
+	_cleanup_(arena_fini) struct arena arena = {0};
+	struct event ev = {0};
+
+	REQUIRE(event_decode(STR(" {\"undo\" : true, \"message\": \"a \\\"b\\\" \\u00e4\","
+				 "\"duration_ms\": 1.2e1, \"metadata\": {\"n\": [1, 2.50]},"
+				 "\"effects\": [[\"add\", \"k\", -1, 0]]}"),
+			&ev, &arena) == 0);
+	CHECK(ev.undo);
+	CHECK(str_is(ev.message, "a \"b\" \xc3\xa4"));
+	CHECK_INT(ev.duration_ms, 12);
+	CHECK(str_is(ev.metadata, "{\"n\":[1,2.5]}"));
+	CHECK_INT(ev.n_effects, 1);
+	CHECK_INT(ev.effects[0].delta, -1);
+}
+
+static void a_payload_of_another_form_is_refused(void)
+{
+	static const char *const bad[] = {"", "[]", "7", "{\"unknown\":1}", "{\"message\":1}",
+		"{\"due_us\":\"1\"}", "{\"due_us\":1.5}", "{\"message\":\"a\"",
+		"{\"effects\":[[\"take\",\"k\"]]}", "{\"effects\":[[\"add\",\"k\"]]}"};
+
+	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+		_cleanup_(arena_fini) struct arena arena = {0};
+		struct event ev = {0};
+
+		CHECK_INT(event_decode(str_of(bad[i]), &ev, &arena), -EINVAL);
+	}
+}
+
 /* The longest message, whose last letter takes two bytes, comes out of the journal as it went in. */
 static void the_longest_message_stays_whole(void)
 {
@@ -890,5 +922,6 @@ UNIT_MAIN("model", TEST(an_order_runs_to_completion_through_parallel_branches),
 	TEST(an_undo_without_attempts_left_is_held_all_the_same),
 	TEST(an_exhausted_stage_waits_for_its_running_sibling),
 	TEST(events_that_do_not_fit_are_refused_and_change_nothing),
-	TEST(any_set_of_stages_survives_the_payload), TEST(the_longest_message_stays_whole),
+	TEST(any_set_of_stages_survives_the_payload), TEST(a_payload_is_read_however_it_is_written),
+	TEST(a_payload_of_another_form_is_refused), TEST(the_longest_message_stays_whole),
 	TEST(random_commands_keep_the_invariants))
