@@ -213,11 +213,11 @@ test('ended_orders_are_archived_while_the_daemon_is_stopped', async () => {
 test('workers_run_stages_through_redis_and_are_confined_too', async (t) => {
   const worker = 'stageline-worker@1.service';
   const [host, secret] = [await read('/etc/stageline/stageline.yaml'), '/etc/stageline/secrets/redis'];
-  await must(`umask 077; cat > ${secret}`, { input: 'of redis\n' });
-  await must('sed -i "s/^# requirepass .*/requirepass \"of redis\"/" /etc/redis/redis.conf && systemctl start redis-server', slow);
+  await must(`umask 077; cat > ${secret}`, { input: 'secret-of-redis\n' });
+  await must('sed -i "s/^# requirepass .*/requirepass secret-of-redis/" /etc/redis/redis.conf && systemctl start redis-server', slow);
   await write('/etc/stageline/stageline.yaml', `${host}
 bus: {redis: {url: redis://127.0.0.1:6379, worker: false, password_file: /run/credentials/stageline.service/secrets_redis}}\n`);
-  await write('/etc/stageline/worker-1.env', `OPTIONS=--password-file /run/credentials/${worker}/secrets_redis\n`);
+  await write('/etc/stageline/worker-1.env', 'OPTIONS=--stages validation,payment,inventory,shipping,example\n');
   await must('systemctl restart stageline', slow);
   await must(`systemctl start ${worker}`, slow);
   await becomesReady();
