@@ -53,6 +53,10 @@ test('heads_go_to_a_file_and_to_a_url_while_it_runs_and_at_the_stop', async (t) 
   const lines = readFileSync(file, 'utf8').trim().split('\n');
   assert.deepEqual(lines.map((line) => /^time=\S+Z head=(\S+)$/.exec(line)[1]), bodies.map(({ body }) => body.head));
 
+  const logged = [...s.logs().matchAll(/ info  head=(\S+)$/gm)].map(([, head]) => head);
+  for (const { body } of bodies)
+    assert.ok(logged.includes(body.head), `the log lacks ${body.head}`);
+
   assert.equal((await audit('verify', journalFile(s), '--heads', file)).code, 0);
   sql(journalFile(s), 'DELETE FROM events WHERE seq = (SELECT max(seq) FROM events)');
   assert.match((await audit('verify', journalFile(s), '--heads', file)).err, /was cut off/);
