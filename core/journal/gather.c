@@ -97,11 +97,10 @@ static bool ends_with_sync(sqlite3_file *log)
 
 int gather_log(sqlite3 *db, struct err *e)
 {
-	sqlite3_file *log = NULL;
+	sqlite3_file *log = sql_log_file(db);
 	struct gathered *g;
 
-	if (sqlite3_file_control(db, "main", SQLITE_FCNTL_JOURNAL_POINTER, &log) != SQLITE_OK ||
-		!log || !log->pMethods)
+	if (!log)
 		return err_set(e, -EIO, "the log is not open");
 	if (!ends_with_sync(log))
 		return 0;

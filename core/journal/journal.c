@@ -17,6 +17,7 @@
 #include "journal/projection.h"
 #include "journal/removal.h"
 #include "journal/schema.h"
+#include "journal/settle.h"
 
 enum {
 	FILE_MODE = 0600, /* orders are personal data */
@@ -105,6 +106,8 @@ static int open_tables(struct journal *j, struct err *e)
 {
 	int r = sql_open(j->path, SQL_WRITE, &j->db, e);
 
+	if (r == 0)
+		r = settle_log(j->db, e);
 	if (r == 0)
 		r = schema_migrate(j->db, e);
 	if (r == 0)

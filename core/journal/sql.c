@@ -121,6 +121,15 @@ int sql_open(const char *path, enum sql_mode mode, sqlite3 **ret, struct err *e)
 	return 0;
 }
 
+sqlite3_file *sql_log_file(sqlite3 *db)
+{
+	sqlite3_file *log = NULL;
+
+	if (sqlite3_file_control(db, "main", SQLITE_FCNTL_JOURNAL_POINTER, &log) != SQLITE_OK)
+		return NULL;
+	return log && log->pMethods ? log : NULL;
+}
+
 int sql_exec(sqlite3 *db, const char *text, struct err *e)
 {
 	return sqlite3_exec(db, text, NULL, NULL, NULL) == SQLITE_OK ? 0 : sql_error(db, e, "SQL");

@@ -29,6 +29,8 @@ static inline void sql_finalizep(sqlite3_stmt **s)
 
 /* The last failure of the connection as an errno, with SQLite's words in `e`. */
 int sql_error(sqlite3 *db, struct err *e, const char *what);
+/* The log's file, as SQLite has it open; NULL when it has not. Borrowed. */
+sqlite3_file *sql_log_file(sqlite3 *db);
 /* One or more statements without rows. */
 int sql_exec(sqlite3 *db, const char *text, struct err *e);
 int sql_prepare(sqlite3 *db, const char *text, sqlite3_stmt **ret, struct err *e);

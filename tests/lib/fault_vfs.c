@@ -222,10 +222,11 @@ static int file_sync(sqlite3_file *file, int flags)
 	int r = fault(FAULT_SYNC, SQLITE_IOERR_FSYNC);
 
 	(void)flags;
+	/* What a failed sync did not write, the system takes for written: no later one makes it durable. */
+	if (of(file)->disk && !disk.is_off)
+		pending_clear(of(file)->disk, r == SQLITE_OK);
 	if (r)
 		return r;
-	if (of(file)->disk)
-		pending_clear(of(file)->disk, true);
 	return SQLITE_OK; /* the real disk need not: its power stays on */
 }
 

@@ -1,7 +1,8 @@
 /* A disk that fails on purpose, between SQLite and the real one.
  *
  * It makes the n-th operation of a kind fail, and it plays power loss: what was written but not
- * synced is kept, torn at sector borders or lost, as a seed says. Reads and locks are the real
+ * synced is kept, torn at sector borders or lost, as a seed says; what a failed sync should have made durable is lost
+ * then, unless it is written once more. Reads and locks are the real
  * disk's. One thread at a time; connections opened before fault_vfs_install() are not touched. */
 #pragma once
 

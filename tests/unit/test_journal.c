@@ -434,6 +434,43 @@ static void power_loss_takes_nothing_that_was_acknowledged(void)
 	fault_vfs_remove();
 }
 
+static void fail_a_sync(struct shop *s)
+{
+	struct fault_plan plan = {.ops = FAULT_SYNC, .nth = 1};
+
+	fault_vfs_plan(&plan);
+	CHECK_INT(append_some(s, 3), -EIO);
+	fault_vfs_plan(&(struct fault_plan){0});
+	journal_rollback(s->journal);
+	shop_reopen(s);
+}
+
+/* The pages of the log that a failed sync left count as written: what is committed behind them would be cut off with
+ * them. And what the next process has read must not vanish either, since it goes by it. */
+static void after_a_failed_sync_and_a_start_power_loss_takes_nothing(void)
+{
+	struct shop s;
+	int64_t last;
+
+	fault_vfs_install();
+	shop_init(&s);
+	for (int nth = 0; nth < 40; nth++) {
+		REQUIRE(append_some(&s, 1) == 0);
+		fail_a_sync(&s);
+		if (nth % 2)
+			REQUIRE(append_some(&s, 1) == 0);
+		last = journal_last_seq(s.journal);
+		fault_vfs_power_off();
+		journal_close(steal_ptr(s.journal));
+		REQUIRE(fault_vfs_power_on((uint64_t)nth) == 0);
+		shop_reopen(&s);
+		CHECK_INT(journal_last_seq(s.journal), last);
+		check_sound(&s);
+	}
+	shop_fini(&s);
+	fault_vfs_remove();
+}
+
 UNIT_MAIN("journal", TEST(a_batch_is_seen_after_its_commit_only), TEST(a_rollback_leaves_nothing),
 	TEST(a_reopened_journal_continues_its_chain), TEST(a_second_writer_is_refused),
 	TEST(another_programs_file_is_refused), TEST(keys_and_generations_are_found),
@@ -441,4 +478,5 @@ UNIT_MAIN("journal", TEST(a_batch_is_seen_after_its_commit_only), TEST(a_rollbac
 	TEST(a_full_disk_passes), TEST(a_failed_fsync_is_final_and_leaves_it_readable),
 	TEST(a_batch_reaches_the_log_by_one_write),
 	TEST(the_nth_failing_operation_corrupts_nothing),
-	TEST(power_loss_takes_nothing_that_was_acknowledged))
+	TEST(power_loss_takes_nothing_that_was_acknowledged),
+	TEST(after_a_failed_sync_and_a_start_power_loss_takes_nothing))
