@@ -97,6 +97,12 @@ int handle_command(struct engine *en, struct batch *b, struct command *c, struct
 
 /* --- verdicts --- */
 
+/* A journal that was restored has other orders by the numbers of those that workers elsewhere had then. */
+static bool is_about(const struct task *t, const struct order *o)
+{
+	return t->pipeline == o->pipeline && id_eq(&t->order_id, &o->id);
+}
+
 int handle_verdict(struct engine *en, struct batch *b, struct task *t, struct err *e)
 {
 	struct decide_env env = engine_env(en);
@@ -111,10 +117,12 @@ int handle_verdict(struct engine *en, struct batch *b, struct task *t, struct er
 	}
 	if (r < 0)
 		return r;
-	out_back(en, lo->order, t);
 	event_list_init(&list, &b->feed->arena);
-	r = t->pipeline == lo->order->pipeline ? decide_verdict(&env, lo->order, t, &list)
-					       : -EALREADY;
+	r = -EALREADY;
+	if (is_about(t, lo->order)) {
+		out_back(en, lo->order, t);
+		r = decide_verdict(&env, lo->order, t, &list);
+	}
 	if (r == -EALREADY) {
 		log_debug("stage=%s attempt=%u a late verdict was dropped",
 			t->pipeline->stages[t->stage].name, t->attempt);
@@ -145,7 +153,8 @@ int handle_timer(struct engine *en, struct batch *b, const struct timer *t, stru
 	r = quarantine_get(en, t->order_seq, &lo, e);
 	if (r < 0)
 		return r == -ENOENT ? 0 : r;
-	if (lo->order->n_moves != t->moves || lo->order->stages[t->stage].attempt != t->attempt)
+	if (lo->order->n_moves != t->moves || lo->order->stages[t->stage].attempt != t->attempt ||
+		lo->order->stages[t->stage].undo != t->undo)
 		return 0;
 	event_list_init(&list, &b->feed->arena);
 	r = decide_expired(&env, lo->order, t->stage, &list);

@@ -93,8 +93,7 @@ void out_back(struct engine *en, struct order *o, struct task *t)
 	struct generation *g = engine_generation(en, o->pipeline);
 	uint64_t bit = (uint64_t)1 << t->stage;
 
-	if (t->pipeline != o->pipeline || !(o->out & bit) ||
-		!is_current(o, t->stage, t->attempt, t->undo))
+	if (!(o->out & bit) || !is_current(o, t->stage, t->attempt, t->undo))
 		return;
 	o->out &= ~bit;
 	t->was_out = true;

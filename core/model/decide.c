@@ -153,6 +153,12 @@ static int check_effects(const struct decide_env *env, const struct task *t, str
 	return 0;
 }
 
+/* What never finished had no effect on the state, so its undo has none to take back. */
+static bool has_effects(const struct order *o, const struct task *t)
+{
+	return !t->undo || o->stages[t->stage].done_seq;
+}
+
 static int decide_done(const struct decide_env *env, const struct order *o, const struct task *t,
 	struct event_list *out)
 {
@@ -165,8 +171,7 @@ static int decide_done(const struct decide_env *env, const struct order *o, cons
 		return -ENOMEM;
 	ev->type = str_of(t->undo ? spec->undo_event : spec->event);
 	r = take_answer(t, out, ev);
-	/* What never finished had no effect on the state, so its undo has none to take back. */
-	if (t->undo && !o->stages[t->stage].done_seq)
+	if (!has_effects(o, t))
 		ev->n_effects = 0;
 	return r;
 }
@@ -204,7 +209,7 @@ static int decide_finished(const struct decide_env *env, const struct order *o,
 {
 	char why[TASK_MESSAGE_MAX];
 	struct str key = {0};
-	int r = check_effects(env, t, &key);
+	int r = has_effects(o, t) ? check_effects(env, t, &key) : 0;
 
 	if (r == 0)
 		return decide_done(env, o, t, out);

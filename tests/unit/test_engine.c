@@ -188,7 +188,8 @@ static void cancel(struct house *h)
 }
 
 /* The stage's verdict on the order, for the next turn. */
-static void answer(struct house *h, const struct id *order, size_t stage, enum verdict v)
+static void answer_with(
+	struct house *h, const struct id *order, size_t stage, enum verdict v, int64_t delay_ms)
 {
 	size_t i = 0;
 	struct task *t;
@@ -200,8 +201,13 @@ static void answer(struct house *h, const struct id *order, size_t stage, enum v
 	h->out[i] = h->out[--h->n_out];
 	t->verdict = v;
 	t->message = "played";
-	t->delay_ms = -1;
+	t->delay_ms = delay_ms;
 	bus_answer(h->engine->bus, t);
+}
+
+static void answer(struct house *h, const struct id *order, size_t stage, enum verdict v)
+{
+	answer_with(h, order, stage, v, -1);
 }
 
 /* The order as its events tell. Owned. */
@@ -399,10 +405,73 @@ static void a_verdict_that_waits_for_the_disk_counts_once(void)
 	house_fini(&h);
 }
 
+/* After a journal was restored from a copy, another order may have the number of one that came after the copy, and a
+ * worker elsewhere still answers for that one. */
+static void a_verdict_on_another_order_of_the_same_number_changes_nothing(void)
+{
+	struct task *t = task_new(STR("{}"), STR("{}"), (struct str){0});
+	struct order *o;
+	struct house h;
+
+	REQUIRE(t != NULL);
+	house_init(&h);
+	place(&h);
+	REQUIRE(h.n_out == 2);
+	t->pipeline = h.out[0]->pipeline;
+	t->stage = CHECK_STAGE;
+	t->order_seq = h.out[0]->order_seq;
+	id_create(&t->order_id, 0);
+	t->attempt = 1;
+	t->verdict = VERDICT_DONE;
+	queue_push(&h.engine->verdicts, &t->node);
+	engine_step(h.engine);
+	o = look(&h);
+	CHECK_INT(o->stages[CHECK_STAGE].status, STAGE_QUEUED);
+	order_free(o); /* before its pipeline */
+	answer(&h, &h.order, CHECK_STAGE, VERDICT_DONE);
+	engine_step(h.engine);
+	o = look(&h);
+	CHECK_INT(o->stages[CHECK_STAGE].status, STAGE_DONE);
+	order_free(o);
+	house_fini(&h);
+}
+
+static void expect_gift(struct house *h, enum stage_status status)
+{
+	struct order *o = look(h);
+
+	CHECK(o->stages[GIFT_STAGE].undo);
+	CHECK_INT(o->stages[GIFT_STAGE].status, status);
+	order_free(o);
+}
+
+/* Attempts of a run and of its undo are both counted from 1. */
+static void the_deadline_of_a_wait_does_not_end_the_wait_of_its_undo(void)
+{
+	struct house h;
+
+	house_init(&h);
+	place(&h);
+	answer_with(&h, &h.order, GIFT_STAGE, VERDICT_WAIT, 1000);
+	engine_step(h.engine);
+	answer(&h, &h.order, CHECK_STAGE, VERDICT_FAIL);
+	engine_step(h.engine);
+	answer_with(&h, &h.order, GIFT_STAGE, VERDICT_WAIT, 60000);
+	engine_step(h.engine);
+	expect_gift(&h, STAGE_WAITING);
+	pass_ms(&h, 2000);
+	expect_gift(&h, STAGE_WAITING);
+	pass_ms(&h, 60000);
+	expect_gift(&h, STAGE_RETRYING);
+	house_fini(&h);
+}
+
 UNIT_MAIN("engine", TEST(after_a_failed_commit_nothing_goes_out_any_more),
 	TEST(after_a_failed_commit_people_are_refused_at_once_and_for_good),
 	TEST(a_verdict_that_waits_for_the_disk_counts_once),
 	TEST(what_had_begun_before_a_stop_is_undone_when_its_order_turns_round),
 	TEST(what_had_begun_before_a_stop_goes_on_without_a_charge),
 	TEST(an_attempt_that_is_out_is_known_whatever_lacks_memory),
-	TEST(a_stage_whose_pause_was_granted_is_paused_whatever_lacks_memory))
+	TEST(a_stage_whose_pause_was_granted_is_paused_whatever_lacks_memory),
+	TEST(a_verdict_on_another_order_of_the_same_number_changes_nothing),
+	TEST(the_deadline_of_a_wait_does_not_end_the_wait_of_its_undo))

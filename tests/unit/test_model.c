@@ -372,6 +372,23 @@ static void undoing_what_never_finished_takes_no_effect(void)
 	world_fini(&w);
 }
 
+/* Nor can its effect be what the state has no room for. */
+static void undoing_what_never_finished_is_not_held_for_want_of_room(void)
+{
+	struct world w;
+
+	world_init(&w);
+	answer(&w, A, VERDICT_DONE);
+	w.order->out = 1 << B | 1 << C;
+	answer(&w, B, VERDICT_FAIL);
+	answer(&w, C, VERDICT_TIMEOUT);
+	w.stock = -5;
+	answer(&w, C, VERDICT_DONE);
+	CHECK(status(&w, C) == STAGE_UNDONE);
+	CHECK_INT(w.stock, -5);
+	world_fini(&w);
+}
+
 static void retries_back_off_and_end_on_hold(void)
 {
 	struct world w;
@@ -908,8 +925,9 @@ UNIT_MAIN("model", TEST(an_order_runs_to_completion_through_parallel_branches),
 	TEST(a_running_sibling_is_waited_for_and_then_undone),
 	TEST(a_sibling_that_never_started_does_not_start),
 	TEST(an_attempt_without_an_answer_is_undone_too),
-	TEST(undoing_what_never_finished_takes_no_effect), TEST(retries_back_off_and_end_on_hold),
-	TEST(jitter_stays_within_its_bounds_and_spreads),
+	TEST(undoing_what_never_finished_takes_no_effect),
+	TEST(undoing_what_never_finished_is_not_held_for_want_of_room),
+	TEST(retries_back_off_and_end_on_hold), TEST(jitter_stays_within_its_bounds_and_spreads),
 	TEST(lost_attempts_count_until_the_order_is_held), TEST(an_effect_below_its_floor_is_a_no),
 	TEST(a_stage_whose_condition_does_not_hold_is_skipped),
 	TEST(a_stage_whose_condition_holds_runs), TEST(skipping_goes_on_to_the_end),
