@@ -20,5 +20,6 @@ int reload_main(int argc, char **argv);
 int replay_main(int argc, char **argv);
 int serve_main(int argc, char **argv);
 int state_main(int argc, char **argv);
+int system_main(int argc, char **argv);
 int test_main(int argc, char **argv);
 int worker_main(int argc, char **argv);

@@ -19,6 +19,7 @@ enum { CONNECT_TIMEOUT_S = 5, SILENCE_MAX_S = 45, DEPTH_MAX = 64, ANSWER_MAX = 2
 
 struct client {
 	char *url, *host, *port, *prefix, *host_header;
+	const char *idempotency_key; /* borrowed; NULL: none */
 	int timeout_s;
 	const struct client_reader
 		*reader; /* of the answer that is under way; NULL: it is kept whole */
@@ -109,6 +110,11 @@ void client_free(struct client *c)
 void client_set_timeout(struct client *c, int seconds)
 {
 	c->timeout_s = seconds;
+}
+
+void client_set_idempotency_key(struct client *c, const char *key)
+{
+	c->idempotency_key = key;
 }
 
 /* --- one exchange --- */
@@ -218,6 +224,8 @@ static bool add_headers(
 
 	if (ok && method == EVHTTP_REQ_POST)
 		ok = evhttp_add_header(headers, "Content-Type", "application/json") == 0;
+	if (ok && method == EVHTTP_REQ_POST && c->idempotency_key)
+		ok = evhttp_add_header(headers, "Idempotency-Key", c->idempotency_key) == 0;
 	return ok;
 }
 

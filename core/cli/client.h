@@ -19,6 +19,9 @@ void client_free(struct client *c);
 /* Instead of CLIENT_TIMEOUT_S. */
 void client_set_timeout(struct client *c, int seconds);
 
+/* Sent with each POST from now on; NULL: none. Borrowed. */
+void client_set_idempotency_key(struct client *c, const char *key);
+
 /* Any answer is a success, whatever its status; `path` begins with "/". -ECONNREFUSED: nobody listens;
  * -ETIME: no whole answer in CLIENT_TIMEOUT_S, so what a POST asked for may be done all the same. */
 int client_get(struct client *c, const char *path, struct client_answer *ret, struct err *e);

@@ -95,7 +95,28 @@ static int run_erase(struct remote *r)
 	return act(r, "erase", print_erased);
 }
 
-/* --- placing, and answering a stage --- */
+/* --- what there is, placing, and answering a stage --- */
+
+static void print_products(const struct remote *r, const cJSON *answer)
+{
+	static const struct table_column columns[] = {
+		{"PRODUCT"}, {"NAME", .is_cut = true}, {"PRICE", .is_number = true}};
+	_cleanup_(table_fini) struct table t = {columns, ARRAY_LEN(columns)};
+	const cJSON *product;
+
+	(void)r;
+	cJSON_ArrayForEach (product, cJSON_GetObjectItemCaseSensitive(answer, "products")) {
+		table_add_member(&t, product, "id");
+		table_add_member(&t, product, "name");
+		table_add_member(&t, product, "price");
+	}
+	table_print(&t);
+}
+
+static int run_products(struct remote *r)
+{
+	return remote_ask(r, "/products", NULL, print_products);
+}
 
 /* POST of what is in --file. */
 static int send_file(struct remote *r, const char *path, cJSON *(*read)(const char *name),
@@ -124,8 +145,21 @@ static void print_placed(const struct remote *r, const cJSON *answer)
 	fputs("The order is accepted\n", stderr);
 }
 
+/* What HTTP can carry. */
+static bool is_visible(const char *text)
+{
+	while (*text > ' ' && *text < 127)
+		text++;
+	return *text == '\0';
+}
+
 static int run_place(struct remote *r)
 {
+	const char *key = r->flags[FLAG_IDEMPOTENCY_KEY];
+
+	if (key && !is_visible(key))
+		return remote_refuse(r, "--idempotency-key must be visible ASCII characters");
+	client_set_idempotency_key(r->client, key);
 	return send_file(r, "/orders", order_file_read, print_placed);
 }
 
@@ -156,8 +190,9 @@ static const struct remote_action actions[] = {
 		.run = run_show},
 	{"watch", "[ID ...]", "Follows orders, all or these, until they have ended", 0, WATCH_MAX,
 		.run = watch_run},
-	{"place", "", "Places the order of --file, and prints its id", .takes = TAKES(FLAG_FILE),
-		.run = run_place},
+	{"products", "", "Lists what can be ordered", .run = run_products},
+	{"place", "", "Places the order of --file, and prints its id",
+		.takes = TAKES(FLAG_FILE) | TAKES(FLAG_IDEMPOTENCY_KEY), .run = run_place},
 	{"signal", "ID STAGE", "Gives a stage that waits the answer in --file", 2, 2,
 		.takes = TAKES(FLAG_FILE), .run = run_signal},
 	{"cancel", "ID", "Cancels an order; what was done is undone", 1, 1,

@@ -1,37 +1,25 @@
 /* `stageline pipeline`: what the stages are doing, pausing and resuming one; which orders are on earlier
- * generations, and moving them. */
+ * generations, and moving them. What moves by the second is in pipeline_live.c. */
 #include <stdio.h>
 
 #include "base/mem.h"
 #include "cli/cli.h"
 #include "cli/job.h"
+#include "cli/pipeline_live.h"
 #include "cli/remote.h"
 #include "cli/table.h"
 #include "cli/terminal.h"
-
-/* Nobody takes its tasks. */
-static bool is_deserted(const cJSON *stage)
-{
-	const cJSON *n = cJSON_GetObjectItemCaseSensitive(
-		cJSON_GetObjectItemCaseSensitive(stage, "live"), "served_by");
-
-	return cJSON_IsNumber(n) && n->valueint == 0;
-}
 
 static void add_stage(struct table *t, const cJSON *stage)
 {
 	static const char *const counts[] = {
 		"waiting", "out", "oldest_ms", "done", "failed", "retried", "held"};
 	const cJSON *live = cJSON_GetObjectItemCaseSensitive(stage, "live");
-	bool is_paused = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(live, "paused"));
 	bool is_unhealthy = cJSON_IsFalse(cJSON_GetObjectItemCaseSensitive(
 		cJSON_GetObjectItemCaseSensitive(live, "processes"), "healthy"));
 
 	table_add_member(t, stage, "name");
-	table_add(t, is_deserted(stage) ? "no worker"
-		     : is_paused	? "paused"
-		     : is_unhealthy	? "unhealthy"
-					: "runs");
+	table_add(t, pipeline_stage_word(live, is_unhealthy));
 	table_add_member(t, live, "breaker");
 	table_add_member(t, stage, "workers");
 	for (size_t i = 0; i < ARRAY_LEN(counts); i++)
@@ -117,7 +105,7 @@ static void print_alarms(const cJSON *answer, const cJSON *bus)
 	cJSON_ArrayForEach (stage, cJSON_GetObjectItemCaseSensitive(answer, "stages")) {
 		const char *name = json_member(stage, "name").p;
 
-		if (!is_deserted(stage) || !name)
+		if (!name || !pipeline_is_deserted(cJSON_GetObjectItemCaseSensitive(stage, "live")))
 			continue;
 		fputs("No worker takes tasks of stage ", stderr);
 		terminal_put(stderr, name, SIZE_MAX);
@@ -289,6 +277,11 @@ static int run_migrate(struct remote *r)
 
 static const struct remote_action actions[] = {
 	{"show", "", "Shows the stages with their live counts", .run = run_show},
+	{"watch", "", "Follows the stages live, second by second", .run = pipeline_watch},
+	{"history", "[STAGE]", "Shows the last five minutes, of all or of a stage", 0, 1,
+		.takes = TAKES(FLAG_LIMIT), .run = pipeline_history},
+	{"errors", "STAGE", "Shows what went wrong at a stage last", 1, 1,
+		.takes = TAKES(FLAG_LIMIT), .run = pipeline_errors},
 	{"pause", "STAGE", "Starts no more attempts of a stage; its orders wait", 1, 1,
 		.takes = TAKES(FLAG_REASON), .needs_reason = true, .run = run_change},
 	{"resume", "STAGE", "Lets a paused stage go on", 1, 1, .takes = TAKES(FLAG_REASON),
@@ -304,7 +297,8 @@ static const struct remote_action actions[] = {
 int pipeline_main(int argc, char **argv)
 {
 	static const struct remote_command command = {"pipeline",
-		"Shows the stages and generations, pauses, resumes and migrates", actions};
+		"Shows and follows the stages and generations, pauses, resumes and migrates",
+		actions};
 
 	return remote_main(&command, argc, argv);
 }

@@ -31,6 +31,8 @@ static const struct remote_flag_entry {
 	[FLAG_DELTA] = {"delta", "N", "adds N, which may be negative"},
 	[FLAG_FLOOR] = {"floor", "N", "with --delta: the result may not be below (default 0)"},
 	[FLAG_VALUE] = {"value", "JSON", "sets the value; null deletes the key"},
+	[FLAG_IDEMPOTENCY_KEY] = {"idempotency-key", "TEXT",
+		"places it once, however often the same is sent with this key"},
 	[FLAG_AT] = {"at", "SEQ|TIME",
 		"as it was after that event, or at that time: 2026-01-31T10:00:00Z"},
 	[FLAG_JSON] = {"json", NULL, "prints the daemon's answer as JSON, for programs"},
@@ -263,7 +265,7 @@ int remote_ask(struct remote *r, const char *path, const struct buf *body,
 
 /* --- paths and bodies --- */
 
-static void add_escaped(struct buf *path, const char *text)
+void remote_escaped(struct buf *path, const char *text)
 {
 	char *escaped = evhttp_uriencode(text, -1, 0);
 
@@ -283,7 +285,7 @@ void remote_query(const struct remote *r, struct buf *path, const enum remote_fl
 			continue;
 		buf_fmt(path, "%c%s=", separator,
 			list[i] == FLAG_QUERY ? "q" : flags[list[i]].name);
-		add_escaped(path, r->flags[list[i]]);
+		remote_escaped(path, r->flags[list[i]]);
 		separator = '&';
 	}
 }
@@ -291,7 +293,7 @@ void remote_query(const struct remote *r, struct buf *path, const enum remote_fl
 void remote_path(struct buf *path, const char *text)
 {
 	buf_char(path, '/');
-	add_escaped(path, text);
+	remote_escaped(path, text);
 }
 
 void remote_open_body(const struct remote *r, struct json_writer *w)

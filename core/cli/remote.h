@@ -22,6 +22,7 @@ enum remote_flag {
 	FLAG_DELTA,
 	FLAG_FLOOR,
 	FLAG_VALUE,
+	FLAG_IDEMPOTENCY_KEY,
 	FLAG_AT,
 	FLAG_JSON,
 	FLAG_URL,
@@ -81,6 +82,8 @@ void remote_print_json(const struct client_answer *answer);
 /* Adds "?name=value", or "&name=value", for each of the flags that were given. */
 void remote_query(
 	const struct remote *r, struct buf *path, const enum remote_flag *flags, size_t n);
+/* Adds the text, escaped. */
+void remote_escaped(struct buf *path, const char *text);
 /* Adds "/" and the text, escaped. */
 void remote_path(struct buf *path, const char *text);
 /* Opens a body's object and writes the reason into it. */

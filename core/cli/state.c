@@ -37,6 +37,77 @@ static int run_list(struct remote *r)
 	return remote_ask(r, path.failed ? NULL : path.data, NULL, print_list);
 }
 
+/* --- history --- */
+
+/* A value on the way back: what it was after the change that is looked at. */
+struct then {
+	bool is_known; /* not before something that was set, nor where a list goes on */
+	int64_t value;
+};
+
+/* "+5" and what that made of it, "set" and to what, or "deleted". */
+static void add_change(struct table *t, const cJSON *change, struct then *then)
+{
+	const cJSON *value = cJSON_GetObjectItemCaseSensitive(change, "value");
+	char text[24];
+	int64_t delta;
+
+	if (!json_to_int(cJSON_GetObjectItemCaseSensitive(change, "delta"), &delta)) {
+		table_add(t, cJSON_IsNull(value) ? "deleted" : "set");
+		table_add_member(t, change, "value");
+		then->is_known = false;
+		return;
+	}
+	snprintf(text, sizeof text, "%+lld", (long long)delta);
+	table_add(t, text);
+	if (then->is_known)
+		table_add_int(t, then->value);
+	else
+		table_add(t, NULL);
+	then->value -= delta;
+}
+
+static void print_changes(const struct remote *r, const cJSON *answer)
+{
+	static const struct table_column columns[] = {{"TIME", .is_extra = true},
+		{"CHANGE", .is_number = true}, {"THEN", .is_cut = true}, {"EVENT", .is_cut = true},
+		{"ORDER", .is_extra = true}, {"WHY", .is_cut = true}};
+	_cleanup_(table_fini) struct table t = {columns, ARRAY_LEN(columns)};
+	const cJSON *next = cJSON_GetObjectItemCaseSensitive(answer, "next"), *change;
+	struct then then = {0};
+
+	if (!r->flags[FLAG_CURSOR])
+		then.is_known =
+			json_to_int(cJSON_GetObjectItemCaseSensitive(answer, "value"), &then.value);
+	cJSON_ArrayForEach (change, cJSON_GetObjectItemCaseSensitive(answer, "changes")) {
+		const cJSON *event = cJSON_GetObjectItemCaseSensitive(change, "event");
+		bool has_reason = cJSON_GetObjectItemCaseSensitive(event, "reason");
+
+		table_add_member(&t, event, "timestamp");
+		add_change(&t, change, &then);
+		table_add_member(&t, event, "event_type");
+		table_add_member(&t, event, "order_id");
+		table_add_member(&t, event, has_reason ? "reason" : "message");
+	}
+	table_print(&t);
+	if (cJSON_IsNumber(next))
+		fprintf(stderr, "There may be more: --cursor %.0f\n", next->valuedouble);
+}
+
+static int run_history(struct remote *r)
+{
+	static const enum remote_flag query[] = {FLAG_LIMIT, FLAG_CURSOR};
+	_cleanup_(buf_fini) struct buf path = {0};
+
+	buf_text(&path, "/state/history");
+	remote_query(r, &path, query, ARRAY_LEN(query));
+	buf_text(&path, r->flags[FLAG_LIMIT] || r->flags[FLAG_CURSOR] ? "&key=" : "?key=");
+	remote_escaped(&path, r->arguments[0]);
+	return remote_ask(r, path.failed ? NULL : path.data, NULL, print_changes);
+}
+
+/* --- adjust --- */
+
 static bool write_delta(const struct remote *r, struct json_writer *w)
 {
 	int64_t delta, floor;
@@ -98,6 +169,8 @@ static const struct remote_action actions[] = {
 	{"list", "", "Lists keys and values", .run = run_list,
 		.takes = TAKES(FLAG_PREFIX) | TAKES(FLAG_AFTER) | TAKES(FLAG_LIMIT) |
 			 TAKES(FLAG_AT)},
+	{"history", "KEY", "Shows what changed a value, newest first", 1, 1,
+		.takes = TAKES(FLAG_LIMIT) | TAKES(FLAG_CURSOR), .run = run_history},
 	{"adjust", "KEY", "Adds to a value, or sets it", 1, 1, .needs_reason = true,
 		.takes = TAKES(FLAG_REASON) | TAKES(FLAG_DELTA) | TAKES(FLAG_FLOOR) |
 			 TAKES(FLAG_VALUE),

@@ -3,11 +3,11 @@
 #include "cli/watch.h"
 
 #include <stdio.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/mem.h"
 #include "cli/cli.h"
+#include "cli/stream.h"
 #include "cli/table.h"
 #include "cli/terminal.h"
 
@@ -27,10 +27,10 @@ struct watch {
 	int64_t last[WATCH_MAX]; /* their newest events that are known */
 	size_t n_ids, n_ended, n_bad;
 	int64_t after; /* has everything up to this seq */
-	bool is_screen, is_lost, has_news;
+	bool is_screen, has_news;
 	struct shown shown[SHOWN_MAX];
-	size_t n_shown, n_drawn; /* lines that stand on the screen */
-	struct buf text;	 /* came, and is not taken yet */
+	size_t n_shown;
+	struct stream stream;
 };
 
 /* --- the screen --- */
@@ -95,11 +95,9 @@ static void draw(struct watch *w)
 	for (size_t i = 0; i < w->n_shown; i++)
 		for (size_t k = 0; k < ARRAY_LEN(members); k++)
 			table_add_member(&t, w->shown[i].event, members[k]);
-	if (w->n_drawn)
-		printf("\033[%zuA\r\033[J", w->n_drawn);
+	stream_redraw(&w->stream, w->n_shown + 1);
 	table_print(&t);
 	fflush(stdout);
-	w->n_drawn = w->n_shown + 1;
 	w->has_news = false;
 }
 
@@ -165,52 +163,23 @@ static void take_event(struct watch *w, cJSON *event)
 	fflush(stdout);
 }
 
-static bool is_over(const struct watch *w)
+static bool is_over(const void *arg)
 {
-	return (w->n_ids && w->n_ended == w->n_ids) || ferror(stdout);
+	const struct watch *w = arg;
+
+	return w->n_ids && w->n_ended == w->n_ids;
 }
 
-/* One block of the stream: `data: {…}`, perhaps with other lines. */
-static void take_block(struct watch *w, struct str block)
-{
-	bool is_reset = block.n > 12 && memcmp(block.p, "event: reset", 12) == 0;
-	const char *data = memmem(block.p, block.n, "data: ", 6);
-	cJSON *json = NULL;
-
-	if (!data)
-		return;
-	data += 6;
-	if (json_parse((struct str){data, block.n - (size_t)(data - block.p)}, JSON_DEPTH_MAX,
-		    &json, NULL) < 0)
-		return;
-	if (!is_reset) {
-		take_event(w, json);
-		return;
-	}
-	json_to_int(cJSON_GetObjectItemCaseSensitive(json, "last_seq"), &w->after);
-	cJSON_Delete(json);
-}
-
-static bool on_data(void *arg, struct str data)
+static void on_event(void *arg, cJSON *event, bool is_reset)
 {
 	struct watch *w = arg;
-	const char *end;
-	size_t at = 0;
 
-	w->is_lost = false;
-	buf_str(&w->text, data);
-	while (!w->text.failed && !is_over(w) &&
-		(end = memmem(w->text.data + at, w->text.len - at, "\n\n", 2))) {
-		size_t n = (size_t)(end - (w->text.data + at));
-
-		take_block(w, (struct str){w->text.data + at, n});
-		at += n + 2;
+	if (!is_reset) {
+		take_event(w, event);
+		return;
 	}
-	if (w->text.failed)
-		return false;
-	memmove(w->text.data, w->text.data + at, w->text.len - at);
-	w->text.len -= at;
-	return !is_over(w);
+	json_to_int(cJSON_GetObjectItemCaseSensitive(event, "last_seq"), &w->after);
+	cJSON_Delete(event);
 }
 
 /* --- following --- */
@@ -250,57 +219,22 @@ static int begin(struct watch *w)
 	return status;
 }
 
-static void pause_before_trying_again(struct watch *w)
+static void where(void *arg, struct buf *path)
 {
-	static const struct timespec second = {.tv_sec = 1};
+	const struct watch *w = arg;
 
-	if (!w->is_lost)
-		fputs("The connection is lost; trying again\n", stderr);
-	w->n_drawn = w->is_lost ? w->n_drawn : 0; /* the words stay */
-	w->is_lost = true;
-	buf_clear(&w->text);
-	nanosleep(&second, NULL);
-}
-
-static int refused(const struct client_answer *a)
-{
-	const char *detail = json_member(a->json, "detail").p;
-
-	fputs("stageline: error: ", stderr);
-	terminal_put(stderr, detail ? detail : "the daemon gave no proper answer", SIZE_MAX);
-	fprintf(stderr, " (%d)\n", a->status);
-	return EXIT_FAILURE;
+	buf_text(path, "/events");
+	if (w->after >= 0)
+		buf_fmt(path, "?after=%lld", (long long)w->after);
 }
 
 static int follow(struct watch *w)
 {
-	const struct client_reader reader = {on_data, on_tick, w};
-	bool was_there = w->n_ids > 0;
+	int r = stream_follow(&w->stream);
 
-	while (!is_over(w)) {
-		_cleanup_(client_answer_fini) struct client_answer answer;
-		struct err e = {0};
-		char path[64];
-		int r;
-
-		if (w->after < 0)
-			snprintf(path, sizeof path, "/events");
-		else
-			snprintf(path, sizeof path, "/events?after=%lld", (long long)w->after);
-		r = client_follow(w->r->client, path, &reader, &answer, &e);
-		if (r == 0 && answer.status)
-			return refused(&answer);
-		if (r == -EINTR)
-			return w->n_ids ? EXIT_BY_SIGNAL : EXIT_SUCCESS;
-		was_there |= r == -ECONNRESET || r == 0;
-		if (r < 0 && !was_there) {
-			fprintf(stderr, "stageline: error: %s\n", err_text(&e));
-			return EXIT_FAILURE;
-		}
-		if (r < 0)
-			pause_before_trying_again(w);
-	}
-	return w->n_bad ? EXIT_FAILURE : EXIT_SUCCESS;
+	if (r == -EINTR)
+		return w->n_ids ? EXIT_BY_SIGNAL : EXIT_SUCCESS;
+	return r < 0 || w->n_bad ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
 static bool take_ids(struct watch *w)
@@ -325,15 +259,17 @@ int watch_run(struct remote *r)
 	w->r = r;
 	w->ids = ids;
 	w->is_screen = !r->flags[FLAG_JSON] && isatty(STDOUT_FILENO);
+	w->stream = (struct stream){r, where, on_event, on_tick, is_over, w};
 	if (!take_ids(w))
 		return EXIT_USAGE;
 	status = begin(w);
+	w->stream.was_there = w->n_ids > 0;
 	if (status == EXIT_SUCCESS)
 		status = follow(w);
 	if (w->is_screen)
 		draw(w);
 	while (w->n_shown)
 		forget(w, w->n_shown - 1);
-	buf_fini(&w->text);
+	stream_fini(&w->stream);
 	return status;
 }

@@ -8,7 +8,7 @@ import { checkFile, checkOrders } from '../lib/oracle.mjs';
 import { fastPipeline, plenty } from '../lib/pipeline.mjs';
 import { finished, look, order, place, post } from '../lib/orders.mjs';
 import { send } from '../lib/scripted.mjs';
-import { startStageline, temporaryFolder } from '../lib/stageline.mjs';
+import { runStageline, startStageline, temporaryFolder } from '../lib/stageline.mjs';
 import { until } from '../lib/until.mjs';
 
 const MiB = 1024 * 1024;
@@ -62,6 +62,9 @@ for (const [name, latency] of [['while_orders_flow', '50ms'], ['with_nothing_und
     const ballast = fill(folder);
     await until('the first refusal', async () => await tryOne() === 503, { deadline: 30_000, step: 0 });
     assert.match(s.logs(), /nothing is accepted: .*full/);
+    const health = await runStageline(['system', 'health', '--url', s.url]);
+    assert.equal(health.code, 1, 'the exit status tells monitors');
+    assert.match(health.out, /^status +unhealthy$[^]*^detail .*full/m);
     const linesBefore = s.logs().split('\n').length;
     const end = performance.now() + 6000;
     while (performance.now() < end) {
