@@ -256,6 +256,18 @@ int64_t attempts_sync_at(const struct attempts *a)
 	return a->may_sync ? a->synced_ms + SYNC_MS : INT64_MAX;
 }
 
+/* The kernel takes pages that it failed to write for written: writing them once more is what makes it try again. */
+static void write_again(struct attempts *a)
+{
+	for (size_t i = ATTEMPTS_FIRST; i <= ATTEMPTS_MAX; i++) {
+		unsigned char mark = atomic_load(&a->slots[i].mark);
+
+		while (mark != TASK_MARK_FREE &&
+			!atomic_compare_exchange_weak(&a->slots[i].mark, &mark, mark))
+			;
+	}
+}
+
 int attempts_sync(struct attempts *a, int64_t last_seq)
 {
 	struct head *head = (struct head *)a->slots;
@@ -265,8 +277,13 @@ int attempts_sync(struct attempts *a, int64_t last_seq)
 		return 0;
 	a->synced_ms = now_ms;
 	a->must_sync = a->may_sync = false;
-	if (fdatasync(a->fd) < 0)
-		return -errno;
+	if (fdatasync(a->fd) < 0) {
+		int r = -errno;
+
+		write_again(a);
+		a->may_sync = true;
+		return r;
+	}
 	head->synced_seq = last_seq;
 	return 0;
 }

@@ -70,7 +70,7 @@ void attempts_close(struct attempts *a);
  * slot that says BEGUN, if there is one. False: all are taken. */
 bool attempts_take(struct attempts *a, struct task *t, int64_t last_seq, bool is_again);
 /* What was taken since the last call may go out: its marks are on disk, where they have to be. `last_seq`: of the
- * journal, all of it committed. Negative errno. */
+ * journal, all of it committed. Negative errno: they are tried again at attempts_sync_at(). */
 int attempts_sync(struct attempts *a, int64_t last_seq);
 /* When to call it again even if nothing is taken (monotonic); INT64_MAX: no need. */
 int64_t attempts_sync_at(const struct attempts *a);

@@ -15,7 +15,7 @@ test(`18_${seeds}_simulated_runs_keep_every_promise`, { timeout: 60_000 + seeds 
     (_, i) => runProgram('simulate', first + i * n, n)));
   const sums = {};
   for (const line of outputs)
-    for (const [, count, word] of line.matchAll(/(\d+) (orders|events|turns|lives|faults|commands|granted|reloads|moves|erasures)/g))
+    for (const [, count, word] of line.matchAll(/(\d+) (orders|events|turns|lives|faults|commands|granted|reloads|moves|erasures|verdicts)/g))
       sums[word] = (sums[word] ?? 0) + Number(count);
   result(18, 'simulation', { seeds: n * outputs.length, ...sums, 'first seed': first });
 });

@@ -154,6 +154,10 @@ static void work(struct world *w, struct task *t)
 	count_attempt(w, o, t);
 	if (v == VERDICT_FAIL && (*slot || one_in(w, 2)))
 		v = VERDICT_DONE;
+	if (w->has_elsewhere && o->refused[t->undo] == t->attempt)
+		v = VERDICT_FAIL;
+	if (v == VERDICT_FAIL)
+		o->refused[t->undo] = t->attempt;
 	*slot |= v == VERDICT_DONE || (v != VERDICT_FAIL && one_in(w, 2));
 	t->verdict = v;
 	t->message = "played";
@@ -218,7 +222,7 @@ static void on_tasks(void *arg, struct task *first)
 		if (w->is_dying) {
 			task_free(first);
 		} else {
-			if (first->mark)
+			if (first->mark && !w->has_elsewhere)
 				*first->mark = one_in(w, 4) ? TASK_MARK_RUNNING : TASK_MARK_LATER;
 			work(w, first);
 			keep_pending(w, first, false);
@@ -241,7 +245,11 @@ static void deliver(struct world *w, size_t i)
 	struct pending p = w->pending[i];
 
 	w->pending[i] = w->pending[--w->n_pending];
-	if (p.is_copy)
+	if (p.is_ghost)
+		p.task->pipeline = pipeline_set_find(&w->set, str_of(p.generation));
+	if (!p.task->pipeline) /* of a generation whose orders have ended */
+		task_free(p.task);
+	else if (p.is_copy)
 		queue_push(&w->engine->verdicts, &p.task->node);
 	else
 		bus_answer(w->engine->bus, p.task);
@@ -396,6 +404,9 @@ void world_send(struct world *w, struct command *c)
 
 /* --- the process --- */
 
+/* The played bus is the one in memory, and the engine takes it for one to workers elsewhere. */
+static const struct redis_options elsewhere = {.url = "played"};
+
 static int start(struct world *w, struct err *e)
 {
 	struct engine_options options = {.journal_path = w->path,
@@ -405,16 +416,40 @@ static int start(struct world *w, struct err *e)
 		.on_answers = on_answers,
 		.on_commit = on_commit,
 		.arg = w};
+	int r;
 
 	w->last_seen_seq = 0;
 	w->next_turn_ms = 0;
 	w->n_lives++;
-	return engine_start(&options, &w->set, world_read_file(w), &w->engine, e);
+	r = engine_start(&options, &w->set, world_read_file(w), &w->engine, e);
+	if (r == 0 && w->has_elsewhere)
+		w->engine->options.redis = &elsewhere;
+	return r;
+}
+
+/* Workers elsewhere go on and answer the next life. */
+static void make_ghosts(struct world *w)
+{
+	for (size_t i = 0; i < w->n_pending; i++) {
+		struct pending *p = &w->pending[i];
+		struct task *t = p->task;
+
+		if (p->is_ghost)
+			continue;
+		snprintf(p->generation, sizeof p->generation, "%s", t->pipeline->digest);
+		p->task = copy_of(w, t);
+		p->task->pipeline = NULL;
+		p->is_copy = p->is_ghost = true;
+		task_free(t);
+		w->n_ghosts++;
+	}
 }
 
 static void forget_everything(struct world *w)
 {
-	while (w->n_pending)
+	if (w->has_elsewhere)
+		make_ghosts(w);
+	while (w->n_pending > (w->has_elsewhere ? TASKS_MAX / 4 : 0))
 		task_free(w->pending[--w->n_pending].task);
 	while (w->n_commands)
 		command_free(w->commands[--w->n_commands]);
@@ -445,6 +480,7 @@ void world_die(struct world *w, bool is_power_loss)
 {
 	struct err e = {0};
 
+	w->n_stops += w->has_elsewhere;
 	power_off(w);
 	if (is_power_loss)
 		power_on(w);
@@ -590,12 +626,13 @@ void world_drain(struct world *w)
 	}
 }
 
-void world_init(struct world *w, uint64_t seed, const char *folder)
+void world_init(struct world *w, uint64_t seed, const char *folder, bool has_elsewhere)
 {
 	struct err e = {0};
 
 	*w = (struct world){.seed = seed,
 		.random = seed,
+		.has_elsewhere = has_elsewhere,
 		.mono_us = INT64_C(1000000000),
 		.wall_ahead_us = INT64_C(1700000000000000)};
 	w->workers = (struct worker_source){subscribe, w, world_is_idle};
@@ -617,6 +654,7 @@ void world_fini(struct world *w)
 
 	world_forget_offer(w);
 	engine_free(w->engine);
+	w->has_elsewhere = false;
 	forget_everything(w);
 	fault_vfs_remove();
 	for (size_t i = 0; i < w->n_placed; i++)

@@ -28,6 +28,8 @@ struct pending {
 	struct task *task;
 	int64_t due_us; /* monotonic */
 	bool is_copy;	/* the bus does not count it */
+	bool is_ghost;	/* of an earlier life: its task has no pipeline */
+	char generation[PIPELINE_DIGEST_SIZE];
 };
 
 /* What became of one stage of one order outside: receivers honour the idempotency key. */
@@ -36,6 +38,7 @@ struct outside {
 	size_t stage; /* world_stage() */
 	bool is_done, is_undone;
 	uint32_t n_handed_out[2]; /* attempts of run and undo that a worker got */
+	uint32_t refused[2];	  /* the last that it said no to, as to whoever asks again */
 	long n_stops[2];	  /* the world's, when it got the last */
 };
 
@@ -78,17 +81,19 @@ struct world {
 	size_t n_placed;
 	struct command *commands[COMMANDS_MAX];
 	size_t n_commands;
+	bool has_elsewhere; /* workers are elsewhere, and outlive the process */
 	struct pending pending[TASKS_MAX];
 	size_t n_pending;
 	struct outside outside[ORDERS_MAX * STAGES_MAX];
 	size_t n_outside;
 	int64_t last_seen_seq; /* of the feed, in this life */
 	int64_t next_turn_ms;
-	long n_steps, n_lives, n_faults, n_stops;
+	long n_steps, n_lives, n_faults, n_ghosts;
+	long n_stops; /* after which what was out goes on as the same attempt */
 };
 
 /* Sets up an empty disk in `folder` and starts. */
-void world_init(struct world *w, uint64_t seed, const char *folder);
+void world_init(struct world *w, uint64_t seed, const char *folder, bool has_elsewhere);
 void world_fini(struct world *w);
 
 uint64_t world_random(struct world *w);

@@ -7,6 +7,19 @@
 
 #include "unit.h"
 
+static bool is_disk_broken;
+static int n_syncs;
+
+/* Stands in for libc's. */
+int fdatasync(int fd)
+{
+	n_syncs++;
+	if (!is_disk_broken)
+		return fsync(fd);
+	errno = EIO;
+	return -1;
+}
+
 struct fixture {
 	char path[64];
 	struct attempts a;
@@ -255,10 +268,36 @@ static void what_is_forgotten_is_the_attempt_that_was_named(void)
 	fixture_fini(&f);
 }
 
+/* Marks that did not get to the disk are not said to be there, and are written a while later though nothing else goes
+ * out. */
+static void a_sync_that_failed_is_made_up_for(void)
+{
+	struct task *t = task_of(5);
+	struct fixture f;
+
+	fixture_init(&f);
+	REQUIRE(attempts_take(&f.a, t, 5, false));
+	is_disk_broken = true;
+	CHECK_INT(attempts_sync(&f.a, 20), -EIO);
+	is_disk_broken = false;
+	CHECK_INT(((const int64_t *)f.a.slots)[7], 10); /* synced_seq */
+	REQUIRE(attempts_sync_at(&f.a) != INT64_MAX);
+	f.a.synced_ms -= 1000;
+	n_syncs = 0;
+	CHECK_INT(attempts_sync(&f.a, 20), 0);
+	CHECK_INT(n_syncs, 1);
+	boot_again(&f);
+	CHECK(!attempts_may_be_lost(&f.a, 20));
+	CHECK(attempts_may_be_lost(&f.a, 21));
+	task_free(t);
+	fixture_fini(&f);
+}
+
 UNIT_MAIN("attempts", TEST(after_the_death_of_the_process_only_what_had_begun_counts),
 	TEST(a_task_that_follows_its_event_needs_no_sync_and_an_older_one_does),
 	TEST(after_the_death_of_the_machine_what_may_have_been_out_counts),
 	TEST(what_a_stop_cut_off_keeps_its_slot_until_it_is_over),
 	TEST(what_goes_out_again_counts_when_the_machine_dies),
 	TEST(what_does_not_go_out_after_all_is_as_before),
-	TEST(what_is_forgotten_is_the_attempt_that_was_named))
+	TEST(what_is_forgotten_is_the_attempt_that_was_named),
+	TEST(a_sync_that_failed_is_made_up_for))
