@@ -64,10 +64,11 @@ static void print_events(const cJSON *events)
 {
 	static const struct table_column columns[] = {{"SEQ", .is_number = true}, {"TIME"},
 		{"EVENT", .is_cut = true}, {"STATUS", .is_status = true, .is_extra = true},
-		{"STAGE", .is_cut = true}, {"MESSAGE", .is_cut = true},
+		{"STAGE", .is_cut = true}, {"ATTEMPT", .is_number = true, .is_extra = true},
+		{"MS", .is_number = true, .is_extra = true}, {"MESSAGE", .is_cut = true},
 		{"REASON", .is_cut = true, .is_extra = true}};
-	static const char *const members[] = {
-		"seq", "timestamp", "event_type", "status", "stage", "message", "reason"};
+	static const char *const members[] = {"seq", "timestamp", "event_type", "status", "stage",
+		"attempt", "duration_ms", "message", "reason"};
 	_cleanup_(table_fini) struct table t = {columns, ARRAY_LEN(columns)};
 	const cJSON *event;
 

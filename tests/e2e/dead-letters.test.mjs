@@ -186,3 +186,24 @@ test('those_that_are_not_on_hold_any_more_are_told_one_by_one', async (t) => {
   await page.getByText('Those that were refused').click();
   await page.locator('.job-text li', { hasText: id.slice(-8) }).waitFor();
 });
+
+test('a_thousand_come_page_by_page_and_are_retried_in_one_go', async (t) => {
+  const n = 1000;
+  const { total: had } = await getJson(s, '/dead-letters?limit=1');
+  for (let i = 0; i < n; i += 50)
+    await Promise.all(Array.from({ length: 50 }, () => placeScripted(s, { two: 'rd' })));
+  await until('all of them to be on hold', async () => (await getJson(s, '/dead-letters?limit=1')).total === had + n);
+  const page = await open(t, '?stage=two');
+  assert.equal(await rows(page).count(), 50, 'the others stay where they are');
+  await page.getByLabel('Select all that are shown').check();
+  await bar(page).getByRole('button', { name: 'Select all 1,000 that match' }).click();
+  const dialog = await act(page, 'Retry', 'Retry all 1,000?');
+  await dialog.getByText('1,000 orders would be retried.').waitFor();
+  await dialog.getByText('and 992 more').waitFor();
+  assert.equal((await getJson(s, '/dead-letters?limit=1')).total, had + n, 'a dry run does nothing');
+  await dialog.getByLabel('Reason').fill('The bank is back');
+  await page.keyboard.press('Enter');
+  await page.locator('.notice-title', { hasText: '1,000 orders retried' }).waitFor();
+  await page.getByText('Nothing is on hold for this cause').waitFor();
+  await until('all of them to be done', async () => (await getJson(s, '/stats')).in_flight === had);
+});
