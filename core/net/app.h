@@ -9,7 +9,8 @@
 
 struct app_limits {
 	struct http_limits http;
-	int64_t unanswered; /* commands that wait for their commit: 503 above */
+	int64_t unanswered;  /* commands that wait for their commit: 503 above */
+	int64_t open_orders; /* that have neither ended nor are on hold: 503 above */
 	int64_t json_depth;
 	int64_t bulk; /* dead letters that one filter takes */
 };

@@ -21,6 +21,15 @@ static bool key_is_fine(struct str key)
 	return true;
 }
 
+/* What waits for its commit may be another order each. */
+static bool is_full(struct app *app)
+{
+	struct engine_stats s;
+
+	engine_stats(app->engine, &s);
+	return s.in_flight - s.on_hold + app->n_unanswered >= app->limits.open_orders;
+}
+
 /* Overload and trouble are said before anything is promised (P12). */
 static bool is_refused(struct app *app, struct http_request *req)
 {
@@ -35,6 +44,12 @@ static bool is_refused(struct app *app, struct http_request *req)
 		http_problem(req, 503,
 			"too many orders wait for the disk (%lld); the order was not accepted",
 			(long long)app->n_unanswered);
+		return true;
+	}
+	if (is_full(app)) {
+		http_problem(req, 503,
+			"%lld orders are open, as many as may be; the order was not accepted",
+			(long long)app->limits.open_orders);
 		return true;
 	}
 	return false;

@@ -4,7 +4,7 @@ import test from 'node:test';
 import { result, size } from '../lib/faults.mjs';
 import { startLoad } from '../lib/load.mjs';
 import { checkFile, checkOrders } from '../lib/oracle.mjs';
-import { getJson } from '../lib/orders.mjs';
+import { getJson, place } from '../lib/orders.mjs';
 import { openPartition, whyNoPartition } from '../lib/partition.mjs';
 import { fastPipeline, plenty } from '../lib/pipeline.mjs';
 import { startProxy } from '../lib/proxy.mjs';
@@ -114,4 +114,32 @@ test(`9_redis_partition_${times}_times_loses_and_doubles_nothing`, { timeout: 18
   } finally {
     await net.close();
   }
+});
+
+const OUT = 100;
+const GROWTH_MAX = 256 * 1024; // bytes
+const queued = size(3000, 1_000_000);
+
+// Nobody takes tasks: what is accepted waits in the journal, and Redis has the same few of it.
+test(`9_redis_takes_no_more_memory_with_${queued}_orders_queued`, { timeout: 120_000 + queued * 4 }, async () => {
+  const redis = await startRedis();
+  const s = await startStageline({ pipeline: fastPipeline({ stock: plenty }), bus: redisBus(redis, { out: OUT, worker: false }) });
+  await connected(s);
+  const placeUpTo = async (n) => {
+    for (let accepted = (await getJson(s, '/stats')).accepted; accepted < n; accepted += 50)
+      await Promise.all(Array.from({ length: 50 }, () => place(s)));
+  };
+  const used = async () => Number(/^used_memory:(\d+)/m.exec(await redis.cli('INFO', 'memory'))[1]);
+  await placeUpTo(10 * OUT);
+  const [stream] = (await stageKeys(redis)).filter((key) => /:stage:validation:/.test(key));
+  await until('as many tasks as may be', async () => await redis.cli('XLEN', stream) === String(OUT));
+  const before = await used();
+  await placeUpTo(queued);
+  const grown = await used() - before;
+  assert.equal(await redis.cli('XLEN', stream), String(OUT));
+  assert.equal((await getJson(s, '/stats')).in_flight, queued);
+  assert.ok(grown <= GROWTH_MAX, `Redis has ${grown} bytes more`);
+  assert.equal(await s.stop(), 0);
+  result(9, 'memory of Redis', { 'orders queued': queued, 'tasks out': OUT, 'bytes used': before, 'bytes more than at the first thousand': grown });
+  await redis.kill();
 });

@@ -4,8 +4,8 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test, { after, before } from 'node:test';
 import { checkFile, checkOrders } from '../lib/oracle.mjs';
-import { finished, getJson, order, place } from '../lib/orders.mjs';
-import { fastPipeline, plenty } from '../lib/pipeline.mjs';
+import { finished, getJson, order, place, post } from '../lib/orders.mjs';
+import { fastPipeline, hostFile, plenty } from '../lib/pipeline.mjs';
 import { freePort } from '../lib/port.mjs';
 import { redisBus, startRedis } from '../lib/redis.mjs';
 import { onHold, placeScripted, startScripted, types } from '../lib/scripted.mjs';
@@ -66,6 +66,38 @@ test('without_redis_orders_are_accepted_and_wait', { timeout: 60_000 }, async ()
   await checkOrders(s, accepted, plenty);
   await isHealthy(s);
   assert.match(s.logs(), new RegExp(`bus=redis 127.0.0.1:${port} is connected again`));
+  assert.equal(await s.stop(), 0);
+  await late.kill();
+});
+
+test('without_redis_orders_are_accepted_up_to_the_limit_and_no_further', { timeout: 60_000 }, async () => {
+  const port = await freePort();
+  const s = await startStageline({ pipeline: fastPipeline({ stock: plenty }), config: hostFile('limits: {open_orders: 20}\n'),
+    bus: redisBus({ url: `redis://127.0.0.1:${port}` }) });
+  const answers = await Promise.all(Array.from({ length: 40 }, () => post(s, order())));
+  const accepted = new Map();
+  for (const answer of answers) {
+    const body = await answer.json();
+    if (answer.status === 200) {
+      accepted.set(body.id, body);
+      continue;
+    }
+    assert.equal(answer.status, 503);
+    assert.match(answer.headers.get('retry-after'), /^\d+$/);
+    assert.match(body.detail, /20 orders are open, as many as may be; the order was not accepted/);
+  }
+  while (accepted.size < 20) { // what waited for its commit counted, too
+    const body = order();
+    accepted.set((await place(s, body)).id, body);
+  }
+  assert.equal(accepted.size, 20);
+  assert.equal((await post(s, order())).status, 503);
+  assert.equal((await health(s)).status, 'degraded');
+  const late = await startRedis({ port });
+  await until('all to end', async () => (await getJson(s, '/stats')).completed === 20, { deadline: 30_000 });
+  const body = order();
+  accepted.set((await place(s, body)).id, body);
+  await checkOrders(s, accepted, plenty);
   assert.equal(await s.stop(), 0);
   await late.kill();
 });

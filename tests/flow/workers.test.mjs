@@ -1,6 +1,6 @@
 // `stageline worker`: stages run elsewhere; who dies, is cut off or cannot run something costs an attempt at most.
 import assert from 'node:assert/strict';
-import { copyFileSync } from 'node:fs';
+import { copyFileSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test, { after, before } from 'node:test';
 import { metric, scrape } from '../lib/metrics.mjs';
@@ -10,7 +10,7 @@ import { openPartition, whyNoPartition } from '../lib/partition.mjs';
 import { fastPipeline, plenty } from '../lib/pipeline.mjs';
 import { redisBus, startRedis } from '../lib/redis.mjs';
 import { ofType, onHold, placeScripted, plugins, scriptedPipeline, send, startScripted, types, when } from '../lib/scripted.mjs';
-import { build, runStageline, startStageline, startWorker, temporaryFolder } from '../lib/stageline.mjs';
+import { build, root, runStageline, startStageline, startWorker, temporaryFolder } from '../lib/stageline.mjs';
 import { until } from '../lib/until.mjs';
 
 let redis;
@@ -36,6 +36,34 @@ async function placeMany(s, n) {
     }));
   return accepted;
 }
+
+// config/redis.md as it stands there; only addresses are this machine's.
+test('the_page_of_two_machines_works_as_it_stands', { timeout: 90_000 }, async () => {
+  const page = readFileSync(join(root, 'config/redis.md'), 'utf8');
+  const [settings, hostText, command] = [...page.matchAll(/(?:^ {4}.*\n|^\n(?= {4}))+/gm)]
+    .map(([block]) => block.trim().split('\n').map((line) => line.replace(/^ {4}/, '')));
+  const own = await startRedis({ args: settings.filter((line) => !line.startsWith('bind ')).flatMap((line) => `--${line}`.split(' ')) });
+  const folder = temporaryFolder();
+  const config = join(folder, 'stageline.yaml');
+  const key = (name) => new RegExp(`${name}: (\\S+)`).exec(hostText.join('\n'))[1];
+  writeFileSync(config, hostText.join('\n').replace(key('url'), own.url));
+  writeFileSync(join(folder, key('password_file')), 'SECRET\n', { mode: 0o600 });
+
+  const s = await startStageline({ config, pipeline: fastPipeline({ stock: plenty }) });
+  const stages = /--stages (\S+)/.exec(command.join(' '))[1].split(',');
+  const far = startWorker({ config }, { stages });
+  const other = startWorker({ config }, { stages: ['validation', 'inventory'] });
+  await serves(s, far, stages.length);
+  await serves(s, other, 2);
+  await checkOrders(s, await placeMany(s, 40), plenty);
+  assert.deepEqual((await workerOf(s, far)).stages.map(({ name }) => name).sort(), stages.sort());
+  assert.match((await show(s)).out, new RegExp(`${far.pid}`));
+  assert.equal((await getJson(s, '/health')).status, 'healthy');
+  assert.equal(await far.stop(), 0);
+  assert.equal(await other.stop(), 0);
+  assert.equal(await s.stop(), 0);
+  await own.kill();
+});
 
 test('two_workers_share_the_stages_and_are_seen', { timeout: 60_000 }, async () => {
   const its = busOf();

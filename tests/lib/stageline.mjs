@@ -91,10 +91,13 @@ async function endOf(run, signal) {
   return code;
 }
 
-// `stageline worker` of a bus as redisBus() gives it.
-export function startWorker({ redis: { url, prefix, password_file: password } }, { stages, plugins, wrapper, args = [], env = {} } = {}) {
-  const run = launch(['worker', '--bus', url, '--prefix', prefix, '--plugins', plugins ?? join(build, 'plugins'),
-    ...(stages ? ['--stages', stages.join()] : []), ...(password ? ['--password-file', password] : []), ...args], env, undefined, wrapper);
+const busArgs = ({ url, prefix, password_file: password }) => (
+  ['--bus', url, '--prefix', prefix, ...(password ? ['--password-file', password] : [])]);
+
+// `stageline worker` of a bus as redisBus() gives it, or of a host file: { config }.
+export function startWorker({ redis, config }, { stages, plugins, wrapper, args = [], env = {} } = {}) {
+  const run = launch(['worker', ...(config ? ['--config', config] : busArgs(redis)), '--plugins', plugins ?? join(build, 'plugins'),
+    ...(stages ? ['--stages', stages.join()] : []), ...args], env, undefined, wrapper);
   return {
     get pid() { return run.child.pid; },
     get isRunning() { return children.has(run.child); },
