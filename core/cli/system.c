@@ -10,7 +10,7 @@
 
 static void print_system(const struct remote *r, const cJSON *answer)
 {
-	static const struct table_column columns[] = {{"SYSTEM"}, {"", .is_cut = true}};
+	static const struct table_column columns[] = {{"SYSTEM"}, {""}}; /* to be copied whole */
 	static const struct {
 		const char *label, *part, *member; /* `part` NULL: of the answer itself */
 	} lines[] = {{"version", NULL, "version"}, {"process", NULL, "pid"},
@@ -49,9 +49,9 @@ static int run_show(struct remote *r)
 
 /* --- stats and health: flat objects --- */
 
-static void print_members(const cJSON *answer, const char *name)
+static void print_members(const cJSON *answer, const char *name, bool has_numbers)
 {
-	const struct table_column columns[] = {{name}, {"", .is_number = true}};
+	const struct table_column columns[] = {{name}, {"", .is_number = has_numbers}};
 	_cleanup_(table_fini) struct table t = {columns, ARRAY_LEN(columns)};
 	const cJSON *member;
 
@@ -65,7 +65,7 @@ static void print_members(const cJSON *answer, const char *name)
 static void print_stats(const struct remote *r, const cJSON *answer)
 {
 	(void)r;
-	print_members(answer, "COUNT");
+	print_members(answer, "COUNT", true);
 }
 
 static int run_stats(struct remote *r)
@@ -93,7 +93,7 @@ static int run_health(struct remote *r)
 	if (r->flags[FLAG_JSON])
 		remote_print_json(&answer);
 	else
-		print_members(answer.json, "HEALTH");
+		print_members(answer.json, "HEALTH", false);
 	return answer.status == 200 ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 

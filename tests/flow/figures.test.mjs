@@ -196,6 +196,11 @@ test('system_shows_what_the_client_shows', async () => {
     assert.ok(value(out, label), label);
 });
 
+test('the_head_of_the_chain_is_whole_on_a_narrow_terminal', async () => {
+  const { out } = await runStageline(['system', 'show'], { env: { STAGELINE_URL: shop.url, COLUMNS: '60' } });
+  assert.match(value(out, 'head of the chain'), /^\d+:[0-9a-f]{64}$/);
+});
+
 test('stats_are_the_counts_of_the_daemon', async () => {
   const { out } = await at(shop, 'system', 'stats');
   const stats = await getJson(shop, '/stats');
