@@ -149,11 +149,10 @@ static void add_to(struct sum *sum, struct world *w)
 
 static void run(uint64_t seed, const char *folder, struct sum *sum)
 {
-	bool has_elsewhere = n_actions == ARRAY_LEN(actions) && seed / 3 % 4 == 0;
 	struct world w;
 
 	current_seed = seed;
-	world_init(&w, seed, folder, has_elsewhere);
+	world_init(&w, seed, folder, n_actions == ARRAY_LEN(actions));
 	for (uint64_t n = 30 + world_below(&w, 120); n; n--)
 		act(&w);
 	world_drain(&w);

@@ -101,6 +101,36 @@ const struct outside *world_outside(const struct world *w, const struct id *orde
 	return &nothing;
 }
 
+/* Of the events of this life, since the wall clock may have jumped while there was none. */
+static void keep_due_time(struct world *w, const struct event *ev)
+{
+	enum { MS_US = 1000 };
+	bool is_put_off = ev->kind == EVENT_STAGE_RETRYING || ev->kind == EVENT_STAGE_WAITING;
+
+	for (size_t i = 0; i < w->n_outside; i++) {
+		struct outside *o = &w->outside[i];
+		int64_t *not_before_us = &o->not_before_us[ev->undo];
+
+		if (!id_eq(&o->order, &ev->order_id))
+			continue;
+		if (ev->kind == EVENT_ORDER_MIGRATED)
+			o->not_before_us[0] = o->not_before_us[1] = 0;
+		if (!ev->stage.n || o->stage != world_stage(w, ev->stage.p))
+			continue;
+		if (str_is(ev->message, "no answer came from outside in time") &&
+			w->mono_us < *not_before_us)
+			world_fail(w, "event %lld ends a wait before its time", (long long)ev->seq);
+		/* Clocks of milliseconds are behind. */
+		*not_before_us = is_put_off ? w->mono_us + ev->due_us - ev->time_us - 2 * MS_US : 0;
+	}
+}
+
+static void forget_due_times(struct world *w)
+{
+	for (size_t i = 0; i < w->n_outside; i++)
+		w->outside[i].not_before_us[0] = w->outside[i].not_before_us[1] = 0;
+}
+
 static enum verdict draw_verdict(struct world *w)
 {
 	static const enum verdict bad[] = {VERDICT_FAIL, VERDICT_FAIL, VERDICT_RETRY, VERDICT_RETRY,
@@ -139,6 +169,9 @@ static void count_attempt(struct world *w, struct outside *o, const struct task 
 
 	if (t->attempt <= *n && o->n_stops[t->undo] == w->n_stops)
 		world_fail(w, "order %lld: attempt %u of %s went out again",
+			(long long)t->order_seq, t->attempt, t->pipeline->stages[t->stage].name);
+	if (w->mono_us < o->not_before_us[t->undo])
+		world_fail(w, "order %lld: attempt %u of %s went out before its time",
 			(long long)t->order_seq, t->attempt, t->pipeline->stages[t->stage].name);
 	*n = t->attempt > *n ? t->attempt : *n;
 	o->n_stops[t->undo] = w->n_stops;
@@ -209,6 +242,17 @@ static void keep_pending(struct world *w, struct task *t, bool is_copy)
 		(struct pending){.task = t, .due_us = answer_time(w), .is_copy = is_copy};
 }
 
+static void check_goes_out(struct world *w, const struct task *t)
+{
+	const struct live_order *lo = live_find(&w->engine->live, t->order_seq);
+
+	if (w->is_paused[stage_of(w, t)])
+		world_fail(w, "an attempt of a paused stage went out");
+	if (lo && lo->order->phase == ORDER_COMPENSATING && !t->undo)
+		world_fail(w, "order %lld turns round, and a run of %s went out",
+			(long long)t->order_seq, t->pipeline->stages[t->stage].name);
+}
+
 static void on_tasks(void *arg, struct task *first)
 {
 	struct world *w = arg;
@@ -217,8 +261,7 @@ static void on_tasks(void *arg, struct task *first)
 	while (first) {
 		struct task *next = (struct task *)first->node.next;
 
-		if (w->is_paused[stage_of(w, first)])
-			world_fail(w, "an attempt of a paused stage went out");
+		check_goes_out(w, first);
 		if (w->is_dying) {
 			task_free(first);
 		} else {
@@ -279,6 +322,15 @@ static void read_marks(int fd, char out[MARKS_BYTES])
 	memset(out + n, 0, MARKS_BYTES - (size_t)n);
 }
 
+static void write_marks(const struct world *w, const char marks[MARKS_BYTES])
+{
+	int fd = open(w->attempts_path, O_WRONLY | O_CLOEXEC);
+
+	if (fd < 0 || pwrite(fd, marks, MARKS_BYTES, 0) != MARKS_BYTES)
+		world_fail(w, "the marks cannot be written");
+	close(fd);
+}
+
 /* Stands in for libc's: SQLite is on the played disk, so only the marks are synced by it. */
 int fdatasync(int fd)
 {
@@ -291,7 +343,7 @@ int fdatasync(int fd)
 static void lose_marks(struct world *w, uint64_t chance)
 {
 	static const size_t boot_id_at = 16;
-	int fd = open(w->attempts_path, O_RDWR | O_CLOEXEC);
+	int fd = open(w->attempts_path, O_RDONLY | O_CLOEXEC);
 	char marks[MARKS_BYTES];
 
 	if (fd < 0)
@@ -302,10 +354,9 @@ static void lose_marks(struct world *w, uint64_t chance)
 			memcpy(marks + i * MARKS_PAGE, synced_marks + i * MARKS_PAGE, MARKS_PAGE);
 	if (marks[boot_id_at])
 		marks[boot_id_at] = '-'; /* no boot is called so */
-	if (pwrite(fd, marks, MARKS_BYTES, 0) != MARKS_BYTES)
-		world_fail(w, "the marks cannot be written");
-	memcpy(synced_marks, marks, MARKS_BYTES);
 	close(fd);
+	write_marks(w, marks);
+	memcpy(synced_marks, marks, MARKS_BYTES);
 }
 
 /* --- the client --- */
@@ -353,6 +404,7 @@ static void on_commit(void *arg, struct feed_batch *batch)
 			world_fail(w, "the feed goes from event %lld to %lld",
 				(long long)w->last_seen_seq, (long long)ev->seq);
 		w->last_seen_seq = ev->seq;
+		keep_due_time(w, ev);
 	}
 	feed_batch_free(batch);
 }
@@ -418,6 +470,7 @@ static int start(struct world *w, struct err *e)
 		.arg = w};
 	int r;
 
+	forget_due_times(w);
 	w->last_seen_seq = 0;
 	w->next_turn_ms = 0;
 	w->n_lives++;
@@ -523,6 +576,20 @@ static void die_at_start(struct world *w)
 	world_die(w, true);
 }
 
+/* A turn of which nobody hears. Death may have come right behind the commit, before any mark was taken back. */
+static void die_behind_commit(struct world *w)
+{
+	char before[MARKS_BYTES];
+	bool is_power_loss;
+
+	read_marks(w->engine->attempts.fd, before);
+	world_step(w);
+	is_power_loss = one_in(w, 2);
+	if (!is_power_loss && w->is_full && one_in(w, 2))
+		write_marks(w, before);
+	world_die(w, is_power_loss);
+}
+
 void world_die_within(struct world *w)
 {
 	struct fault_plan plan = {.ops = FAULT_WRITE | FAULT_SYNC | FAULT_TRUNCATE,
@@ -535,10 +602,13 @@ void world_die_within(struct world *w)
 		return;
 	}
 	w->is_dying = one_in(w, 2); /* it commits, and nobody hears of it */
-	if (!w->is_dying)
-		fault_vfs_plan(&plan);
+	if (w->is_dying) {
+		die_behind_commit(w);
+		return;
+	}
+	fault_vfs_plan(&plan);
 	world_step(w);
-	world_die(w, !w->is_dying || one_in(w, 2));
+	world_die(w, true);
 }
 
 void world_fill_disk(struct world *w, bool is_full)
@@ -626,13 +696,14 @@ void world_drain(struct world *w)
 	}
 }
 
-void world_init(struct world *w, uint64_t seed, const char *folder, bool has_elsewhere)
+void world_init(struct world *w, uint64_t seed, const char *folder, bool is_full)
 {
 	struct err e = {0};
 
 	*w = (struct world){.seed = seed,
 		.random = seed,
-		.has_elsewhere = has_elsewhere,
+		.is_full = is_full,
+		.has_elsewhere = is_full && seed / 3 % 4 == 0,
 		.mono_us = INT64_C(1000000000),
 		.wall_ahead_us = INT64_C(1700000000000000)};
 	w->workers = (struct worker_source){subscribe, w, world_is_idle};

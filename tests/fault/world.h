@@ -40,6 +40,7 @@ struct outside {
 	uint32_t n_handed_out[2]; /* attempts of run and undo that a worker got */
 	uint32_t refused[2];	  /* the last that it said no to, as to whoever asks again */
 	long n_stops[2];	  /* the world's, when it got the last */
+	int64_t not_before_us[2]; /* monotonic: it goes out again, or its wait ends by itself */
 };
 
 /* One thing that people asked for. Its number is in the reason, or in a signal's body. */
@@ -81,6 +82,7 @@ struct world {
 	size_t n_placed;
 	struct command *commands[COMMANDS_MAX];
 	size_t n_commands;
+	bool is_full;
 	bool has_elsewhere; /* workers are elsewhere, and outlive the process */
 	struct pending pending[TASKS_MAX];
 	size_t n_pending;
@@ -92,8 +94,8 @@ struct world {
 	long n_stops; /* after which what was out goes on as the same attempt */
 };
 
-/* Sets up an empty disk in `folder` and starts. */
-void world_init(struct world *w, uint64_t seed, const char *folder, bool has_elsewhere);
+/* Sets up an empty disk in `folder` and starts. `is_full`: with what seeds that are kept from once do not have. */
+void world_init(struct world *w, uint64_t seed, const char *folder, bool is_full);
 void world_fini(struct world *w);
 
 uint64_t world_random(struct world *w);

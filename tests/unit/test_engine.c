@@ -405,25 +405,34 @@ static void a_verdict_that_waits_for_the_disk_counts_once(void)
 	house_fini(&h);
 }
 
+/* A verdict on the first run of a stage of the last order, or of one that has its number. */
+static void answer_from_elsewhere(
+	struct house *h, const struct id *order, size_t stage, enum verdict v)
+{
+	struct task *t = task_new(STR("{}"), STR("{}"), (struct str){0});
+
+	REQUIRE(t != NULL);
+	REQUIRE(reader_find_order(h->engine->reader, &h->order, &t->order_seq) == 0);
+	t->pipeline = engine_pipeline(h->engine);
+	t->stage = stage;
+	t->order_id = *order;
+	t->attempt = 1;
+	t->verdict = v;
+	queue_push(&h->engine->verdicts, &t->node);
+}
+
 /* After a journal was restored from a copy, another order may have the number of one that came after the copy, and a
  * worker elsewhere still answers for that one. */
 static void a_verdict_on_another_order_of_the_same_number_changes_nothing(void)
 {
-	struct task *t = task_new(STR("{}"), STR("{}"), (struct str){0});
 	struct order *o;
 	struct house h;
+	struct id another;
 
-	REQUIRE(t != NULL);
 	house_init(&h);
 	place(&h);
-	REQUIRE(h.n_out == 2);
-	t->pipeline = h.out[0]->pipeline;
-	t->stage = CHECK_STAGE;
-	t->order_seq = h.out[0]->order_seq;
-	id_create(&t->order_id, 0);
-	t->attempt = 1;
-	t->verdict = VERDICT_DONE;
-	queue_push(&h.engine->verdicts, &t->node);
+	id_create(&another, 0);
+	answer_from_elsewhere(&h, &another, CHECK_STAGE, VERDICT_DONE);
 	engine_step(h.engine);
 	o = look(&h);
 	CHECK_INT(o->stages[CHECK_STAGE].status, STAGE_QUEUED);
@@ -466,6 +475,24 @@ static void the_deadline_of_a_wait_does_not_end_the_wait_of_its_undo(void)
 	house_fini(&h);
 }
 
+static void a_late_verdict_on_a_run_leaves_its_undo_out(void)
+{
+	struct house h;
+
+	house_init(&h);
+	place(&h);
+	answer(&h, &h.order, CHECK_STAGE, VERDICT_FAIL);
+	answer(&h, &h.order, GIFT_STAGE, VERDICT_RETRY);
+	engine_step(h.engine);
+	REQUIRE(h.n_out == 1 && h.out[0]->undo && h.out[0]->attempt == 1);
+	answer_from_elsewhere(&h, &h.order, GIFT_STAGE, VERDICT_DONE);
+	engine_step(h.engine);
+	expect_gift(&h, STAGE_QUEUED);
+	pass_ms(&h, 3600001);
+	expect_gift(&h, STAGE_RETRYING);
+	house_fini(&h);
+}
+
 UNIT_MAIN("engine", TEST(after_a_failed_commit_nothing_goes_out_any_more),
 	TEST(after_a_failed_commit_people_are_refused_at_once_and_for_good),
 	TEST(a_verdict_that_waits_for_the_disk_counts_once),
@@ -474,4 +501,5 @@ UNIT_MAIN("engine", TEST(after_a_failed_commit_nothing_goes_out_any_more),
 	TEST(an_attempt_that_is_out_is_known_whatever_lacks_memory),
 	TEST(a_stage_whose_pause_was_granted_is_paused_whatever_lacks_memory),
 	TEST(a_verdict_on_another_order_of_the_same_number_changes_nothing),
-	TEST(the_deadline_of_a_wait_does_not_end_the_wait_of_its_undo))
+	TEST(the_deadline_of_a_wait_does_not_end_the_wait_of_its_undo),
+	TEST(a_late_verdict_on_a_run_leaves_its_undo_out))
