@@ -493,6 +493,50 @@ static void a_late_verdict_on_a_run_leaves_its_undo_out(void)
 	house_fini(&h);
 }
 
+/* One of them may have been what brought the process down. */
+static void what_ran_when_the_process_died_is_tried_alone(void)
+{
+	struct house h;
+
+	house_init(&h);
+	place(&h);
+	REQUIRE(h.n_out == 2);
+	house_die(&h);
+	house_start(&h);
+	place(&h);
+	for (int n_suspects = 2; n_suspects; n_suspects--) {
+		struct id order;
+
+		REQUIRE(h.n_out == 1);
+		CHECK_INT(h.out[0]->attempt, 2);
+		order = h.out[0]->order_id;
+		answer(&h, &order, h.out[0]->stage, VERDICT_DONE);
+		engine_step(h.engine);
+	}
+	CHECK_INT(h.n_out, 2); /* those of the order that was placed since */
+	house_fini(&h);
+}
+
+/* Both verdicts waited for the disk: the one that turns the order round must not forget the other. */
+static void what_was_done_is_undone_though_its_verdict_waited_for_the_disk(void)
+{
+	struct house h;
+
+	house_init(&h);
+	place(&h);
+	fault_vfs_plan(&(struct fault_plan){
+		.ops = FAULT_WRITE, .nth = 1, .is_sticky = true, .error = SQLITE_FULL});
+	answer(&h, &h.order, CHECK_STAGE, VERDICT_FAIL);
+	answer(&h, &h.order, GIFT_STAGE, VERDICT_DONE);
+	pass_ms(&h, 600);
+	pass_ms(&h, 600);
+	REQUIRE(fault_vfs_hits() > 1);
+	fault_vfs_plan(&(struct fault_plan){0});
+	pass_ms(&h, 600);
+	expect_gift(&h, STAGE_QUEUED);
+	house_fini(&h);
+}
+
 UNIT_MAIN("engine", TEST(after_a_failed_commit_nothing_goes_out_any_more),
 	TEST(after_a_failed_commit_people_are_refused_at_once_and_for_good),
 	TEST(a_verdict_that_waits_for_the_disk_counts_once),
@@ -502,4 +546,6 @@ UNIT_MAIN("engine", TEST(after_a_failed_commit_nothing_goes_out_any_more),
 	TEST(a_stage_whose_pause_was_granted_is_paused_whatever_lacks_memory),
 	TEST(a_verdict_on_another_order_of_the_same_number_changes_nothing),
 	TEST(the_deadline_of_a_wait_does_not_end_the_wait_of_its_undo),
-	TEST(a_late_verdict_on_a_run_leaves_its_undo_out))
+	TEST(a_late_verdict_on_a_run_leaves_its_undo_out),
+	TEST(what_ran_when_the_process_died_is_tried_alone),
+	TEST(what_was_done_is_undone_though_its_verdict_waited_for_the_disk))
