@@ -47,6 +47,13 @@ bool json_to_money(const cJSON *j, int64_t *ret_minor)
 	return true;
 }
 
+int64_t json_int_member(const cJSON *object, const char *name)
+{
+	int64_t value = 0;
+
+	return json_to_int(cJSON_GetObjectItemCaseSensitive(object, name), &value) ? value : 0;
+}
+
 struct str json_member(const cJSON *object, const char *name)
 {
 	const cJSON *m = cJSON_GetObjectItemCaseSensitive(object, name);

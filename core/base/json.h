@@ -34,6 +34,8 @@ bool json_to_int(const cJSON *j, int64_t *ret);
 /* A JSON number that is an amount with at most two decimals within ±10^13: true and minor units. The
  * number is the double nearest to a two-digit decimal, so the conversion is exact. */
 bool json_to_money(const cJSON *j, int64_t *ret_minor);
+/* The member's integer, 0 where there is none. */
+int64_t json_int_member(const cJSON *object, const char *name);
 /* The member's string or an absent str. Borrowed from `object`. */
 struct str json_member(const cJSON *object, const char *name);
 

@@ -8,26 +8,13 @@
 #include "cli/order_text.h"
 #include "cli/table.h"
 
-static const cJSON *member_of(const cJSON *object, const char *name)
-{
-	return cJSON_GetObjectItemCaseSensitive(object, name);
-}
-
-static int64_t number_of(const cJSON *object, const char *name)
-{
-	int64_t value = 0;
-	const cJSON *member = member_of(object, name);
-
-	return member && json_to_int(member, &value) ? value : 0;
-}
-
 /* --- list and causes --- */
 
 static void add_held(struct table *t, const cJSON *order, const cJSON *held)
 {
 	table_add_member(t, order, "id");
 	table_add_member(t, held, "name");
-	table_add(t, cJSON_IsTrue(member_of(held, "undo")) ? "undo" : "run");
+	table_add(t, cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(held, "undo")) ? "undo" : "run");
 	table_add_member(t, held, "attempts");
 	table_add_member(t, order, "customer_email");
 	table_add_member(t, order, "updated_at");
@@ -41,16 +28,16 @@ static void print_list(const struct remote *r, const cJSON *answer)
 		{"CUSTOMER", .is_cut = true, .is_extra = true}, {"SINCE", .is_extra = true},
 		{"ERROR", .is_cut = true}};
 	_cleanup_(table_fini) struct table t = {columns, ARRAY_LEN(columns)};
-	const cJSON *next = member_of(answer, "next"), *letter, *held;
+	const cJSON *next = cJSON_GetObjectItemCaseSensitive(answer, "next"), *letter, *held;
 
 	(void)r;
-	cJSON_ArrayForEach (letter, member_of(answer, "dead_letters")) {
-		cJSON_ArrayForEach (held, member_of(letter, "held")) {
-			add_held(&t, member_of(letter, "order"), held);
+	cJSON_ArrayForEach (letter, cJSON_GetObjectItemCaseSensitive(answer, "dead_letters")) {
+		cJSON_ArrayForEach (held, cJSON_GetObjectItemCaseSensitive(letter, "held")) {
+			add_held(&t, cJSON_GetObjectItemCaseSensitive(letter, "order"), held);
 		}
 	}
 	table_print(&t);
-	fprintf(stderr, "%lld on hold in all", (long long)number_of(answer, "total"));
+	fprintf(stderr, "%lld on hold in all", (long long)json_int_member(answer, "total"));
 	if (cJSON_IsNumber(next))
 		fprintf(stderr, "; there may be more: --cursor %.0f", next->valuedouble);
 	fputc('\n', stderr);
@@ -76,7 +63,7 @@ static void print_causes(const struct remote *r, const cJSON *answer)
 	const cJSON *cause;
 
 	(void)r;
-	cJSON_ArrayForEach (cause, member_of(answer, "causes")) {
+	cJSON_ArrayForEach (cause, cJSON_GetObjectItemCaseSensitive(answer, "causes")) {
 		for (size_t i = 0; i < ARRAY_LEN(members); i++)
 			table_add_member(&t, cause, members[i]);
 	}
@@ -180,10 +167,10 @@ static void print_dry(const struct remote *r, const cJSON *answer)
 {
 	static const struct table_column columns[] = {{"ID"}};
 	_cleanup_(table_fini) struct table t = {columns, ARRAY_LEN(columns)};
-	int64_t matched = number_of(answer, "matched");
+	int64_t matched = json_int_member(answer, "matched");
 	const cJSON *id;
 
-	cJSON_ArrayForEach (id, member_of(answer, "ids")) {
+	cJSON_ArrayForEach (id, cJSON_GetObjectItemCaseSensitive(answer, "ids")) {
 		table_add(&t, id->valuestring);
 	}
 	table_print(&t);
@@ -219,7 +206,8 @@ static int run_bulk(struct remote *r)
 
 static void print_edited(const struct remote *r, const cJSON *answer)
 {
-	const char *status = json_member(member_of(answer, "order"), "status").p;
+	const char *status =
+		json_member(cJSON_GetObjectItemCaseSensitive(answer, "order"), "status").p;
 
 	fprintf(stderr, "Order %s is corrected and tried again; it is now %s\n", r->arguments[0],
 		status ? status : "on its way");

@@ -11,26 +11,13 @@
 
 enum { POLL_MS = 200 };
 
-static const cJSON *member_of(const cJSON *object, const char *name)
-{
-	return cJSON_GetObjectItemCaseSensitive(object, name);
-}
-
-static int64_t number_of(const cJSON *object, const char *name)
-{
-	int64_t value = 0;
-	const cJSON *member = member_of(object, name);
-
-	return member && json_to_int(member, &value) ? value : 0;
-}
-
 void job_print_capped(const cJSON *answer)
 {
-	if (cJSON_IsTrue(member_of(answer, "capped")))
+	if (cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(answer, "capped")))
 		fprintf(stderr,
 			"More match: these are the newest %lld, the most that one call takes; give "
 			"it again for the rest\n",
-			(long long)number_of(answer, "matched"));
+			(long long)json_int_member(answer, "matched"));
 }
 
 static void print_job(const cJSON *job)
@@ -39,10 +26,10 @@ static void print_job(const cJSON *job)
 	const cJSON *refusal;
 
 	fprintf(stderr, "%s: %lld of %lld done, %lld refused\n", action ? action : "job",
-		(long long)number_of(job, "done"), (long long)number_of(job, "matched"),
-		(long long)number_of(job, "refused"));
+		(long long)json_int_member(job, "done"), (long long)json_int_member(job, "matched"),
+		(long long)json_int_member(job, "refused"));
 	job_print_capped(job);
-	cJSON_ArrayForEach (refusal, member_of(job, "refusals")) {
+	cJSON_ArrayForEach (refusal, cJSON_GetObjectItemCaseSensitive(job, "refusals")) {
 		const char *id = json_member(refusal, "id").p;
 		const char *detail = json_member(refusal, "detail").p;
 
@@ -54,9 +41,9 @@ static void print_job(const cJSON *job)
 
 static void show_progress(struct progress *p, const cJSON *job)
 {
-	int64_t matched = number_of(job, "matched");
+	int64_t matched = json_int_member(job, "matched");
 
-	progress_show(p, (size_t)(matched - number_of(job, "left")), (size_t)matched);
+	progress_show(p, (size_t)(matched - json_int_member(job, "left")), (size_t)matched);
 }
 
 /* Asks again and again until the job is finished. `answer` is the newest answer. */
@@ -64,15 +51,16 @@ static int follow(struct remote *r, struct client_answer *answer)
 {
 	static const struct timespec pause = {.tv_nsec = POLL_MS * 1000000};
 	struct progress progress = {.label = r->action->name, .last_tenth = -1};
-	bool is_watched = cJSON_IsFalse(member_of(answer->json, "finished"));
+	bool is_watched = cJSON_IsFalse(cJSON_GetObjectItemCaseSensitive(answer->json, "finished"));
 	int status = EXIT_SUCCESS;
 
-	while (status == EXIT_SUCCESS && cJSON_IsFalse(member_of(answer->json, "finished"))) {
+	while (status == EXIT_SUCCESS &&
+		cJSON_IsFalse(cJSON_GetObjectItemCaseSensitive(answer->json, "finished"))) {
 		char path[64];
 
 		show_progress(&progress, answer->json);
 		snprintf(path, sizeof path, "/dead-letters/jobs/%lld",
-			(long long)number_of(answer->json, "job"));
+			(long long)json_int_member(answer->json, "job"));
 		nanosleep(&pause, NULL);
 		client_answer_fini(answer);
 		status = remote_request(r, path, NULL, answer);
@@ -87,18 +75,18 @@ int job_end(struct remote *r, struct client_answer *answer)
 {
 	int status;
 
-	if (cJSON_IsFalse(member_of(answer->json, "finished")))
+	if (cJSON_IsFalse(cJSON_GetObjectItemCaseSensitive(answer->json, "finished")))
 		fprintf(stderr,
 			"Job %lld goes on in the daemon, watched or not; `stageline dead-letters "
 			"job %lld` looks again\n",
-			(long long)number_of(answer->json, "job"),
-			(long long)number_of(answer->json, "job"));
+			(long long)json_int_member(answer->json, "job"),
+			(long long)json_int_member(answer->json, "job"));
 	status = follow(r, answer);
 	if (status == EXIT_SUCCESS) {
 		if (r->flags[FLAG_JSON])
 			remote_print_json(answer);
 		print_job(answer->json);
-		status = number_of(answer->json, "refused") ? EXIT_FAILURE : EXIT_SUCCESS;
+		status = json_int_member(answer->json, "refused") ? EXIT_FAILURE : EXIT_SUCCESS;
 	}
 	client_answer_fini(answer);
 	return status;

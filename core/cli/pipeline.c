@@ -178,13 +178,6 @@ static int run_change(struct remote *r)
 
 /* --- generations --- */
 
-static int64_t number_of(const cJSON *object, const char *name)
-{
-	int64_t value = 0;
-
-	return json_to_int(cJSON_GetObjectItemCaseSensitive(object, name), &value) ? value : 0;
-}
-
 static void add_generation(struct table *t, const cJSON *generation)
 {
 	const cJSON *holding = cJSON_GetObjectItemCaseSensitive(generation, "holding"), *h;
@@ -233,7 +226,8 @@ static void print_dry_migration(const struct remote *r, const cJSON *answer)
 {
 	static const struct table_column columns[] = {{"ID"}, {"REFUSED BECAUSE", .is_cut = true}};
 	_cleanup_(table_fini) struct table t = {columns, ARRAY_LEN(columns)};
-	int64_t matched = number_of(answer, "matched"), refused = number_of(answer, "refused");
+	int64_t matched = json_int_member(answer, "matched"),
+		refused = json_int_member(answer, "refused");
 	const cJSON *refusal;
 
 	(void)r;

@@ -13,31 +13,19 @@
 #include "cli/table.h"
 #include "cli/terminal.h"
 
-static const cJSON *member_of(const cJSON *object, const char *name)
-{
-	return cJSON_GetObjectItemCaseSensitive(object, name);
-}
-
-static int64_t number_of(const cJSON *object, const char *name)
-{
-	int64_t value = 0;
-
-	return json_to_int(member_of(object, name), &value) ? value : 0;
-}
-
 bool pipeline_is_deserted(const cJSON *live)
 {
-	const cJSON *n = member_of(live, "served_by");
+	const cJSON *n = cJSON_GetObjectItemCaseSensitive(live, "served_by");
 
 	return cJSON_IsNumber(n) && n->valueint == 0;
 }
 
 const char *pipeline_stage_word(const cJSON *live, bool is_unhealthy)
 {
-	return pipeline_is_deserted(live)		 ? "no worker"
-	       : cJSON_IsTrue(member_of(live, "paused")) ? "paused"
-	       : is_unhealthy				 ? "unhealthy"
-							 : "runs";
+	return pipeline_is_deserted(live)					? "no worker"
+	       : cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(live, "paused")) ? "paused"
+	       : is_unhealthy							? "unhealthy"
+										: "runs";
 }
 
 /* --- watch --- */
@@ -52,7 +40,7 @@ struct watch {
 /* A count of the sample, per second. */
 static void add_rate(struct table *t, const cJSON *sample, const cJSON *part, const char *name)
 {
-	int64_t span_ms = number_of(sample, "span_ms"), n = number_of(part, name);
+	int64_t span_ms = json_int_member(sample, "span_ms"), n = json_int_member(part, name);
 	char text[32];
 
 	snprintf(text, sizeof text, "%.*f", n * 1000 % (span_ms ? span_ms : 1000) ? 1 : 0,
@@ -68,7 +56,7 @@ static void print_orders(const cJSON *sample)
 		{"IN FLIGHT", .is_number = true}, {"ON HOLD", .is_number = true}};
 	static const char *const counts[] = {"accepted", "completed", "failed", "cancelled"};
 	_cleanup_(table_fini) struct table t = {columns, ARRAY_LEN(columns)};
-	const cJSON *orders = member_of(sample, "orders");
+	const cJSON *orders = cJSON_GetObjectItemCaseSensitive(sample, "orders");
 
 	table_add_member(&t, sample, "at");
 	for (size_t i = 0; i < ARRAY_LEN(counts); i++)
@@ -82,10 +70,12 @@ static void add_stage(struct table *t, const cJSON *sample, const char *name)
 {
 	static const char *const counts[] = {"in", "out", "errors", "failed"};
 	static const char *const gauges[] = {"waiting", "running", "oldest_ms", "p50_us", "p99_us"};
-	const cJSON *stage = member_of(member_of(sample, "stages"), name);
+	const cJSON *stage = cJSON_GetObjectItemCaseSensitive(
+		cJSON_GetObjectItemCaseSensitive(sample, "stages"), name);
 
 	table_add(t, name);
-	table_add(t, pipeline_stage_word(stage, cJSON_IsTrue(member_of(stage, "unhealthy"))));
+	table_add(t, pipeline_stage_word(stage,
+			     cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(stage, "unhealthy"))));
 	table_add_member(t, stage, "breaker");
 	for (size_t i = 0; i < ARRAY_LEN(counts); i++)
 		add_rate(t, sample, stage, counts[i]);
@@ -96,15 +86,15 @@ static void add_stage(struct table *t, const cJSON *sample, const char *name)
 /* Stages of the file as they stand there, then those of earlier generations. At most `room`. Returns how many. */
 static size_t add_stages(struct table *t, const struct watch *w, size_t room)
 {
-	const cJSON *file = member_of(w->pipeline.json, "stages"),
-		    *now = member_of(w->sample, "stages"), *stage;
+	const cJSON *file = cJSON_GetObjectItemCaseSensitive(w->pipeline.json, "stages"),
+		    *now = cJSON_GetObjectItemCaseSensitive(w->sample, "stages"), *stage;
 	_cleanup_(json_freep) cJSON *others = cJSON_Duplicate(now, true);
 	size_t n = 0;
 
 	cJSON_ArrayForEach (stage, file) {
 		const char *name = json_member(stage, "name").p;
 
-		if (!name || !member_of(now, name) || n == room)
+		if (!name || !cJSON_GetObjectItemCaseSensitive(now, name) || n == room)
 			continue;
 		add_stage(t, w->sample, name);
 		cJSON_DeleteItemFromObjectCaseSensitive(others, name);
@@ -283,15 +273,16 @@ static void print_seconds(const cJSON *answer, const cJSON *stage, int64_t n_wan
 	const struct series *series = stage ? stage_series : host_series;
 	size_t n_series = t.n_columns - 1;
 	const cJSON *at[SERIES_MAX], *second;
-	int64_t left = cJSON_GetArraySize(member_of(answer, "at_ms"));
+	int64_t left = cJSON_GetArraySize(cJSON_GetObjectItemCaseSensitive(answer, "at_ms"));
 
 	for (size_t i = 0; i < n_series; i++) {
-		const cJSON *part = stage ? stage : member_of(answer, series[i].part);
-		const cJSON *list = member_of(part, series[i].figure);
+		const cJSON *part =
+			stage ? stage : cJSON_GetObjectItemCaseSensitive(answer, series[i].part);
+		const cJSON *list = cJSON_GetObjectItemCaseSensitive(part, series[i].figure);
 
 		at[i] = list ? list->child : NULL;
 	}
-	cJSON_ArrayForEach (second, member_of(answer, "at_ms")) {
+	cJSON_ArrayForEach (second, cJSON_GetObjectItemCaseSensitive(answer, "at_ms")) {
 		bool is_wanted = left-- <= n_wanted;
 
 		if (is_wanted)
@@ -320,7 +311,8 @@ int pipeline_history(struct remote *r)
 		return EXIT_SUCCESS;
 	}
 	if (r->n_arguments) {
-		stage = member_of(member_of(answer.json, "stages"), r->arguments[0]);
+		stage = cJSON_GetObjectItemCaseSensitive(
+			cJSON_GetObjectItemCaseSensitive(answer.json, "stages"), r->arguments[0]);
 		if (!stage) {
 			fputs("stageline: error: the last five minutes know no stage ", stderr);
 			terminal_put(stderr, r->arguments[0], SIZE_MAX);
@@ -345,7 +337,7 @@ static void print_errors(const struct remote *r, const cJSON *answer)
 	const cJSON *event;
 
 	(void)r;
-	cJSON_ArrayForEach (event, member_of(answer, "errors")) {
+	cJSON_ArrayForEach (event, cJSON_GetObjectItemCaseSensitive(answer, "errors")) {
 		for (size_t i = 0; i < ARRAY_LEN(members); i++)
 			table_add_member(&t, event, members[i]);
 	}
