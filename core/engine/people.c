@@ -109,12 +109,42 @@ int people_release(struct engine *en, struct batch *b, struct command *c, struct
 
 /* --- signals --- */
 
+static bool is_answer(const struct event *ev, const char *stage, const char *key)
+{
+	return ev->kind == EVENT_STAGE_SIGNALLED && str_is(ev->stage, stage) &&
+	       str_is(ev->key, key);
+}
+
+/* A stage may wait more than once: 1 and the answer that came with that key, an earlier one, too; 0: none did. */
+static int find_answer(struct engine *en, const struct order *o, const struct stage_state *s,
+	const struct command *c, struct event_list *events, struct str *ret, struct err *e)
+{
+	_cleanup_(order_freep) struct order *committed = NULL;
+	int r;
+
+	if (!c->key || !s->signal)
+		return 0;
+	if (s->signal_key && strcmp(c->key, s->signal_key) == 0) {
+		*ret = str_of(s->signal);
+		return 1;
+	}
+	r = reader_order(en->reader, o->seq, INT64_MAX, &committed, events, e);
+	if (r < 0)
+		return r;
+	for (const struct event *ev = events->first; ev; ev = ev->next)
+		if (is_answer(ev, c->stage, c->key)) {
+			*ret = ev->metadata;
+			return 1;
+		}
+	return 0;
+}
+
 int people_signal(struct engine *en, struct batch *b, struct command *c, struct err *e)
 {
 	struct decide_env env = engine_env(en);
-	const struct stage_state *s;
-	struct event_list list;
+	struct event_list list, events;
 	struct live_order *lo;
+	struct str answer;
 	int r = people_find_order(en, c, &lo, e), i;
 
 	if (r < 0 || !lo)
@@ -122,14 +152,15 @@ int people_signal(struct engine *en, struct batch *b, struct command *c, struct 
 	i = pipeline_find(lo->order->pipeline, str_of(c->stage));
 	if (i < 0)
 		return people_refuse_order(en, lo, c, -ENOENT, "the order has no such stage");
-	s = &lo->order->stages[i];
-	if (c->key && s->signal_key && strcmp(c->key, s->signal_key) == 0) {
-		bool is_same = s->signal && strcmp(s->signal, c->body) == 0;
-
-		return is_same ? 0
+	event_list_init(&events, &b->feed->arena);
+	r = find_answer(en, lo->order, &lo->order->stages[i], c, &events, &answer, e);
+	if (r < 0)
+		return r;
+	if (r)
+		return str_is(answer, c->body)
+			       ? 0
 			       : people_refuse_order(en, lo, c, -EEXIST,
 					 "this Idempotency-Key was used for another answer");
-	}
 	event_list_init(&list, &b->feed->arena);
 	r = decide_signal(&env, lo->order, (size_t)i, str_of(c->body), str_of(c->key), &list);
 	if (r == -EALREADY)

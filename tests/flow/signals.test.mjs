@@ -42,6 +42,21 @@ test('an_answer_sent_again_with_its_key_is_taken_once', async () => {
   assert.equal(ofType(whole, 'stage_signalled').length, 1);
 });
 
+test('an_earlier_answer_that_is_sent_again_is_not_taken_for_the_next_one', async () => {
+  const id = await waiting({ two: 'vvvd' });
+  for (const n of [1, 2]) {
+    assert.equal((await signal(id, { n }, `k${n}`)).status, 200);
+    await when(s, id, `wait ${n + 1}`, (whole) => ofType(whole, 'stage_waiting').length === n + 1);
+  }
+  assert.equal((await signal(id, { n: 1 }, 'k1')).status, 200, 'late, once more');
+  assert.equal((await signal(id, { n: 9 }, 'k1')).status, 422);
+  await stageIs(s, id, 'two', 'waiting');
+  assert.equal((await signal(id, { n: 3 }, 'k3')).status, 200);
+  const whole = await finished(s, id);
+  assert.deepEqual(ofType(whole, 'stage_signalled').map((e) => e.metadata.n), [1, 2, 3]);
+  assert.equal((await signal(id, { n: 1 }, 'k1')).status, 200, 'when it is completed too');
+});
+
 test('of_many_answers_at_once_one_is_taken', async () => {
   const id = await waiting();
   const answers = await Promise.all(Array.from({ length: 10 }, (_, n) => signal(id, { n }, `at once ${n}`)));

@@ -4,8 +4,8 @@
  *
  * d done, r retry by the stage's policy, R retry after 500 ms of its own (Z: 5 s), f a final no, c crash, l done
  * after a turn by SL_LATER, - hang beyond any timeout by SL_LATER, w wait a minute for an answer from outside
- * (W: 200 ms) and then done with the answer as result. Without a script: done. A run that is done adds 1 to net/STAGE, its undo takes it
- * away again. */
+ * (W: 200 ms) and then done with the answer as result, v wait for another one whatever came before. Without a script:
+ * done. A run that is done adds 1 to net/STAGE, its undo takes it away again. */
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -97,6 +97,9 @@ static int32_t act(const struct scripted *s, struct sl_task *task, char what, in
 		return s->host->turn(task) ? finish(s, task, delta) : later(s, task, 20);
 	case '-':
 		return later(s, task, 1000);
+	case 'v':
+		s->host->delay(task, 60000);
+		return SL_WAIT;
 	case 'w':
 		return wait_for_answer(s, task, 60000, delta);
 	case 'W':
