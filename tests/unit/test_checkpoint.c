@@ -107,6 +107,7 @@ static void a_failed_sync_in_the_thread_is_final(void)
 	fault_vfs_plan(&any);
 	journal_close(steal_ptr(s.journal));
 	CHECK_INT(fault_vfs_hits(), 0); /* nothing is tried on these pages again */
+	fault_vfs_plan(&(struct fault_plan){0});
 	shop_reopen(&s);
 	CHECK_INT(journal_last_seq(s.journal), last);
 	check_sound(&s);
