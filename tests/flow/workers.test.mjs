@@ -238,9 +238,10 @@ test('a_stopped_worker_finishes_what_runs_and_gives_the_rest_back', { timeout: 6
   const s = await startStageline({ pipeline: fastPipeline({ stock: plenty, latency: '20ms..100ms', defaults: { retry: { attempts: 1 } } }), bus: its });
   const first = startWorker(its);
   await serves(s, first, 4);
-  const accepted = await placeMany(s, 200);
+  const placing = placeMany(s, 200);
   await until('some to run', async () => (await workerOf(s, first))?.stages.some(({ running }) => running > 0));
   assert.equal(await first.stop(), 0);
+  const accepted = await placing;
   const second = startWorker(its);
   await checkOrders(s, accepted, plenty); // one attempt each: had one been lost, its order would be on hold
   assert.equal(await second.stop(), 0);
