@@ -10,6 +10,7 @@ export function inside(line, { input = '', deadline = 120_000 } = {}) {
   let out = '';
   child.stdout.setEncoding('utf8').on('data', (chunk) => { out += chunk; });
   child.stderr.setEncoding('utf8').on('data', (chunk) => { out += chunk; });
+  child.stdin.on('error', () => {}); // it may have ended without reading: its status tells
   child.stdin.end(input);
   const timer = setTimeout(() => child.kill('SIGKILL'), deadline);
   return new Promise((done) => {
