@@ -154,6 +154,8 @@ int people_signal(struct engine *en, struct batch *b, struct command *c, struct 
 		return people_refuse_order(en, lo, c, -ENOENT, "the order has no such stage");
 	event_list_init(&events, &b->feed->arena);
 	r = find_answer(en, lo->order, &lo->order->stages[i], c, &events, &answer, e);
+	if (r == -EPROTO) /* the trouble of this order alone */
+		return c->result = r, c->err = *e, 0;
 	if (r < 0)
 		return r;
 	if (r)
