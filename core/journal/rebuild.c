@@ -11,6 +11,7 @@
 #include "journal/head.h"
 #include "journal/lock.h"
 #include "journal/schema.h"
+#include "journal/settle.h"
 #include "journal/walk.h"
 
 /* --- in place --- */
@@ -31,6 +32,8 @@ static int begin(struct rebuild *b, const char *path, struct replay_report *repo
 		r = err_set(e, -errno, "'%s': %s", path, strerror(errno));
 	if (r == 0)
 		r = sql_open(path, SQL_WRITE, &b->to, e);
+	if (r == 0)
+		r = settle_log(b->to, e);
 	if (r == 0)
 		r = schema_migrate(b->to, e);
 	if (r == 0)
