@@ -12,6 +12,7 @@ enum {
 	STAGES_MAX = 6,
 	STOCK = 12,
 	ASKED_MAX = 128, /* commands of people in one run */
+	MARKS_BYTES = (ATTEMPTS_MAX + 1) * sizeof(struct attempt_slot),
 };
 
 /* One order as the client knows it. */
@@ -101,17 +102,31 @@ void world_fini(struct world *w);
 uint64_t world_random(struct world *w);
 /* From 0 to n - 1. */
 uint64_t world_below(struct world *w, uint64_t n);
+bool world_one_in(struct world *w, uint64_t n);
 
+/* client.c */
 /* Places a new order, or an earlier one once more with its key. */
 void world_place(struct world *w);
-/* people.c: somebody cancels, releases, answers, pauses, resumes or adjusts. */
+/* Sends it: its answer will be looked for. Takes it. */
+void world_send(struct world *w, struct command *c);
+void world_on_answers(void *world, struct command *first);
+void world_on_commit(void *world, struct feed_batch *batch);
+
+/* people.c */
+/* Somebody cancels, releases, answers, pauses, resumes or adjusts. */
 void world_ask(struct world *w);
 /* Asks to resume every stage that may be paused. */
 void world_resume_all(struct world *w);
 void world_heard(struct world *w, struct asked *a, const struct command *c);
 /* Nobody will hear the answers that are on their way. */
 void world_forget_asking(struct world *w);
-/* generations.c: the file is written and loaded anew, as the loader does it */
+/* Somebody moves an order to the current generation. */
+void world_migrate(struct world *w);
+/* Somebody has an order erased. */
+void world_erase(struct world *w);
+
+/* generations.c */
+/* The file is written and loaded anew, as the loader does it. */
 void world_reload(struct world *w);
 void world_reloaded(struct world *w, const struct command *c);
 /* After each turn, and before the process dies. */
@@ -123,18 +138,37 @@ struct pipeline *world_read_file(struct world *w);
 /* A stage's number and name: the same in all generations. */
 size_t world_stage(const struct world *w, const char *name);
 const char *world_stage_name(size_t stage);
-/* people.c: somebody moves an order to the current generation. */
-void world_migrate(struct world *w);
-/* people.c: somebody has an order erased. */
-void world_erase(struct world *w);
-/* Sends it: its answer will be looked for. Takes it. */
-void world_send(struct world *w, struct command *c);
+
 /* One turn of the engine at the present moment. */
 void world_step(struct world *w);
+void world_pass(struct world *w, int64_t us);
+/* Faults end; everything goes on until nothing is left to do. */
+void world_drain(struct world *w);
+
+/* workers.c */
+int world_subscribe(void *world, struct bus *bus, const struct pipeline *p, size_t stage);
 /* Hands back what is due; with `is_impatient` one that is not due yet, too. */
 void world_deliver(struct world *w, bool is_impatient);
-void world_pass(struct world *w, int64_t us);
+/* Workers elsewhere go on and answer the next life. */
+void world_make_ghosts(struct world *w);
+/* What became of that stage of that order; empty when no worker ever got it. */
+const struct outside *world_outside(const struct world *w, const struct id *order, size_t stage);
+/* Of the events of this life, since the wall clock may have jumped while there was none. */
+void world_keep_due_time(struct world *w, const struct event *ev);
+void world_forget_due_times(struct world *w);
 
+/* marks.c: the file of attempts on the played disk */
+void world_format_marks(void);
+void world_read_marks(const struct world *w, char out[MARKS_BYTES]);
+void world_write_marks(const struct world *w, const char marks[MARKS_BYTES]);
+/* The power was gone: of each page there is what was synced, or what was written since, by a bit of `chance`; and the
+ * machine has booted anew. */
+void world_lose_marks(const struct world *w, uint64_t chance);
+
+/* process.c */
+int world_start(struct world *w, struct err *e);
+/* Nothing of what was in the process is left, nor on its way to it but from workers elsewhere. */
+void world_forget_everything(struct world *w);
 /* The process dies: without power loss everything written is still there. */
 void world_die(struct world *w, bool is_power_loss);
 /* It stops in good order: what is out is cut off. */
@@ -147,13 +181,8 @@ void world_break_disk(struct world *w);
 /* One turn in which an allocation fails. */
 void world_want_memory(struct world *w);
 
-/* Faults end; everything goes on until nothing is left to do. */
-void world_drain(struct world *w);
 /* promises.c: everything that must hold after a drain. */
 void world_check(struct world *w);
-
-/* What became of that stage of that order; empty when no worker ever got it. */
-const struct outside *world_outside(const struct world *w, const struct id *order, size_t stage);
 
 /* The run broke a promise: says so with its seed and ends the process. */
 void world_fail(const struct world *w, const char *fmt, ...)
