@@ -4,7 +4,7 @@
 #include "base/mem.h"
 #include "cli/cli.h"
 #include "cli/job.h"
-#include "cli/order_file.h"
+#include "cli/letter_edit.h"
 #include "cli/order_text.h"
 #include "cli/table.h"
 
@@ -202,39 +202,6 @@ static int run_bulk(struct remote *r)
 	return EXIT_FAILURE;
 }
 
-/* --- edit --- */
-
-static void print_edited(const struct remote *r, const cJSON *answer)
-{
-	const char *status =
-		json_member(cJSON_GetObjectItemCaseSensitive(answer, "order"), "status").p;
-
-	fprintf(stderr, "Order %s is corrected and tried again; it is now %s\n", r->arguments[0],
-		status ? status : "on its way");
-}
-
-static int run_edit(struct remote *r)
-{
-	_cleanup_(json_freep) cJSON *order = NULL;
-	_cleanup_(buf_fini) struct buf body = {0};
-	struct json_writer w = {&body, false};
-	char id[ID_TEXT_SIZE], path[64];
-
-	if (!remote_id(r, r->arguments[0], id))
-		return EXIT_USAGE;
-	if (!r->flags[FLAG_FILE])
-		return remote_refuse(r, "edit needs --file FILE, the order as it should be");
-	order = order_file_read(r->flags[FLAG_FILE]);
-	if (!order)
-		return EXIT_FAILURE;
-	snprintf(path, sizeof path, "/dead-letters/%s/edit", id);
-	remote_open_body(r, &w);
-	json_key(&w, "order");
-	json_tree(&w, order);
-	json_close(&w, '}');
-	return remote_ask(r, path, &body, print_edited);
-}
-
 enum {
 	BULK_FLAGS = TAKES(FLAG_REASON) | TAKES(FLAG_STAGE) | TAKES(FLAG_ERROR) | TAKES(FLAG_ALL) |
 		     TAKES(FLAG_DRY_RUN) | TAKES(FLAG_RATE)
@@ -245,16 +212,17 @@ static const struct remote_action actions[] = {
 		.takes = TAKES(FLAG_STAGE) | TAKES(FLAG_ERROR) | TAKES(FLAG_LIMIT) |
 			 TAKES(FLAG_CURSOR)},
 	{"causes", "", "Counts them by stage and error", .run = run_causes},
-	{"show", "ID", "Shows an order with its stages and history", 1, 1, .run = run_show},
+	{"show", "ID", "Shows an order with its stages and history", 1, 1,
+		.takes = TAKES(FLAG_LONG), .run = run_show},
 	{"retry", "[ID ...]", "Tries the stages that hold again", 0, ARGUMENTS_MANY, BULK_FLAGS,
 		true, run_bulk},
 	{"skip", "[ID ...]", "Goes on without the stages that hold", 0, ARGUMENTS_MANY, BULK_FLAGS,
 		true, run_bulk},
 	{"discard", "[ID ...]", "Gives the orders up; what was done is undone", 0, ARGUMENTS_MANY,
 		BULK_FLAGS, true, run_bulk},
-	{"edit", "ID", "Corrects an order and tries it again", 1, 1,
-		.takes = TAKES(FLAG_REASON) | TAKES(FLAG_FILE), .needs_reason = true,
-		.run = run_edit},
+	{"edit", "ID", "Corrects an order, shows what is different, and tries it again", 1, 1,
+		.takes = TAKES(FLAG_REASON) | TAKES(FLAG_FILE) | TAKES(FLAG_DRY_RUN),
+		.needs_reason = true, .run = letter_edit},
 	{"job", "N", "Follows a retry, skip or discard under way", 1, 1, .run = run_job},
 	{0},
 };

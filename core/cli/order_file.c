@@ -50,10 +50,17 @@ cJSON *json_file_read(const char *name)
 	return NULL;
 }
 
-cJSON *order_file_read(const char *name)
+void order_keep_said(cJSON *order)
 {
 	static const char *const own[] = {"id", "status", "created_at", "updated_at",
 		"completed_at", "error", "generation", "last_seq", "stages"};
+
+	for (size_t i = 0; i < ARRAY_LEN(own); i++)
+		cJSON_DeleteItemFromObjectCaseSensitive(order, own[i]);
+}
+
+cJSON *order_file_read(const char *name)
+{
 	cJSON *order = json_file_read(name), *inner;
 
 	if (!order)
@@ -63,7 +70,6 @@ cJSON *order_file_read(const char *name)
 		cJSON_Delete(order);
 		order = inner;
 	}
-	for (size_t i = 0; i < ARRAY_LEN(own); i++)
-		cJSON_DeleteItemFromObjectCaseSensitive(order, own[i]);
+	order_keep_said(order);
 	return order;
 }

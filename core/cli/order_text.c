@@ -2,6 +2,7 @@
 #include "cli/order_text.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "base/mem.h"
 #include "cli/table.h"
@@ -79,11 +80,80 @@ static void print_events(const cJSON *events)
 	table_print(&t);
 }
 
+/* --- --long: event by event, uncut --- */
+
+static int64_t time_of(const cJSON *event)
+{
+	int64_t at_us = 0;
+
+	clock_parse(json_member(event, "timestamp"), &at_us);
+	return at_us;
+}
+
+/* What the result is called, before its names. */
+static void add_metadata(struct table *t, const cJSON *metadata)
+{
+	const cJSON *result;
+
+	cJSON_ArrayForEach (result, metadata) {
+		_cleanup_(buf_fini) struct buf label = {0};
+
+		buf_fmt(&label, "metadata %s", result->string);
+		table_add(t, label.data);
+		t->text.failed |= label.failed;
+		table_add_member(t, metadata, result->string);
+	}
+}
+
+/* Times whole, to the microsecond. */
+static void add_fact(struct table *t, const cJSON *event, const cJSON *fact)
+{
+	if (cJSON_IsString(fact) && !*fact->valuestring)
+		return;
+	table_add(t, fact->string);
+	if (cJSON_IsString(fact))
+		table_add(t, fact->valuestring);
+	else
+		table_add_member(t, event, fact->string);
+}
+
+static void print_event(const cJSON *event, bool is_first)
+{
+	char seq[24];
+	const struct table_column columns[] = {{"EVENT"}, {seq}};
+	_cleanup_(table_fini) struct table t = {columns, ARRAY_LEN(columns)};
+	const cJSON *fact;
+
+	snprintf(seq, sizeof seq, "%lld", (long long)json_int_member(event, "seq"));
+	cJSON_ArrayForEach (fact, event) {
+		if (strcmp(fact->string, "metadata") == 0)
+			add_metadata(&t, fact);
+		else if (strcmp(fact->string, "seq") != 0 && strcmp(fact->string, "order_id") != 0)
+			add_fact(&t, event, fact);
+		if (!is_first && strcmp(fact->string, "timestamp") == 0) {
+			table_add(&t, "after_ms");
+			table_add_int(&t, (time_of(event) - time_of(event->prev)) / 1000);
+		}
+	}
+	table_print(&t);
+}
+
+static void print_long_events(const cJSON *events)
+{
+	const cJSON *event;
+
+	cJSON_ArrayForEach (event, events) {
+		if (event != events->child)
+			putchar('\n');
+		print_event(event, event == events->child);
+	}
+}
+
 void order_print(const struct remote *r, const cJSON *answer)
 {
-	const cJSON *order = cJSON_GetObjectItemCaseSensitive(answer, "order");
+	const cJSON *order = cJSON_GetObjectItemCaseSensitive(answer, "order"),
+		    *events = cJSON_GetObjectItemCaseSensitive(answer, "events");
 
-	(void)r;
 	print_head(order);
 	putchar('\n');
 	if (cJSON_GetObjectItemCaseSensitive(order, "items")) {
@@ -92,5 +162,8 @@ void order_print(const struct remote *r, const cJSON *answer)
 	}
 	print_stages(cJSON_GetObjectItemCaseSensitive(order, "stages"));
 	putchar('\n');
-	print_events(cJSON_GetObjectItemCaseSensitive(answer, "events"));
+	if (r->flags[FLAG_LONG])
+		print_long_events(events);
+	else
+		print_events(events);
 }

@@ -1,14 +1,31 @@
-/* `stageline orders`: placing an order, finding orders, looking at one, cancelling it. */
+/* `stageline orders`: placing an order, finding orders, looking at one, cancelling it. What follows and what compares has
+ * files of its own. */
 #include <stdio.h>
 #include <string.h>
 
 #include "base/mem.h"
 #include "cli/cli.h"
+#include "cli/order_diff.h"
 #include "cli/order_file.h"
 #include "cli/order_text.h"
 #include "cli/table.h"
 #include "cli/terminal.h"
 #include "cli/watch.h"
+
+/* Of all orders, whichever were asked for. */
+static void print_counts(const cJSON *counts)
+{
+	if (counts)
+		fprintf(stderr,
+			"%lld in all: %lld open (%lld on hold), %lld completed, %lld failed, "
+			"%lld cancelled\n",
+			(long long)json_int_member(counts, "all"),
+			(long long)json_int_member(counts, "open"),
+			(long long)json_int_member(counts, "on_hold"),
+			(long long)json_int_member(counts, "completed"),
+			(long long)json_int_member(counts, "failed"),
+			(long long)json_int_member(counts, "cancelled"));
+}
 
 static void print_list(const struct remote *r, const cJSON *answer)
 {
@@ -26,6 +43,7 @@ static void print_list(const struct remote *r, const cJSON *answer)
 			table_add_member(&t, order, members[i]);
 	}
 	table_print(&t);
+	print_counts(cJSON_GetObjectItemCaseSensitive(answer, "counts"));
 	if (cJSON_IsNumber(next))
 		fprintf(stderr, "There may be more: --cursor %.0f\n", next->valuedouble);
 }
@@ -186,8 +204,10 @@ static const struct remote_action actions[] = {
 	{"list", "", "Lists orders, newest first", .run = run_list,
 		.takes = TAKES(FLAG_STATUS) | TAKES(FLAG_QUERY) | TAKES(FLAG_GENERATION) |
 			 TAKES(FLAG_LIMIT) | TAKES(FLAG_CURSOR)},
-	{"show", "ID", "Shows an order with its stages and history", 1, 1, .takes = TAKES(FLAG_AT),
-		.run = run_show},
+	{"show", "ID", "Shows an order with its stages and history", 1, 1,
+		.takes = TAKES(FLAG_AT) | TAKES(FLAG_LONG), .run = run_show},
+	{"diff", "ID", "Shows what is different between two moments of an order", 1, 1,
+		.takes = TAKES(FLAG_FROM) | TAKES(FLAG_TO), .run = order_diff},
 	{"watch", "[ID ...]", "Follows orders, all or these, until they have ended", 0, WATCH_MAX,
 		.run = watch_run},
 	{"products", "", "Lists what can be ordered", .run = run_products},

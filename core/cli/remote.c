@@ -21,7 +21,7 @@ static const struct remote_flag_entry {
 	[FLAG_DRY_RUN] = {"dry-run", NULL, "says what would be meant, and changes nothing"},
 	[FLAG_RATE] = {"rate", "N", "orders per second (default: as fast as they are decided)"},
 	[FLAG_FILE] = {"file", "FILE", "what is sent, as JSON; - reads it from stdin"},
-	[FLAG_STATUS] = {"status", "WORD", "those in this status"},
+	[FLAG_STATUS] = {"status", "WORD", "those in this status; open: those that have not ended"},
 	[FLAG_QUERY] = {"query", "TEXT", "search: an id, an e-mail address or a product"},
 	[FLAG_GENERATION] = {"generation", "NAME", "those under way on this generation"},
 	[FLAG_PREFIX] = {"prefix", "TEXT", "keys that begin so"},
@@ -35,6 +35,10 @@ static const struct remote_flag_entry {
 		"places it once, however often the same is sent with this key"},
 	[FLAG_AT] = {"at", "SEQ|TIME",
 		"as it was after that event, or at that time: 2026-01-31T10:00:00Z"},
+	[FLAG_FROM] = {"from", "SEQ|TIME",
+		"the moment before, as --at (default: before the last event of --to)"},
+	[FLAG_TO] = {"to", "SEQ|TIME", "the moment after (default: now)"},
+	[FLAG_LONG] = {"long", NULL, "each event with all that the journal says of it"},
 	[FLAG_JSON] = {"json", NULL, "prints the daemon's answer as JSON, for programs"},
 	[FLAG_URL] = {"url", "URL",
 		"where the daemon is (default: $STAGELINE_URL, else http://127.0.0.1:8000)"},
@@ -222,7 +226,7 @@ void remote_print_json(const struct client_answer *answer)
 	puts(answer->text);
 }
 
-int remote_request(
+int remote_send(
 	struct remote *r, const char *path, const struct buf *body, struct client_answer *ret)
 {
 	struct err e = {0};
@@ -240,12 +244,25 @@ int remote_request(
 			e.code ? err_text(&e) : strerror(-result));
 		return EXIT_FAILURE;
 	}
-	if (ret->status >= 200 && ret->status < 300 && ret->json)
+	return EXIT_SUCCESS;
+}
+
+int remote_judge(const struct remote *r, const struct client_answer *answer)
+{
+	if (answer->status >= 200 && answer->status < 300 && answer->json)
 		return EXIT_SUCCESS;
-	print_problem(ret);
-	if (r->flags[FLAG_JSON] && ret->json)
-		remote_print_json(ret);
+	print_problem(answer);
+	if (r->flags[FLAG_JSON] && answer->json)
+		remote_print_json(answer);
 	return EXIT_FAILURE;
+}
+
+int remote_request(
+	struct remote *r, const char *path, const struct buf *body, struct client_answer *ret)
+{
+	int status = remote_send(r, path, body, ret);
+
+	return status == EXIT_SUCCESS ? remote_judge(r, ret) : status;
 }
 
 int remote_ask(struct remote *r, const char *path, const struct buf *body,

@@ -24,6 +24,9 @@ enum remote_flag {
 	FLAG_VALUE,
 	FLAG_IDEMPOTENCY_KEY,
 	FLAG_AT,
+	FLAG_FROM,
+	FLAG_TO,
+	FLAG_LONG,
 	FLAG_JSON,
 	FLAG_URL,
 	FLAG_HELP,
@@ -69,8 +72,13 @@ bool remote_id(const struct remote *r, const char *text, char out[ID_TEXT_SIZE])
 /* A flag's whole number; false: refused. */
 bool remote_int(const struct remote *r, enum remote_flag flag, int64_t *ret);
 
-/* Asks; `body` NULL: GET, else POST. EXIT_FAILURE: no answer, or the answer is a problem, and a person was
- * told. The answer is to be freed in any case. */
+/* Asks; `body` NULL: GET, else POST. EXIT_FAILURE: no answer, and a person was told. The answer is to be freed in any
+ * case. */
+int remote_send(
+	struct remote *r, const char *path, const struct buf *body, struct client_answer *ret);
+/* EXIT_FAILURE: the answer is a problem, and a person was told. */
+int remote_judge(const struct remote *r, const struct client_answer *answer);
+/* Both. */
 int remote_request(
 	struct remote *r, const char *path, const struct buf *body, struct client_answer *ret);
 /* Asks, then prints the answer: its JSON with --json, else what `print` makes of it. Returns the exit status. */

@@ -77,12 +77,9 @@ static int run_stats(struct remote *r)
 static int run_health(struct remote *r)
 {
 	_cleanup_(client_answer_fini) struct client_answer answer = {0};
-	struct err e = {0};
 
-	if (client_get(r->client, "/health", &answer, &e) < 0) {
-		fprintf(stderr, "stageline: error: %s\n", e.code ? err_text(&e) : "no memory");
+	if (remote_send(r, "/health", NULL, &answer) != EXIT_SUCCESS)
 		return EXIT_FAILURE;
-	}
 	if (!json_member(answer.json, "status").p || !json_member(answer.json, "event_bus").p) {
 		fprintf(stderr,
 			"stageline: error: the answer was %d and tells no health; is it "

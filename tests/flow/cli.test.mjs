@@ -1,13 +1,13 @@
 // The commands that talk to a daemon: what they print where, what they change, and how they end.
 import assert from 'node:assert/strict';
-import { spawnSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import test, { after, before } from 'node:test';
 import { fastPipeline } from '../lib/pipeline.mjs';
 import { finished, getJson, look, order, place, state } from '../lib/orders.mjs';
-import { binary, freePort, runStageline, startStageline, temporaryFolder } from '../lib/stageline.mjs';
+import { freePort, runStageline, startStageline, temporaryFolder } from '../lib/stageline.mjs';
+import { atTerminal } from '../lib/terminal.mjs';
 import { until } from '../lib/until.mjs';
 
 const USAGE = 2;
@@ -126,19 +126,11 @@ test('a_rate_shows_progress_in_lines_and_waits_for_the_end', async () => {
   assert.match((await ok('dead-letters', 'job', String(job.job))).err, /3 of 3 done/);
 });
 
-// At a terminal of 80 columns: all that is written.
-function atTerminal(env, ...args) {
-  const command = `stty cols 80; ${[binary, ...args].map((a) => `'${a}'`).join(' ')}`;
-  const { stdout } = spawnSync('script', ['-qec', command, '/dev/null'], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'],
-    env: { ...process.env, TERM: 'xterm', NO_COLOR: '', STAGELINE_URL: s.url, ...env } });
-  return stdout;
-}
-
 test('a_terminal_gets_a_bar_and_colours_unless_NO_COLOR', async () => {
   const ids = [await held(), await held(), await held()];
-  assert.match(atTerminal({}, 'dead-letters', 'retry', ...ids, '--rate', '20', ...why), /\rretry \[#{24}\] 3\/3/);
-  assert.match(atTerminal({}, 'orders', 'list'), /\x1b\[31mon_hold\x1b\[0m/);
-  const plain = atTerminal({ NO_COLOR: '1' }, 'dead-letters', 'list');
+  assert.match(atTerminal(s, ['dead-letters', 'retry', ...ids, '--rate', '20', ...why]), /\rretry \[#{24}\] 3\/3/);
+  assert.match(atTerminal(s, ['orders', 'list']), /\x1b\[31mon_hold\x1b\[0m/);
+  const plain = atTerminal(s, ['dead-letters', 'list'], { env: { NO_COLOR: '1' } });
   assert.match(plain, new RegExp(ids[0]));
   assert.doesNotMatch(plain, /\x1b/);
   for (const line of plain.split('\r\n'))
