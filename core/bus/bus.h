@@ -124,7 +124,7 @@ static inline void bus_settle(struct bus *b, struct task *t)
 }
 
 /* Whether the attempt that `t` names, out and without a verdict, has had its time: 0; else when to ask again
- * (monotonic): whoever runs it sees to it. Of `t` its pipeline, stage, order_seq, attempt and undo are read.
+ * (monotonic): whoever runs it sees to it. Of `t` its pipeline, stage, order, attempt and undo are read.
  * [sequencer] */
 static inline int64_t bus_ask(struct bus *b, const struct task *t, int64_t now_ms)
 {

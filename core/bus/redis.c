@@ -246,12 +246,13 @@ static int64_t redis_ask_engine(struct bus *bus, const struct task *t, int64_t n
 {
 	struct redis_bus *b = redis_of(bus);
 	int64_t timeout_ms = t->pipeline->stages[t->stage].timeout_ms;
+	struct attempt a = attempt_of(t);
 	struct channel *ch;
 	bool is_out;
 
 	pthread_mutex_lock(&b->lock);
 	ch = redis_channel(b, t->pipeline, t->stage);
-	is_out = ch && outs_find(b, ch, t->order_seq, t->attempt, t->undo);
+	is_out = ch && outs_find(b, ch, &a);
 	pthread_mutex_unlock(&b->lock);
 	return is_out ? now_ms + (timeout_ms > TICK_MS ? timeout_ms : TICK_MS) : 0;
 }

@@ -104,7 +104,7 @@ void redis_held_add(struct channel *ch, struct held *h)
 void redis_held_end(struct held *h)
 {
 	h->channel->n_held--;
-	h->channel->n_again -= h->attempt > 1;
+	h->channel->n_again -= h->attempt.number > 1;
 }
 
 void redis_send_later(struct redis_bus *b, struct task *t)
@@ -318,17 +318,11 @@ static void renew(struct redis_bus *b, struct channel *ch)
 static void answer_late(struct redis_bus *b, struct held *h)
 {
 	const struct stage_spec *spec = &h->channel->pipeline->stages[h->channel->stage];
-	struct task *t = task_new(STR("{}"), STR("{}"), (struct str){0});
+	struct task *t = attempt_task(&h->attempt, h->channel);
 	char text[160];
 
 	if (!t)
 		return; /* at the next look */
-	t->pipeline = h->channel->pipeline;
-	t->stage = h->channel->stage;
-	t->order_id = h->order_id;
-	t->order_seq = h->order_seq;
-	t->attempt = h->attempt;
-	t->undo = h->undo;
 	t->verdict = VERDICT_TIMEOUT;
 	t->duration_us = spec->timeout_ms * 1000;
 	snprintf(text, sizeof text, "%s gave no answer within %lld ms", spec->name,
@@ -346,8 +340,8 @@ static void look_at_deadlines(struct redis_bus *b, struct channel *ch, int64_t n
 	for (struct held *h = ch->held; h && !ch->is_quiet; h = h->next) {
 		if (!h->has_call || h->is_late || h->is_answered || now_ms < h->deadline_ms)
 			continue;
-		h->deadline_ms =
-			ch->workers.ask(ch->workers.arg, h->order_seq, h->attempt, h->undo, now_ms);
+		h->deadline_ms = ch->workers.ask(ch->workers.arg, h->attempt.order_seq,
+			h->attempt.number, h->attempt.undo, now_ms);
 		if (!h->deadline_ms)
 			answer_late(b, h);
 	}

@@ -34,21 +34,25 @@ int outs_add(struct redis_bus *b, struct channel *ch, struct task *t)
 	return 0;
 }
 
-static struct out **find(struct redis_bus *b, const struct channel *ch, int64_t order_seq,
-	uint32_t attempt, bool undo)
+static bool is_of(const struct out *o, const struct channel *ch, const struct attempt *a)
 {
-	struct out **slot = slot_of(b, order_seq);
+	struct attempt own = attempt_of(o->task);
 
-	while (*slot && ((*slot)->channel != ch || (*slot)->task->order_seq != order_seq ||
-				(*slot)->task->attempt != attempt || (*slot)->task->undo != undo))
+	return o->channel == ch && attempt_eq(&own, a);
+}
+
+static struct out **find(struct redis_bus *b, const struct channel *ch, const struct attempt *a)
+{
+	struct out **slot = slot_of(b, a->order_seq);
+
+	while (*slot && !is_of(*slot, ch, a))
 		slot = &(*slot)->hash_next;
 	return slot;
 }
 
-struct task *outs_find(struct redis_bus *b, const struct channel *ch, int64_t order_seq,
-	uint32_t attempt, bool undo)
+struct task *outs_find(struct redis_bus *b, const struct channel *ch, const struct attempt *a)
 {
-	struct out *o = *find(b, ch, order_seq, attempt, undo);
+	struct out *o = *find(b, ch, a);
 
 	return o ? o->task : NULL;
 }
@@ -83,10 +87,9 @@ static struct task *take(struct redis_bus *b, struct out **slot)
 	return t;
 }
 
-struct task *outs_take(
-	struct redis_bus *b, struct channel *ch, int64_t order_seq, uint32_t attempt, bool undo)
+struct task *outs_take(struct redis_bus *b, const struct channel *ch, const struct attempt *a)
 {
-	struct out **slot = find(b, ch, order_seq, attempt, undo);
+	struct out **slot = find(b, ch, a);
 
 	return *slot ? take(b, slot) : NULL;
 }

@@ -27,6 +27,15 @@ enum out_place {
 	OUT_SENT,
 };
 
+/* Which attempt of which order. The number of an order is given again after a journal was restored from a copy, and
+ * Redis and workers may still have to do with the order that had it then. */
+struct attempt {
+	struct id order_id;
+	int64_t order_seq;
+	uint32_t number;
+	bool undo;
+};
+
 /* A task that is out: published and without a verdict. Owns the task. */
 struct out {
 	struct out *hash_next;
@@ -38,22 +47,12 @@ struct out {
 	bool is_gone;	 /* while it was sent its verdict came: whoever sends it frees it */
 };
 
-/* An attempt that stood in a stream before this coordinator came. */
-struct found {
-	int64_t order_seq;
-	uint32_t attempt;
-	bool undo;
-};
-
 /* A task that a worker of this process holds. Under the bus's lock. */
 struct held {
 	struct held *next, **slot;
 	struct channel *channel;
 	char entry[ENTRY_ID_MAX];
-	struct id order_id;
-	int64_t order_seq;
-	uint32_t attempt;
-	bool undo;
+	struct attempt attempt;
 	bool has_call;	     /* its task is with the workers, and comes back */
 	bool is_answered;    /* its verdict is in Redis */
 	bool is_leaving;     /* the entry is being acknowledged */
@@ -76,9 +75,9 @@ struct channel {
 	atomic_size_t n_out;
 	struct out *waiting, **waiting_last;
 	bool is_ready, was_searched;
-	bool is_sent_to;  /* [publisher] in this round */
-	int64_t again_ms; /* it was refused: not before */
-	struct found *found;
+	bool is_sent_to;       /* [publisher] in this round */
+	int64_t again_ms;      /* it was refused: not before */
+	struct attempt *found; /* that stood in the stream before this coordinator came */
 	size_t n_found;
 	int n_workers, n_counted; /* that take its tasks; while they are counted */
 	bool is_deserted;	  /* nobody takes what is out, and that was said */
@@ -166,13 +165,17 @@ struct channel *redis_channel_of(struct redis_bus *b, struct str digest, size_t 
 /* Waits with the lock held; returns at `until_ms` (monotonic) at the latest. */
 void redis_wait(struct redis_bus *b, pthread_cond_t *cond, int64_t until_ms);
 
+/* redis_attempt.c */
+struct attempt attempt_of(const struct task *t);
+bool attempt_eq(const struct attempt *a, const struct attempt *b);
+/* A task without its question, for a verdict on it; NULL: no memory. */
+struct task *attempt_task(const struct attempt *a, const struct channel *ch);
+
 /* redis_out.c: the table of what is out. With the lock held. */
 int outs_add(struct redis_bus *b, struct channel *ch, struct task *t); /* -ENOMEM */
 /* Takes it out of the table; NULL: nothing of that attempt is out. */
-struct task *outs_take(
-	struct redis_bus *b, struct channel *ch, int64_t order_seq, uint32_t attempt, bool undo);
-struct task *outs_find(struct redis_bus *b, const struct channel *ch, int64_t order_seq,
-	uint32_t attempt, bool undo);
+struct task *outs_take(struct redis_bus *b, const struct channel *ch, const struct attempt *a);
+struct task *outs_find(struct redis_bus *b, const struct channel *ch, const struct attempt *a);
 /* What was sent until then is to be sent again: all of it, or what was not found in the channel's stream. */
 void outs_send_again(struct redis_bus *b, const struct channel *ch, int64_t before_ms);
 /* Whether something of the channel was sent so long ago. */

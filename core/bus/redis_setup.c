@@ -37,7 +37,7 @@ int redis_entry_task(const struct channel *ch, const redisReply *fields, struct 
 
 static int keep_found(struct channel *ch, const redisReply *entry)
 {
-	struct found *grown;
+	struct attempt *grown;
 	struct task *t;
 
 	if (!entry_id(entry) || redis_entry_task(ch, entry->element[1], &t) < 0)
@@ -45,7 +45,7 @@ static int keep_found(struct channel *ch, const redisReply *entry)
 	grown = realloc(ch->found, (ch->n_found + 1) * sizeof *grown);
 	if (grown) {
 		ch->found = grown;
-		grown[ch->n_found++] = (struct found){t->order_seq, t->attempt, t->undo};
+		grown[ch->n_found++] = attempt_of(t);
 	}
 	task_free(t);
 	return grown ? 0 : -ENOMEM;
@@ -53,7 +53,7 @@ static int keep_found(struct channel *ch, const redisReply *entry)
 
 static int compare_found(const void *a, const void *b)
 {
-	const struct found *x = a, *y = b;
+	const struct attempt *x = a, *y = b;
 
 	return x->order_seq < y->order_seq ? -1 : x->order_seq > y->order_seq;
 }
@@ -86,18 +86,19 @@ int redis_search(struct redis_bus *b, struct channel *ch)
 
 bool redis_was_found(const struct channel *ch, const struct task *t)
 {
+	struct attempt a = attempt_of(t);
 	size_t low = 0, high = ch->n_found;
 
 	while (low < high) {
 		size_t middle = (low + high) / 2;
 
-		if (ch->found[middle].order_seq < t->order_seq)
+		if (ch->found[middle].order_seq < a.order_seq)
 			low = middle + 1;
 		else
 			high = middle;
 	}
-	for (; low < ch->n_found && ch->found[low].order_seq == t->order_seq; low++)
-		if (ch->found[low].attempt == t->attempt && ch->found[low].undo == t->undo)
+	for (; low < ch->n_found && ch->found[low].order_seq == a.order_seq; low++)
+		if (attempt_eq(&ch->found[low], &a))
 			return true;
 	return false;
 }

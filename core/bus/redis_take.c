@@ -35,10 +35,10 @@ struct round {
 /* An entry that says what is held already stands for it from now on: the older one is let go. */
 static bool hold_again(struct channel *ch, const struct task *t, const char *entry)
 {
+	struct attempt a = attempt_of(t);
 	struct held *h = ch->held, *other;
 
-	while (h && (h->order_seq != t->order_seq || h->attempt != t->attempt ||
-			    h->undo != t->undo || h->is_over))
+	while (h && (h->is_over || !attempt_eq(&h->attempt, &a)))
 		h = h->next;
 	if (!h)
 		return false;
@@ -63,10 +63,7 @@ static int hold(struct redis_bus *b, struct channel *ch, struct task *t, const c
 
 	if (!h)
 		return -ENOMEM;
-	*h = (struct held){.order_id = t->order_id,
-		.order_seq = t->order_seq,
-		.attempt = t->attempt,
-		.undo = t->undo,
+	*h = (struct held){.attempt = attempt_of(t),
 		.has_call = true,
 		.renewed_ms = now_ms,
 		.deadline_ms = now_ms + ch->pipeline->stages[ch->stage].timeout_ms};
@@ -76,7 +73,7 @@ static int hold(struct redis_bus *b, struct channel *ch, struct task *t, const c
 	ch->n_again += t->attempt > 1;
 	t->carrier = h;
 	/* The coordinator's own workers say how far they are where its next life finds it. */
-	out = b->is_coordinator ? outs_find(b, ch, t->order_seq, t->attempt, t->undo) : NULL;
+	out = b->is_coordinator ? outs_find(b, ch, &h->attempt) : NULL;
 	t->mark = out ? out->mark : NULL;
 	t->idle_mark = TASK_MARK_BEGUN;
 	return 0;

@@ -100,11 +100,12 @@ static size_t read_expired(struct redis_bus *b, const struct channel *ch, struct
 /* The attempt is over, as its stage's process died with it. Takes `t`. */
 static void crash(struct redis_bus *b, struct channel *ch, struct task *t, const struct expired *x)
 {
+	struct attempt a = attempt_of(t);
 	struct task *out;
 	char text[TASK_MESSAGE_MAX];
 
 	pthread_mutex_lock(&b->lock);
-	out = outs_take(b, ch, t->order_seq, t->attempt, t->undo);
+	out = outs_take(b, ch, &a);
 	if (out) {
 		task_free(t);
 		t = out;

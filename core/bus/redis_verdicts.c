@@ -29,44 +29,39 @@ struct carrier *carrier_new(
 /* --- one verdict --- */
 
 struct named {
-	uint32_t stage, attempt, undo;
-	int64_t order_seq, duration_us;
-	struct id order_id;
+	uint32_t stage;
+	struct attempt attempt;
+	int64_t duration_us;
 };
 
 static int unpack_name(struct unpack *r, struct named *ret)
 {
+	struct attempt *a = &ret->attempt;
 	const char *id;
+	uint32_t undo;
 
 	ret->stage = unpack_u32(r);
-	ret->order_seq = (int64_t)unpack_u64(r);
-	id = unpack_bytes(r, sizeof ret->order_id.bytes);
-	ret->attempt = unpack_u32(r);
-	ret->undo = unpack_u32(r);
+	a->order_seq = (int64_t)unpack_u64(r);
+	id = unpack_bytes(r, sizeof a->order_id.bytes);
+	a->number = unpack_u32(r);
+	undo = unpack_u32(r);
 	ret->duration_us = (int64_t)unpack_u64(r);
-	if (r->failed || ret->undo > 1)
+	if (r->failed || undo > 1)
 		return -EPROTO;
-	memcpy(ret->order_id.bytes, id, sizeof ret->order_id.bytes);
+	memcpy(a->order_id.bytes, id, sizeof a->order_id.bytes);
+	a->undo = undo;
 	return 0;
 }
 
 /* The task that is out; else one of an earlier life or a repeated one, which the engine judges. */
-static struct task *task_of(struct redis_bus *b, struct channel *ch, const struct named *n)
+static struct task *task_of(struct redis_bus *b, struct channel *ch, const struct attempt *a)
 {
 	struct task *t;
 
 	pthread_mutex_lock(&b->lock);
-	t = outs_take(b, ch, n->order_seq, n->attempt, n->undo);
+	t = outs_take(b, ch, a);
 	pthread_mutex_unlock(&b->lock);
-	if (t || !(t = task_new(STR("{}"), STR("{}"), (struct str){0})))
-		return t;
-	t->pipeline = ch->pipeline;
-	t->stage = ch->stage;
-	t->order_id = n->order_id;
-	t->order_seq = n->order_seq;
-	t->attempt = n->attempt;
-	t->undo = n->undo;
-	return t;
+	return t ? t : attempt_task(a, ch);
 }
 
 /* Without a verdict that can be taken it is another attempt's turn: nothing waits for ever. */
@@ -88,7 +83,7 @@ static struct task *read_verdict(struct redis_bus *b, struct str digest, struct 
 	pthread_mutex_unlock(&b->lock);
 	if (!ch)
 		return NULL; /* of a generation whose orders have ended */
-	t = task_of(b, ch, &n);
+	t = task_of(b, ch, &n.attempt);
 	if (!t)
 		return NULL;
 	t->duration_us = n.duration_us >= -1 ? n.duration_us : -1;

@@ -201,7 +201,8 @@ static struct task *take_overdue(struct engine *en, struct stage_runtime *rt, in
 		again_ms = bus_ask(en->bus,
 			&(struct task){.pipeline = o->pipeline,
 				.stage = entry->stage,
-				.order_seq = entry->order_seq,
+				.order_id = o->id,
+				.order_seq = o->seq,
 				.attempt = entry->attempt,
 				.undo = entry->undo},
 			now_ms);

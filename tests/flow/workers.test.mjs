@@ -1,10 +1,10 @@
 // `stageline worker`: stages run elsewhere; who dies, is cut off or cannot run something costs an attempt at most.
 import assert from 'node:assert/strict';
-import { copyFileSync, readFileSync, writeFileSync } from 'node:fs';
+import { copyFileSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test, { after, before } from 'node:test';
 import { metric, scrape } from '../lib/metrics.mjs';
-import { checkFile, checkOrders } from '../lib/oracle.mjs';
+import { checkFile, checkOrders, journalFile } from '../lib/oracle.mjs';
 import { finished, getJson, look, order, place } from '../lib/orders.mjs';
 import { openPartition, whyNoPartition } from '../lib/partition.mjs';
 import { fastPipeline, plenty } from '../lib/pipeline.mjs';
@@ -23,6 +23,7 @@ const bus = async (s) => (await getJson(s, '/pipeline')).bus;
 const workerOf = async (s, w) => (await bus(s)).workers.find(({ pid }) => pid === w.pid);
 const serves = (s, w, n) => until(`the worker to take tasks of ${n} stages`, async () => (await workerOf(s, w))?.stages.length === n,
   { deadline: 30_000, detail: async () => `${JSON.stringify(await bus(s))}\n${w.logs()}` });
+const runs = (s, w, n) => until(`${n} to run`, async () => (await workerOf(s, w))?.stages[0].running === n);
 const servedBy = async (s, stage) => (await getJson(s, '/pipeline')).stages.find(({ name }) => name === stage).live.served_by;
 const scriptedOf = (stages, more) => startScripted(stages, { bus: busOf(more) });
 const show = (s) => runStageline(['pipeline', 'show', '--url', s.url], { env: { COLUMNS: '200' } });
@@ -98,7 +99,7 @@ test('an_order_cancelled_after_a_kill_of_the_coordinator_is_undone_where_a_worke
   const w = startWorker(s.bus, { plugins });
   await serves(s, w, 1);
   const id = await placeScripted(s, { one: '-' });
-  await when(s, id, 'out with the worker', async () => (await workerOf(s, w))?.stages[0].running === 1);
+  await runs(s, w, 1);
   assert.equal((await send(s, '/pipeline/stages/one/pause', { reason: 'so that it does not go out again' })).status, 200);
   await s.kill();
   await s.restart();
@@ -106,6 +107,58 @@ test('an_order_cancelled_after_a_kill_of_the_coordinator_is_undone_where_a_worke
   assert.equal((await send(s, '/pipeline/stages/one/resume', { reason: 'to undo it' })).status, 200);
   assert.deepEqual(types(await finished(s, id)), ['order_created', 'cancel_requested', 'attempt_lost', 'one_undone',
     'order_cancelled']);
+  assert.equal(await w.stop(), 0);
+  assert.equal(await s.stop(), 0);
+  checkFile(s);
+});
+
+// Puts back a copy of the journal of a coordinator that has ended: what was placed since then is gone, and its numbers are
+// given again to others.
+function restore(s, copy) {
+  copyFileSync(copy, journalFile(s));
+  for (const name of ['journal.sqlite-wal', 'journal.sqlite-shm', 'attempts'])
+    rmSync(join(s.dataDir, name), { force: true });
+}
+
+async function backup(s) {
+  const copy = join(temporaryFolder(), 'copy.sqlite');
+  assert.equal((await runStageline(['backup', copy, '--journal', journalFile(s)])).code, 0);
+  return copy;
+}
+
+const done = ['order_created', 'one_done', 'order_completed'];
+
+test('a_task_left_in_redis_by_a_journal_that_was_restored_is_not_taken_for_that_of_the_order_with_its_number', { timeout: 60_000 }, async () => {
+  const s = await scriptedOf({ one: {} });
+  const stream = async () => (await redis.cli('--scan', '--pattern', `${s.bus.redis.prefix}:*:stage:one:*`)).split('\n')[0];
+  const stand = (n) => until(`${n} tasks in the stream`, async () => await redis.cli('XLEN', await stream()) === String(n));
+  const copy = await backup(s);
+  const gone = await placeScripted(s, { one: 'f' });
+  await stand(1);
+  await s.kill();
+  restore(s, copy);
+  await s.restart();
+  const id = await placeScripted(s);
+  await stand(2);
+  const w = startWorker(s.bus, { plugins });
+  assert.deepEqual(types(await finished(s, id)), done);
+  assert.equal((await fetch(`${s.url}/orders/${gone}`)).status, 404);
+  assert.equal(await w.stop(), 0);
+  assert.equal(await s.stop(), 0);
+  checkFile(s);
+});
+
+test('a_worker_does_not_take_the_task_of_a_restored_journal_for_what_it_runs_since_before', { timeout: 60_000 }, async () => {
+  const s = await scriptedOf({ one: {} });
+  const w = startWorker(s.bus, { plugins });
+  await serves(s, w, 1);
+  const copy = await backup(s);
+  await placeScripted(s, { one: '-' });
+  await runs(s, w, 1);
+  await s.kill();
+  restore(s, copy);
+  await s.restart();
+  assert.deepEqual(types(await finished(s, await placeScripted(s))), done);
   assert.equal(await w.stop(), 0);
   assert.equal(await s.stop(), 0);
   checkFile(s);
@@ -176,7 +229,7 @@ test('a_worker_killed_in_the_middle_of_a_batch_costs_an_attempt_each', { timeout
   const ids = [];
   for (let i = 0; i < 6; i++)
     ids.push(await placeScripted(s, { one: '-d' }));
-  await until('all to run', async () => (await workerOf(s, victim))?.stages[0].running === 6);
+  await runs(s, victim, 6);
   await victim.kill();
   const other = startWorker(its, { plugins });
   for (const id of ids) {
@@ -256,7 +309,7 @@ test('a_worker_that_stood_still_is_fenced', { timeout: 60_000 }, async () => {
   const id = await placeScripted(s, { one: 'l' });
   const hanging = await placeScripted(s, { one: '-d' });
   await finished(s, id);
-  await until('the other to run', async () => (await workerOf(s, slow))?.stages[0].running === 1);
+  await runs(s, slow, 1);
   slow.signal('SIGSTOP');
   const other = startWorker(its, { plugins });
   const whole = await finished(s, hanging);
