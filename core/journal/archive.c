@@ -3,17 +3,17 @@
 
 #include <fcntl.h>
 #include <inttypes.h>
-#include <libgen.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "base/digest.h"
 #include "base/mem.h"
 #include "journal/journal.h"
+#include "journal/new_file.h"
 #include "journal/schema.h"
 #include "model/remains.h"
 
-enum { COPY_EVENTS = 4096, REMOVE_AT_ONCE = 200, ORDERS_AT_ONCE = 1000, FILE_MODE = 0600 };
+enum { COPY_EVENTS = 4096, REMOVE_AT_ONCE = 200 };
 
 #define IS_DUE "is_open = 0 AND completed_us < ?1"
 
@@ -125,17 +125,6 @@ static int fill(sqlite3 *db, const char *journal_path, const struct archive_rang
 	return r;
 }
 
-static int sync_path(const char *path, int flags, struct err *e)
-{
-	int fd = open(path, flags | O_CLOEXEC), r = 0;
-
-	if (fd < 0 || fsync(fd) < 0)
-		r = err_set(e, -errno, "'%s': %s", path, strerror(errno));
-	if (fd >= 0)
-		close(fd);
-	return r;
-}
-
 int archive_digest(const char *path, char ret[DIGEST_TEXT_SIZE], struct err *e)
 {
 	uint8_t bytes[DIGEST_SIZE];
@@ -162,62 +151,27 @@ int archive_digest(const char *path, char ret[DIGEST_TEXT_SIZE], struct err *e)
 	return n < 0 ? err_set(e, -EIO, "'%s': it cannot be read again", path) : 0;
 }
 
-/* All of the file, then its name. */
-static int make_durable(const char *part, const char *path, struct err *e)
-{
-	_cleanup_(freep) char *copy = strdup(path);
-	int r = copy ? sync_path(part, O_RDWR, e) : err_set(e, -ENOMEM, "out of memory");
-
-	if (r == 0 && link(part, path) < 0) /* unlike rename() it replaces nothing */
-		r = err_set(e, -errno, "'%s': %s", path, strerror(errno));
-	return r < 0 ? r : sync_path(dirname(copy), O_RDONLY | O_DIRECTORY, e);
-}
-
-static void remove_part(const char *part)
-{
-	static const char *const ends[] = {"", "-wal", "-shm", "-journal"};
-	_cleanup_(buf_fini) struct buf name = {0};
-
-	for (size_t i = 0; i < ARRAY_LEN(ends); i++) {
-		buf_clear(&name);
-		buf_fmt(&name, "%s%s", part, ends[i]);
-		if (!name.failed)
-			unlink(name.data);
-	}
-}
-
 static int write_part(const char *journal_path, const char *part, const struct archive_range *range,
 	const struct journal_watch *watch, struct err *e)
 {
 	_cleanup_(sql_closep) sqlite3 *db = NULL;
-	int fd = open(part, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, FILE_MODE), r;
+	int r = sql_open(part, SQL_WRITE, &db, e);
 
-	if (fd < 0)
-		return err_set(e, -errno, "'%s': %s", part, strerror(errno));
-	close(fd);
-	r = sql_open(part, SQL_WRITE, &db, e);
 	return r < 0 ? r : fill(db, journal_path, range, watch, e);
 }
 
 int archive_write(const char *journal_path, const char *path, const struct archive_range *range,
 	const struct journal_watch *watch, char ret_sha256[65], struct err *e)
 {
-	_cleanup_(freep) char *part = NULL;
-	int r;
+	_cleanup_(new_file_fini) struct new_file file = {0};
+	int r = new_file_begin(&file, path, e);
 
-	if (access(path, F_OK) == 0)
-		return err_set(e, -EEXIST, "'%s' is there already", path);
-	if (asprintf(&part, "%s.part", path) < 0) {
-		part = NULL;
-		return err_set(e, -ENOMEM, "out of memory");
-	}
-	remove_part(part); /* of one that was interrupted */
-	r = write_part(journal_path, part, range, watch, e);
 	if (r == 0)
-		r = archive_digest(part, ret_sha256, e);
+		r = write_part(journal_path, file.partial, range, watch, e);
 	if (r == 0)
-		r = make_durable(part, path, e);
-	remove_part(part);
+		r = archive_digest(file.partial, ret_sha256, e);
+	if (r == 0)
+		r = new_file_publish(&file, e);
 	return r < 0 ? err_wrap(e, r, "the archive") : 0;
 }
 

@@ -3,13 +3,13 @@ import assert from 'node:assert/strict';
 import { execFileSync, spawn } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { createHash } from 'node:crypto';
-import { basename, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import test from 'node:test';
 import { checkFile, journalFile, query } from '../lib/oracle.mjs';
 import { allFinished, allOrders, finished, look, order, place, state } from '../lib/orders.mjs';
 import { fastPipeline, plenty } from '../lib/pipeline.mjs';
 import { onHold, placeScripted, send, startScripted, types } from '../lib/scripted.mjs';
-import { binary, runStageline, startStageline, temporaryFolder } from '../lib/stageline.mjs';
+import { binary, build, runStageline, startStageline, temporaryFolder } from '../lib/stageline.mjs';
 
 const tomorrow = new Date(Date.now() + 86_400_000).toISOString();
 const archiveArgs = (s, file, more = []) => ['archive', '--before', tomorrow, '--data', s.dataDir, '--reason', 'year end', file, ...more];
@@ -188,9 +188,34 @@ test('a_file_that_is_there_is_not_replaced_and_nothing_is_removed', async () => 
   const nowhere = await archive(s, join(temporaryFolder(), 'missing', 'a'));
   assert.equal(nowhere.code, 1);
   assert.match(nowhere.err, /No such file/);
-  mkdirSync(`${file}2.part`);
+  mkdirSync(`${file}2.partial`);
   assert.equal((await archive(s, `${file}2`)).code, 1);
   assert.deepEqual(query(s, 'SELECT count(*) AS n FROM orders WHERE removed_seq IS NOT NULL'), [{ n: 0 }]);
+  checkFile(s);
+});
+
+test('a_file_system_that_does_not_rename_without_replacing_takes_archives_too', async () => {
+  const s = await startStageline({ pipeline: fastPipeline({ stock: plenty }) });
+  await placeMany(s, 25, 'n');
+  assert.equal(await s.stop(), 0);
+  const file = newFile();
+  const { code, err } = await runStageline(archiveArgs(s, file), { wrapper: [join(build, 'tests/lib/lacking'), 'renameat2'] });
+  assert.equal(code, 0, err);
+  assert.deepEqual(readdirSync(dirname(file)), [basename(file)]);
+  assert.equal((await verify(file)).code, 0);
+  checkFile(s);
+});
+
+test('what_an_archive_that_was_interrupted_left_beside_the_file_goes', async () => {
+  const s = await startStageline({ pipeline: fastPipeline({ stock: plenty }) });
+  await placeMany(s, 25, 'l');
+  assert.equal(await s.stop(), 0);
+  const file = newFile();
+  for (const end of ['', '-wal', '-shm', '-journal'])
+    writeFileSync(`${file}.partial${end}`, 'left');
+  assert.equal((await archive(s, file)).code, 0);
+  assert.deepEqual(readdirSync(dirname(file)), [basename(file)]);
+  assert.equal((await verify(file)).code, 0);
   checkFile(s);
 });
 

@@ -1,4 +1,5 @@
-/* `lacking landlock|seccomp PROGRAM [ARG ...]`: runs the program as if the kernel had no such thing. */
+/* `lacking landlock|seccomp|renameat2 PROGRAM [ARG ...]`: runs the program as if the kernel, or the file system, had no such
+ * thing. */
 #include <errno.h>
 #include <seccomp.h>
 #include <stdio.h>
@@ -14,6 +15,8 @@ static int take_away(scmp_filter_ctx filter, const char *what)
 	if (strcmp(what, "seccomp") == 0)
 		return seccomp_rule_add(filter, SCMP_ACT_ERRNO(EINVAL), SCMP_SYS(prctl), 1,
 			SCMP_A0(SCMP_CMP_EQ, PR_GET_SECCOMP));
+	if (strcmp(what, "renameat2") == 0) /* as NFS */
+		return seccomp_rule_add(filter, SCMP_ACT_ERRNO(EINVAL), SCMP_SYS(renameat2), 0);
 	return -EINVAL;
 }
 
@@ -22,7 +25,7 @@ int main(int argc, char **argv)
 	scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ALLOW);
 
 	if (argc < 3 || !filter || take_away(filter, argv[1]) < 0 || seccomp_load(filter) < 0) {
-		fprintf(stderr, "usage: lacking landlock|seccomp PROGRAM [ARG ...]\n");
+		fprintf(stderr, "usage: lacking landlock|seccomp|renameat2 PROGRAM [ARG ...]\n");
 		return 2;
 	}
 	execv(argv[2], argv + 2);

@@ -52,8 +52,8 @@ export function temporaryFolder() {
 }
 
 // Runs the program to its end: { code, signal, out, err }.
-export async function runStageline(args, { env = {}, deadline = 20_000 } = {}) {
-  const process_ = launch(args, env);
+export async function runStageline(args, { env = {}, deadline = 20_000, wrapper } = {}) {
+  const process_ = launch(args, env, undefined, wrapper);
   const timer = setTimeout(() => process_.child.kill('SIGKILL'), deadline);
   const end = await process_.ended;
   clearTimeout(timer);
