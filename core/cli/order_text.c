@@ -48,7 +48,7 @@ static void print_stages(const cJSON *stages)
 {
 	static const struct table_column columns[] = {{"STAGE", .is_cut = true},
 		{"STATUS", .is_status = true}, {"ATTEMPT", .is_number = true},
-		{"ERROR", .is_cut = true}};
+		{"DUE", .is_extra = true}, {"ERROR", .is_cut = true}};
 	_cleanup_(table_fini) struct table t = {columns, ARRAY_LEN(columns)};
 	const cJSON *stage;
 
@@ -56,6 +56,7 @@ static void print_stages(const cJSON *stages)
 		table_add_member(&t, stage, "name");
 		table_add_member(&t, stage, "status");
 		table_add_member(&t, stage, "attempt");
+		table_add_member(&t, stage, "due_at");
 		table_add_member(&t, stage, "error");
 	}
 	table_print(&t);
@@ -90,21 +91,6 @@ static int64_t time_of(const cJSON *event)
 	return at_us;
 }
 
-/* What the result is called, before its names. */
-static void add_metadata(struct table *t, const cJSON *metadata)
-{
-	const cJSON *result;
-
-	cJSON_ArrayForEach (result, metadata) {
-		_cleanup_(buf_fini) struct buf label = {0};
-
-		buf_fmt(&label, "metadata %s", result->string);
-		table_add(t, label.data);
-		t->text.failed |= label.failed;
-		table_add_member(t, metadata, result->string);
-	}
-}
-
 /* Times whole, to the microsecond. */
 static void add_fact(struct table *t, const cJSON *event, const cJSON *fact)
 {
@@ -127,7 +113,7 @@ static void print_event(const cJSON *event, bool is_first)
 	snprintf(seq, sizeof seq, "%lld", (long long)json_int_member(event, "seq"));
 	cJSON_ArrayForEach (fact, event) {
 		if (strcmp(fact->string, "metadata") == 0)
-			add_metadata(&t, fact);
+			table_add_tree(&t, "metadata", fact);
 		else if (strcmp(fact->string, "seq") != 0 && strcmp(fact->string, "order_id") != 0)
 			add_fact(&t, event, fact);
 		if (!is_first && strcmp(fact->string, "timestamp") == 0) {

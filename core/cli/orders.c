@@ -8,6 +8,7 @@
 #include "cli/order_diff.h"
 #include "cli/order_file.h"
 #include "cli/order_text.h"
+#include "cli/order_timeline.h"
 #include "cli/table.h"
 #include "cli/terminal.h"
 #include "cli/watch.h"
@@ -208,6 +209,8 @@ static const struct remote_action actions[] = {
 		.takes = TAKES(FLAG_AT) | TAKES(FLAG_LONG), .run = run_show},
 	{"diff", "ID", "Shows what is different between two moments of an order", 1, 1,
 		.takes = TAKES(FLAG_FROM) | TAKES(FLAG_TO), .run = order_diff},
+	{"timeline", "ID", "Shows what took how long, stage by stage", 1, 1,
+		.takes = TAKES(FLAG_AT), .run = order_timeline},
 	{"watch", "[ID ...]", "Follows orders, all or these, until they have ended", 0, WATCH_MAX,
 		.run = watch_run},
 	{"products", "", "Lists what can be ordered", .run = run_products},

@@ -6,6 +6,7 @@
 #include "cli/cli.h"
 #include "cli/job.h"
 #include "cli/pipeline_live.h"
+#include "cli/reload.h"
 #include "cli/remote.h"
 #include "cli/table.h"
 #include "cli/terminal.h"
@@ -15,11 +16,9 @@ static void add_stage(struct table *t, const cJSON *stage)
 	static const char *const counts[] = {
 		"waiting", "out", "oldest_ms", "done", "failed", "retried", "held"};
 	const cJSON *live = cJSON_GetObjectItemCaseSensitive(stage, "live");
-	bool is_unhealthy = cJSON_IsFalse(cJSON_GetObjectItemCaseSensitive(
-		cJSON_GetObjectItemCaseSensitive(live, "processes"), "healthy"));
 
 	table_add_member(t, stage, "name");
-	table_add(t, pipeline_stage_word(live, is_unhealthy));
+	table_add(t, pipeline_stage_word(live, pipeline_trouble(live) != NULL));
 	table_add_member(t, live, "breaker");
 	table_add_member(t, stage, "workers");
 	for (size_t i = 0; i < ARRAY_LEN(counts); i++)
@@ -30,15 +29,15 @@ static void add_stage(struct table *t, const cJSON *stage)
 static void print_refused_reload(const cJSON *answer)
 {
 	const cJSON *last = cJSON_GetObjectItemCaseSensitive(answer, "last_reload");
-	const cJSON *faults = cJSON_GetObjectItemCaseSensitive(last, "errors");
-	const char *why = json_member(cJSON_GetArrayItem(faults, 0), "detail").p;
+	const cJSON *faults = cJSON_GetObjectItemCaseSensitive(last, "errors"), *fault;
 
 	if (!cJSON_IsFalse(cJSON_GetObjectItemCaseSensitive(last, "ok")))
 		return;
-	fprintf(stderr, "The last reload was refused, %d fault%s: ", cJSON_GetArraySize(faults),
+	fprintf(stderr, "The last reload was refused, %d fault%s:\n", cJSON_GetArraySize(faults),
 		cJSON_GetArraySize(faults) == 1 ? "" : "s");
-	terminal_put(stderr, why ? why : "", SIZE_MAX);
-	fputc('\n', stderr);
+	cJSON_ArrayForEach (fault, faults) {
+		reload_print_fault(fault);
+	}
 }
 
 /* --- workers --- */
@@ -92,6 +91,28 @@ static void print_cannot(const cJSON *worker)
 	}
 }
 
+static void print_stage_alarms(const cJSON *stage)
+{
+	const char *name = json_member(stage, "name").p;
+	const cJSON *live = cJSON_GetObjectItemCaseSensitive(stage, "live");
+	const char *trouble = pipeline_trouble(live);
+
+	if (!name)
+		return;
+	if (trouble) {
+		fputs("Stage ", stderr);
+		terminal_put(stderr, name, SIZE_MAX);
+		fputs(" cannot run: ", stderr);
+		terminal_put(stderr, trouble, SIZE_MAX);
+		fputc('\n', stderr);
+	}
+	if (pipeline_is_deserted(live)) {
+		fputs("No worker takes tasks of stage ", stderr);
+		terminal_put(stderr, name, SIZE_MAX);
+		fputs(": its orders wait until one is started\n", stderr);
+	}
+}
+
 static void print_alarms(const cJSON *answer, const cJSON *bus)
 {
 	const cJSON *stage, *worker;
@@ -103,13 +124,7 @@ static void print_alarms(const cJSON *answer, const cJSON *bus)
 		fputc('\n', stderr);
 	}
 	cJSON_ArrayForEach (stage, cJSON_GetObjectItemCaseSensitive(answer, "stages")) {
-		const char *name = json_member(stage, "name").p;
-
-		if (!name || !pipeline_is_deserted(cJSON_GetObjectItemCaseSensitive(stage, "live")))
-			continue;
-		fputs("No worker takes tasks of stage ", stderr);
-		terminal_put(stderr, name, SIZE_MAX);
-		fputs(": its orders wait until one is started\n", stderr);
+		print_stage_alarms(stage);
 	}
 	cJSON_ArrayForEach (worker, cJSON_GetObjectItemCaseSensitive(bus, "workers")) {
 		print_cannot(worker);
@@ -136,6 +151,18 @@ static void print_workers(const cJSON *bus)
 	table_print(&t);
 }
 
+static void print_name(const cJSON *answer)
+{
+	const char *name = json_member(answer, "name").p,
+		   *generation = json_member(answer, "generation").p;
+
+	fputs("Pipeline ", stderr);
+	terminal_put(stderr, name ? name : "?", SIZE_MAX);
+	fputs(", generation ", stderr);
+	terminal_put(stderr, generation ? generation : "?", SIZE_MAX);
+	fputc('\n', stderr);
+}
+
 static void print_pipeline(const struct remote *r, const cJSON *answer)
 {
 	static const struct table_column columns[] = {{"STAGE", .is_cut = true},
@@ -153,13 +180,41 @@ static void print_pipeline(const struct remote *r, const cJSON *answer)
 	}
 	table_print(&t);
 	print_workers(bus);
+	print_name(answer);
 	print_alarms(answer, bus);
 	print_refused_reload(answer);
 }
 
+/* One stage: all that its file says and how it is. */
+static int print_stage(const struct remote *r, const cJSON *answer)
+{
+	const struct table_column columns[] = {{"STAGE"}, {r->arguments[0], .is_cut = true}};
+	_cleanup_(table_fini) struct table t = {columns, ARRAY_LEN(columns)};
+	const cJSON *stage;
+
+	cJSON_ArrayForEach (stage, cJSON_GetObjectItemCaseSensitive(answer, "stages")) {
+		if (!str_is(json_member(stage, "name"), r->arguments[0]))
+			continue;
+		table_add_tree(&t, "", stage);
+		table_print(&t);
+		print_stage_alarms(stage);
+		return EXIT_SUCCESS;
+	}
+	fputs("stageline: error: the pipeline has no stage ", stderr);
+	terminal_put(stderr, r->arguments[0], SIZE_MAX);
+	fputc('\n', stderr);
+	return EXIT_FAILURE;
+}
+
 static int run_show(struct remote *r)
 {
-	return remote_ask(r, "/pipeline", NULL, print_pipeline);
+	_cleanup_(client_answer_fini) struct client_answer answer = {0};
+
+	if (!r->n_arguments || r->flags[FLAG_JSON])
+		return remote_ask(r, "/pipeline", NULL, print_pipeline);
+	if (remote_request(r, "/pipeline", NULL, &answer) != EXIT_SUCCESS)
+		return EXIT_FAILURE;
+	return print_stage(r, answer.json);
 }
 
 /* pause and resume: the action's name is the end of the path. */
@@ -270,7 +325,8 @@ static int run_migrate(struct remote *r)
 }
 
 static const struct remote_action actions[] = {
-	{"show", "", "Shows the stages with their live counts", .run = run_show},
+	{"show", "[STAGE]", "Shows the stages with their live counts, or all of one", 0, 1,
+		.run = run_show},
 	{"watch", "", "Follows the stages live, second by second", .run = pipeline_watch},
 	{"history", "[STAGE]", "Shows the last five minutes, of all or of a stage", 0, 1,
 		.takes = TAKES(FLAG_LIMIT), .run = pipeline_history},

@@ -20,6 +20,14 @@ bool pipeline_is_deserted(const cJSON *live)
 	return cJSON_IsNumber(n) && n->valueint == 0;
 }
 
+const char *pipeline_trouble(const cJSON *live)
+{
+	const char *own = json_member(live, "trouble").p;
+
+	return own ? own
+		   : json_member(cJSON_GetObjectItemCaseSensitive(live, "processes"), "trouble").p;
+}
+
 const char *pipeline_stage_word(const cJSON *live, bool is_unhealthy)
 {
 	return pipeline_is_deserted(live)					? "no worker"
@@ -217,22 +225,23 @@ struct series {
 	const char *part, *figure;
 };
 
-enum { SERIES_MAX = 12 };
+enum { SERIES_MAX = 13 };
 
 static const struct table_column host_columns[] = {{"TIME"}, {"ACCEPTED", .is_number = true},
 	{"COMPLETED", .is_number = true}, {"FAILED", .is_number = true},
 	{"CANCELLED", .is_number = true, .is_extra = true}, {"ON HOLD", .is_number = true},
 	{"IN FLIGHT", .is_number = true}, {"EVENTS", .is_number = true, .is_extra = true},
+	{"COMMITS", .is_number = true, .is_extra = true},
 	{"COMMIT P50 US", .is_number = true, .is_extra = true},
-	{"P99 US", .is_number = true, .is_extra = true},
+	{"COMMIT P99 US", .is_number = true, .is_extra = true},
 	{"JOURNAL KIB", .is_number = true, .is_extra = true},
 	{"WAL KIB", .is_number = true, .is_extra = true},
 	{"MEMORY KIB", .is_number = true, .is_extra = true}};
 static const struct series host_series[] = {{"orders", "accepted"}, {"orders", "completed"},
 	{"orders", "failed"}, {"orders", "cancelled"}, {"orders", "on_hold"},
-	{"orders", "in_flight"}, {"journal", "events"}, {"journal", "commit_p50_us"},
-	{"journal", "commit_p99_us"}, {"journal", "journal_kib"}, {"journal", "wal_kib"},
-	{"memory", "rss_kib"}};
+	{"orders", "in_flight"}, {"journal", "events"}, {"journal", "commits"},
+	{"journal", "commit_p50_us"}, {"journal", "commit_p99_us"}, {"journal", "journal_kib"},
+	{"journal", "wal_kib"}, {"memory", "rss_kib"}};
 
 static const struct table_column stage_columns[] = {{"TIME"}, {"IN", .is_number = true},
 	{"OUT", .is_number = true}, {"ERRORS", .is_number = true}, {"FAILED", .is_number = true},

@@ -12,3 +12,5 @@ int pipeline_errors(struct remote *r);
 const char *pipeline_stage_word(const cJSON *live, bool is_unhealthy);
 /* Nobody takes its tasks. */
 bool pipeline_is_deserted(const cJSON *live);
+/* Why it cannot run; NULL: it can. */
+const char *pipeline_trouble(const cJSON *live);

@@ -1,4 +1,6 @@
 /* `stageline reload`: has the daemon load its pipeline file anew, and says what is wrong with it as `check` does. */
+#include "cli/reload.h"
+
 #include <event2/event.h>
 #include <getopt.h>
 #include <signal.h>
@@ -32,8 +34,7 @@ static void put(const char *text)
 	terminal_put(stderr, text ? text : "", SIZE_MAX);
 }
 
-/* As yaml_faults_print() does where the file is at hand. */
-static void print_fault(const cJSON *fault)
+void reload_print_fault(const cJSON *fault)
 {
 	int64_t line = 0, column = 0;
 
@@ -53,7 +54,7 @@ static int print_refusal(const struct client_answer *a)
 	const char *detail = json_member(a->json, "detail").p;
 
 	cJSON_ArrayForEach (fault, faults) {
-		print_fault(fault);
+		reload_print_fault(fault);
 	}
 	fputs("stageline: error: ", stderr);
 	put(detail ? detail : "the daemon gave no proper answer");

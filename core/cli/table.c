@@ -77,6 +77,24 @@ void table_add_member(struct table *t, const cJSON *object, const char *name)
 	}
 }
 
+void table_add_tree(struct table *t, const char *name, const cJSON *object)
+{
+	const cJSON *member;
+
+	cJSON_ArrayForEach (member, object) {
+		_cleanup_(buf_fini) struct buf label = {0};
+
+		buf_fmt(&label, "%s%s%s", name, *name ? " " : "", member->string);
+		t->text.failed |= label.failed;
+		if (cJSON_IsObject(member) && member->child) {
+			table_add_tree(t, buf_view(&label).p, member);
+			continue;
+		}
+		table_add(t, label.data);
+		table_add_member(t, object, member->string);
+	}
+}
+
 /* --- printing --- */
 
 static size_t total_of(const struct table *t, const size_t *widths)

@@ -25,6 +25,8 @@ void table_add(struct table *t, const char *text); /* copies; NULL: empty */
 void table_add_int(struct table *t, int64_t value);
 /* A member of `object`: texts as they are, times to the second, all else as JSON. */
 void table_add_member(struct table *t, const cJSON *object, const char *name);
+/* For a table of two columns: a row per member, those of objects in it as "NAME MEMBER". */
+void table_add_tree(struct table *t, const char *name, const cJSON *object);
 /* -ENOMEM: nothing is printed. */
 int table_print(const struct table *t);
 void table_fini(struct table *t);

@@ -120,11 +120,28 @@ test('history_shows_the_last_seconds_of_all_and_of_a_stage', async () => {
   const { out } = await ok('pipeline', 'history', '--limit', '2');
   assert.equal(rows(out).length, 3);
   assert.equal(rows(out)[2][rows(out)[0].indexOf('ON HOLD')], '1');
+  assert.deepEqual(rows(out)[0].slice(7), ['EVENTS', 'COMMITS', 'COMMIT P50 US', 'COMMIT P99 US', 'JOURNAL KIB', 'WAL KIB', 'MEMORY KIB']);
   const json = JSON.parse((await ok('pipeline', 'history', '--json')).out);
   assert.equal(json.at_ms.length, json.orders.accepted.length);
   const none = await stageline('pipeline', 'history', 'nine');
   assert.deepEqual([none.code, none.out], [1, '']);
   assert.match(none.err, /know no stage nine/);
+});
+
+test('show_tells_all_of_one_stage', async () => {
+  const { out } = await ok('pipeline', 'show', 'one');
+  const { stages, name, generation } = await getJson(s, '/pipeline');
+  const one = stages.find((stage) => stage.name === 'one');
+  assert.deepEqual(rows(out)[0], ['STAGE', 'one']);
+  const flat = (object, before_) => Object.entries(object).flatMap(([key, v]) => (
+    v && typeof v === 'object' && !Array.isArray(v) ? flat(v, `${before_}${key} `) : [[`${before_}${key}`, v]]));
+  assert.deepEqual(rows(out).slice(1).map(([label]) => label), flat(one, '').map(([label]) => label));
+  for (const label of ['plugin', 'timeout_ms', 'retry attempts', 'on_exhausted', 'isolation', 'live breaker', 'live served_by'])
+    assert.equal(value(out, label), `${flat(one, '').find(([l]) => l === label)[1]}`, label);
+  const none = await stageline('pipeline', 'show', 'nine');
+  assert.deepEqual([none.code, none.out], [1, '']);
+  assert.match(none.err, /no stage nine/);
+  assert.match((await ok('pipeline', 'show')).err, new RegExp(`^Pipeline ${name}, generation ${generation}$`, 'm'));
 });
 
 test('errors_shows_what_went_wrong_at_a_stage', async () => {

@@ -90,7 +90,9 @@ test('a_stage_that_cannot_start_is_unhealthy_and_its_orders_wait_until_it_can', 
   const pauses = () => [...t.logs().matchAll(/stage=bad no process can be started: .*; tried again in (\d+) ms/g)].map((m) => Number(m[1]));
   await until('four starts', () => pauses().length >= 4);
   assert.deepEqual(pauses().slice(0, 4), [100, 200, 400, 800], 'it backs off');
-  assert.match((await runStageline(['pipeline', 'show', '--url', t.url])).out, /bad +unhealthy/);
+  const shown = await runStageline(['pipeline', 'show', '--url', t.url]);
+  assert.match(shown.out, /bad +unhealthy/);
+  assert.match(shown.err, /^Stage bad cannot run: .*fall_into_segv/m, 'and why');
   assert.equal((await look(t, placed.id)).order.stages[0].attempt, 1, 'nobody is charged');
   assert.equal(await t.stop(), 0);
 });

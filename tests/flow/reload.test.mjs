@@ -116,7 +116,7 @@ test('a_file_with_faults_changes_nothing_and_every_fault_is_told_everywhere', { 
   const { code, err } = await cli(s, 'reload');
   assert.equal(code, 78);
   assert.deepEqual(err.trim().split('\n').slice(0, 3), lines);
-  assert.match((await cli(s, 'pipeline', 'show')).err, /The last reload was refused, 3 faults: no plugin 'scripetd'/);
+  assert.ok((await cli(s, 'pipeline', 'show')).err.endsWith(`The last reload was refused, 3 faults:\n${lines.join('\n')}\n`));
   assert.equal((await finished(s, await placeScripted(s))).order.generation, generation);
 
   rmSync(s.pipeline);
