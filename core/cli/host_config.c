@@ -2,10 +2,12 @@
 #include "cli/host_config.h"
 
 #include <ctype.h>
+#include <netdb.h>
 #include <unistd.h>
 
 #include "base/mem.h"
 #include "cli/client.h"
+#include "net/http.h"
 #include "version.h"
 
 #define LOCAL_FILE	 "config/stageline.yaml"
@@ -238,6 +240,34 @@ static int split_listen(struct host_config *c, struct err *e)
 	return 0;
 }
 
+static bool is_loopback(const char *host)
+{
+	struct addrinfo hints = {.ai_socktype = SOCK_STREAM}, *all = NULL;
+	bool is_loop;
+
+	if (getaddrinfo(host, NULL, &hints, &all) != 0)
+		return true; /* listening will say what is wrong with the name */
+	is_loop = all != NULL;
+	for (const struct addrinfo *a = all; a; a = a->ai_next)
+		is_loop &= http_is_loopback(a->ai_addr);
+	freeaddrinfo(all);
+	return is_loop;
+}
+
+/* Anything but loopback is refused until there are tokens: whoever reaches the port may do everything. */
+static int check_listen(struct host_config *c, struct err *e)
+{
+	int r = split_listen(c, e);
+
+	if (r < 0 || is_loopback(c->host))
+		return r;
+	return err_set(e, -EINVAL,
+		"listening on %.80s is refused: it is not a loopback address, and without access "
+		"tokens anybody who reaches it could place and see orders. Use 127.0.0.1 and a "
+		"proxy that knows its users.",
+		c->listen);
+}
+
 /* Texts that are there, but say nothing. */
 static void check_texts(const struct yaml_node *root, struct yaml_faults *faults)
 {
@@ -307,7 +337,7 @@ static int read_document(struct host_config *c, const struct yaml_node *root, co
 	if (r == -ENOMEM)
 		return r;
 	if (c->listen) {
-		r = split_listen(c, &e);
+		r = check_listen(c, &e);
 		if (r == -EINVAL)
 			yaml_fault(faults, yaml_get(root, "listen"), "%s", err_text(&e));
 		if (r == -ENOMEM)
@@ -407,7 +437,7 @@ static int apply_flags(struct host_config *c, const struct host_flags *flags, st
 	for (size_t i = 0; r == 0 && i < ARRAY_LEN(fields); i++)
 		r = override(fields[i].field, fields[i].flag, fields[i].name, &c->arena, e);
 	if (r == 0 && flags->listen) {
-		r = split_listen(c, e);
+		r = check_listen(c, e);
 		if (r == -EINVAL)
 			return err_wrap(e, r, "--listen");
 	}

@@ -4,7 +4,6 @@
 #include <event2/event.h>
 #include <event2/thread.h>
 #include <malloc.h>
-#include <netdb.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/stat.h>
@@ -98,35 +97,6 @@ static int read_files(struct server *s, const struct host_flags *flags, struct p
 	folders = host_config_folders(s->config);
 	r = pipeline_load(s->config->pipeline, &folders, false, ret, &faults, &e);
 	return r < 0 ? report(s->config->pipeline, &faults, &e, r) : EXIT_SUCCESS;
-}
-
-/* Anything but loopback is refused until there are tokens: whoever reaches the port may do everything. */
-static bool is_loopback(const char *host)
-{
-	struct addrinfo hints = {.ai_socktype = SOCK_STREAM}, *all = NULL;
-	bool is_loop;
-
-	if (getaddrinfo(host, NULL, &hints, &all) != 0)
-		return true; /* listening will say what is wrong with the name */
-	is_loop = all != NULL;
-	for (const struct addrinfo *a = all; a; a = a->ai_next)
-		is_loop &= http_is_loopback(a->ai_addr);
-	freeaddrinfo(all);
-	return is_loop;
-}
-
-static int check_address(const struct host_config *c)
-{
-	if (is_loopback(c->host))
-		return EXIT_SUCCESS;
-	fprintf(stderr,
-		"stageline: error: listening on %s is refused: it is not a loopback address, and "
-		"without access "
-		"tokens anybody who reaches it could place and see orders. Use 127.0.0.1 and a "
-		"proxy that "
-		"knows its users.\n",
-		c->listen);
-	return EXIT_BAD_CONFIG;
 }
 
 /* --- starting --- */
@@ -384,8 +354,6 @@ static int serve(const struct host_flags *flags, bool is_read_only, const char *
 
 	s.journal_path = journal ? strdup(journal) : NULL;
 	status = read_files(&s, flags, &p);
-	if (status == EXIT_SUCCESS)
-		status = check_address(s.config);
 	if (status == EXIT_SUCCESS)
 		status = make_data(&s);
 	if (status != EXIT_SUCCESS) {

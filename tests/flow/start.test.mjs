@@ -8,7 +8,7 @@ import { fastPipeline, fastPipelineText, hostFile, pipelineFile } from '../lib/p
 import { build, freePort, root, runStageline, serveArgs, startStageline, temporaryFolder } from '../lib/stageline.mjs';
 
 const BAD_CONFIG = 78;
-const check = (file) => runStageline(['check', file, '--plugins', join(build, 'plugins')]);
+const check = (file, ...more) => runStageline(['check', file, '--plugins', join(build, 'plugins'), ...more]);
 
 async function serve(options) {
   const dataDir = options.dataDir ?? join(temporaryFolder(), 'data');
@@ -126,6 +126,23 @@ test('listening_on_every_address_is_refused_with_the_reason', async () => {
   const end = await serve({ listen: `0.0.0.0:${await freePort()}` });
   assert.equal(end.code, BAD_CONFIG, end.err);
   assert.match(end.err, /token|loopback/i);
+});
+
+for (const [name, address] of [['every_address', '0.0.0.0:8000'], ['every_address_of_version_6', '[::]:8000'], ['an_address_of_the_net', '192.0.2.1:80']])
+  test(`a_host_file_that_listens_on_${name}_is_refused_by_check_as_by_serve`, async () => {
+    const config = hostFile(`log_level: info\nlisten: "${address}"\n`);
+    const place = new RegExp(`^${config.replaceAll('.', '\\.')}:2:9: error: listening on .* is refused: it is not a loopback address`);
+    for (const end of [await check(fastPipeline(), '--config', config), await serve({ config })]) {
+      assert.equal(end.code, BAD_CONFIG, end.err);
+      assert.match(end.err, place);
+    }
+  });
+
+test('check_accepts_a_host_file_that_listens_on_loopback', async () => {
+  for (const address of ['localhost:8000', '127.0.0.2:1', '[::1]:8000']) {
+    const end = await check(fastPipeline(), '--config', hostFile(`listen: "${address}"\n`));
+    assert.equal(end.code, 0, end.err);
+  }
 });
 
 test('a_second_daemon_on_the_same_data_is_refused', async () => {
