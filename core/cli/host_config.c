@@ -240,18 +240,19 @@ static int split_listen(struct host_config *c, struct err *e)
 	return 0;
 }
 
-static bool is_loopback(const char *host)
+/* 1: all that it stands for is; 0: not so. -ENOMEM. */
+static int is_loopback(const char *host)
 {
 	struct addrinfo hints = {.ai_socktype = SOCK_STREAM}, *all = NULL;
-	bool is_loop;
+	int r = getaddrinfo(host, NULL, &hints, &all);
 
-	if (getaddrinfo(host, NULL, &hints, &all) != 0)
-		return true; /* listening will say what is wrong with the name */
-	is_loop = all != NULL;
+	if (r != 0) /* listening will say what is wrong with the name */
+		return r == EAI_MEMORY ? -ENOMEM : 1;
+	r = all != NULL;
 	for (const struct addrinfo *a = all; a; a = a->ai_next)
-		is_loop &= http_is_loopback(a->ai_addr);
+		r &= http_is_loopback(a->ai_addr);
 	freeaddrinfo(all);
-	return is_loop;
+	return r;
 }
 
 /* Anything but loopback is refused until there are tokens: whoever reaches the port may do everything. */
@@ -259,8 +260,10 @@ static int check_listen(struct host_config *c, struct err *e)
 {
 	int r = split_listen(c, e);
 
-	if (r < 0 || is_loopback(c->host))
-		return r;
+	if (r == 0)
+		r = is_loopback(c->host);
+	if (r != 0)
+		return r < 0 ? r : 0;
 	return err_set(e, -EINVAL,
 		"listening on %.80s is refused: it is not a loopback address, and without access "
 		"tokens anybody who reaches it could place and see orders. Use 127.0.0.1 and a "
