@@ -68,6 +68,7 @@ static void print_causes(const struct remote *r, const cJSON *answer)
 			table_add_member(&t, cause, members[i]);
 	}
 	table_print(&t);
+	fprintf(stderr, "%lld on hold in all\n", (long long)json_int_member(answer, "total"));
 }
 
 static int run_causes(struct remote *r)

@@ -7,6 +7,20 @@
 #include "base/mem.h"
 #include "cli/table.h"
 
+static int64_t time_of(const cJSON *object, const char *name)
+{
+	int64_t at_us = 0;
+
+	clock_parse(json_member(object, name), &at_us);
+	return at_us;
+}
+
+static void add_took(struct table *t, const cJSON *order)
+{
+	table_add(t, "took ms");
+	table_add_int(t, (time_of(order, "completed_at") - time_of(order, "created_at")) / 1000);
+}
+
 static void print_head(const cJSON *order)
 {
 	const char *id = json_member(order, "id").p;
@@ -24,6 +38,8 @@ static void print_head(const cJSON *order)
 			continue;
 		table_add(&t, lines[i].label);
 		table_add_member(&t, order, lines[i].member);
+		if (strcmp(lines[i].member, "completed_at") == 0)
+			add_took(&t, order);
 	}
 	table_print(&t);
 }
@@ -83,14 +99,6 @@ static void print_events(const cJSON *events)
 
 /* --- --long: event by event, uncut --- */
 
-static int64_t time_of(const cJSON *event)
-{
-	int64_t at_us = 0;
-
-	clock_parse(json_member(event, "timestamp"), &at_us);
-	return at_us;
-}
-
 /* Times whole, to the microsecond. */
 static void add_fact(struct table *t, const cJSON *event, const cJSON *fact)
 {
@@ -118,7 +126,9 @@ static void print_event(const cJSON *event, bool is_first)
 			add_fact(&t, event, fact);
 		if (!is_first && strcmp(fact->string, "timestamp") == 0) {
 			table_add(&t, "after_ms");
-			table_add_int(&t, (time_of(event) - time_of(event->prev)) / 1000);
+			table_add_int(&t,
+				(time_of(event, "timestamp") - time_of(event->prev, "timestamp")) /
+					1000);
 		}
 	}
 	table_print(&t);

@@ -140,15 +140,29 @@ static bool write_value(const struct remote *r, struct json_writer *w)
 	return true;
 }
 
-static void print_adjusted(const struct remote *r, const cJSON *answer)
+/* What it is now, as far as the daemon tells. */
+static void print_adjusted(struct remote *r)
 {
-	(void)answer;
+	_cleanup_(client_answer_fini) struct client_answer answer = {0};
+	_cleanup_(buf_fini) struct buf path = {0}, value = {0};
+
+	buf_text(&path, "/state/history?limit=1&key=");
+	remote_escaped(&path, r->arguments[0]);
+	if (remote_request(r, path.failed ? NULL : path.data, NULL, &answer) == EXIT_SUCCESS)
+		json_tree(&(struct json_writer){&value, false},
+			cJSON_GetObjectItemCaseSensitive(answer.json, "value"));
 	terminal_put(stderr, r->arguments[0], SIZE_MAX);
-	fputs(" is adjusted\n", stderr);
+	fputs(" is adjusted", stderr);
+	if (value.len && !value.failed) {
+		fputs("; it is now ", stderr);
+		terminal_put(stderr, value.data, SIZE_MAX);
+	}
+	fputc('\n', stderr);
 }
 
 static int run_adjust(struct remote *r)
 {
+	_cleanup_(client_answer_fini) struct client_answer answer = {0};
 	_cleanup_(buf_fini) struct buf body = {0};
 	struct json_writer w = {&body, false};
 
@@ -162,7 +176,13 @@ static int run_adjust(struct remote *r)
 	if (r->flags[FLAG_DELTA] ? !write_delta(r, &w) : !write_value(r, &w))
 		return EXIT_USAGE;
 	json_close(&w, '}');
-	return remote_ask(r, "/state/adjust", &body, print_adjusted);
+	if (remote_request(r, "/state/adjust", &body, &answer) != EXIT_SUCCESS)
+		return EXIT_FAILURE;
+	if (r->flags[FLAG_JSON])
+		remote_print_json(&answer);
+	else
+		print_adjusted(r);
+	return EXIT_SUCCESS;
 }
 
 static const struct remote_action actions[] = {

@@ -69,8 +69,9 @@ test('list_is_narrowed_by_stage', async () => {
 
 test('causes_are_counted', async () => {
   await held();
-  const { out } = await ok('dead-letters', 'causes');
+  const { out, err } = await ok('dead-letters', 'causes');
   assert.match(out, /^ *\d+ +payment +\S+Z +\S+Z +the bank did not answer$/m);
+  assert.equal(err, `${(await getJson(s, '/dead-letters?group=cause')).total} on hold in all\n`);
 });
 
 test('show_tells_stages_and_history', async () => {
@@ -277,7 +278,8 @@ test('cancel_asks_a_reason_and_cancels', async () => {
 });
 
 test('state_is_adjusted_by_delta_and_by_value', async () => {
-  await ok('state', 'adjust', 'stock/PROD-003', '--delta', '-5', '--reason', 'broken');
+  const { err } = await ok('state', 'adjust', 'stock/PROD-003', '--delta', '-5', '--reason', 'broken');
+  assert.equal(err, 'stock/PROD-003 is adjusted; it is now 20\n');
   await ok('state', 'adjust', 'notes/a b', '--value', '{"n":1}', '--reason', 'a note');
   assert.equal((await state(s, 'stock/'))['stock/PROD-003'], 20);
   const { out } = await ok('state', 'list', '--prefix', 'notes/');

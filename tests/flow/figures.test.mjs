@@ -156,11 +156,13 @@ test('errors_shows_what_went_wrong_at_a_stage', async () => {
 
 test('an_order_shows_which_attempt_it_was_and_how_long_it_took', async () => {
   const id = await placeScripted(s, { two: 'rd' });
-  const { events } = await finished(s, id);
+  const { events, order: whole } = await finished(s, id);
   const done = events.find((e) => e.event_type === 'two_done');
   const { out } = await ok('orders', 'show', id);
   assert.match(out, /^ *SEQ +TIME +EVENT +STATUS +STAGE +ATTEMPT +MS +MESSAGE/m);
   assert.match(out, new RegExp(`^ *${done.seq} .* two_done +success +two +2 +${done.duration_ms}(?: |$)`, 'm'));
+  const took = Date.parse(whole.completed_at) - Date.parse(whole.created_at);
+  assert.ok(Math.abs(Number(value(out, 'took ms')) - took) <= 1, out);
 });
 
 test('history_of_a_value_shows_what_changed_it_and_what_it_was_then', async () => {
