@@ -20,6 +20,7 @@ const transports = [openSocket, openStream, openPolling];
  *   poll()              fetches and delivers by itself; rejects when there is no answer
  *   onMessage(message)  one parsed message of the socket or the stream
  *   onUp()              connected, for the first time or again: what was missed must be fetched
+ *   isFresh             connecting for the first time misses nothing: onUp() is called from the second time on
  *   onState(state)      { name, behindMs, lagMs, since }: `since` is when the connection was lost, or null
  *   measuresLag         tell onState() of each lag that was measured, not only of long ones */
 export function follow(options) {
@@ -29,6 +30,7 @@ export function follow(options) {
     failures: 0,
     refusals: 0,
     isUp: false,
+    isFresh: options.isFresh ?? false,
     close: () => {},
     timer: 0,
     lostAt: null,
@@ -39,6 +41,8 @@ export function follow(options) {
     lagMs: null,
   };
   const { signal } = options;
+  if (signal.aborted)
+    return;
   const check = setInterval(() => checkServer(link), CHECK_MS);
   addEventListener('online', () => hurry(link), { signal });
   document.addEventListener('visibilitychange', () => hurry(link), { signal });
@@ -66,7 +70,9 @@ function connect(link) {
     clearTimeout(giveUp);
     Object.assign(link, { isUp: true, failures: 0, refusals: 0, lostAt: null, behindMs: 0 });
     say(link, 'live');
-    link.options.onUp?.();
+    if (!link.isFresh)
+      link.options.onUp?.();
+    link.isFresh = false;
     if (link.options.measuresLag)
       measureTrip(link);
   }

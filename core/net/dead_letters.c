@@ -104,10 +104,12 @@ static void run_list(struct read_job *job, struct reader *r)
 
 	l->w = (struct json_writer){&l->body, false};
 	l->r = r;
-	json_open(&l->w, '{');
 	l->result = reader_begin(r, &last, &l->err);
 	if (l->result < 0)
 		return;
+	json_open(&l->w, '{');
+	json_key(&l->w, "seq");
+	json_int(&l->w, last);
 	l->result = write_list(l);
 	reader_end(r);
 }

@@ -303,12 +303,14 @@ static void run_list(struct read_job *job, struct reader *r)
 	int64_t last;
 
 	l->w = (struct json_writer){&l->body, false};
-	json_open(&l->w, '{');
-	json_key(&l->w, "orders");
-	json_open(&l->w, '[');
 	l->result = reader_begin(r, &last, &l->err);
 	if (l->result < 0)
 		return;
+	json_open(&l->w, '{');
+	json_key(&l->w, "seq");
+	json_int(&l->w, last);
+	json_key(&l->w, "orders");
+	json_open(&l->w, '[');
 	l->result = reader_orders(r, &l->filter, on_row, l, &l->next, &l->err);
 	reader_end(r);
 	json_close(&l->w, ']');

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { launchBrowser, openPage } from '../lib/browser.mjs';
-import { look, order, place } from '../lib/orders.mjs';
+import { finished, look, order, place } from '../lib/orders.mjs';
 import { startStageline } from '../lib/stageline.mjs';
 
 let server, browser;
@@ -98,6 +98,47 @@ test('a_view_opened_while_the_server_is_down_shows_itself_when_it_is_back', asyn
   await server.restart();
 
   await page.getByRole('button', { name: 'Add Laptop' }).waitFor();
+});
+
+/* Each list, what it asks for, and what shows that it has come. */
+const lists = [
+  { hash: '#/orders', path: '/orders', rows: '.orders-list .order-link' },
+  { hash: '#/dead-letters', path: '/dead-letters', rows: '.letters-list .order-link, .letters-list .empty' },
+  { hash: '#/stock', path: '/state', rows: '.value-key' },
+];
+
+for (const { hash, path, rows } of lists) {
+  test(`opening_${hash.slice(2)}_asks_for_its_first_page_once`, async (t) => {
+    await finished(server, (await place(server, order({ 'PROD-003': 1 }))).id);
+    const page = await openPage(t, browser);
+    const asked = [];
+    page.on('request', (request) => asked.push(new URL(request.url())));
+    await page.clock.install();
+    await page.goto(`${server.url}/${hash}`);
+    await page.locator(rows).first().waitFor();
+    await stateOf(page, 'Live').waitFor();
+
+    await page.clock.runFor(3_000); /* whatever is put off for a moment happens */
+    await page.evaluate(() => fetch('/livez')); /* and has begun before this is over */
+    const pages = asked.filter((url) => url.pathname === path && !url.searchParams.has('group'));
+    assert.equal(pages.length, 1, pages.join('\n'));
+  });
+}
+
+test('what_happens_before_the_connection_is_made_is_not_missed', async (t) => {
+  await finished(server, (await place(server, order({ 'PROD-003': 1 }))).id);
+  const page = await openPage(t, browser);
+  let connect;
+  const mayConnect = new Promise((done) => { connect = done; });
+  await page.routeWebSocket(/\/ws\/events/, async (socket) => {
+    await mayConnect;
+    socket.connectToServer();
+  });
+  await page.goto(`${server.url}/#/orders`);
+  await page.locator('.orders-list .order-link').first().waitFor();
+  await finished(server, (await place(server, order({ 'PROD-003': 1 }))).id);
+  connect();
+  await page.getByRole('button', { name: '1 new order – show' }).waitFor();
 });
 
 test('an_unknown_order_is_told_plainly', async (t) => {

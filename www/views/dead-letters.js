@@ -69,6 +69,7 @@ export function open(root, { route, signal, announce, setTitle }) {
     const loading = AbortSignal.any([signal, load.signal]);
     try {
       const [letters, groups] = await Promise.all([get(listPath(filter), { signal: loading }), loadCauses(loading)]);
+      lastSeq ??= Math.min(letters.seq, groups.seq);
       rows.clear();
       table.body.replaceChildren();
       showCauses(groups);
@@ -233,8 +234,9 @@ export function open(root, { route, signal, announce, setTitle }) {
   }
 
   const resume = () => (lastSeq === null ? '' : `?after=${lastSeq}`);
-  follow({
+  reload().then(() => follow({
     signal,
+    isFresh: lastSeq !== null, /* what came since comes with the connection */
     measuresLag: true,
     socket: () => `/ws/events${resume()}`,
     stream: () => `/events${resume()}`,
@@ -242,12 +244,11 @@ export function open(root, { route, signal, announce, setTitle }) {
     onMessage,
     onUp: refreshSoon,
     onState: live.show,
-  });
+  }));
   signal.addEventListener('abort', () => {
     clearTimeout(refreshTimer);
     clearTimeout(reloadTimer);
   });
-  reload();
   bulk.resume(route.query.get('job'));
 
   return {

@@ -79,6 +79,7 @@ export function open(root, { route, signal, announce, setTitle }) {
     const loading = AbortSignal.any([signal, load.signal]);
     try {
       const answer = await get(listPath(query), { signal: loading });
+      lastSeq ??= answer.seq;
       rows.clear();
       table.body.replaceChildren();
       append(answer);
@@ -200,20 +201,20 @@ export function open(root, { route, signal, announce, setTitle }) {
   }
 
   const resume = () => (lastSeq === null ? '' : `?after=${lastSeq}`);
-  follow({
+  reload().then(() => follow({
     signal,
+    isFresh: lastSeq !== null, /* what came since comes with the connection */
     socket: () => `/ws/events${resume()}`,
     stream: () => `/events${resume()}`,
     poll: refresh,
     onMessage,
     onUp: refreshSoon,
     onState: live.show,
-  });
+  }));
   signal.addEventListener('abort', () => {
     clearTimeout(refreshTimer);
     clearTimeout(reloadTimer);
   });
-  reload();
 
   return {
     update(changed) {

@@ -73,6 +73,7 @@ export function open(root, { route, signal, announce, setTitle }) {
     const loading = AbortSignal.any([signal, load.signal]);
     try {
       const [answer, catalogue] = await Promise.all([get(listPath(wanted.prefix), { signal: loading }), get('/products', { signal: loading })]);
+      lastSeq ??= answer.seq;
       catalogue.products.forEach(({ id, name }) => names.set(`stock/${id}`, name));
       rows.clear();
       table.body.replaceChildren();
@@ -164,8 +165,9 @@ export function open(root, { route, signal, announce, setTitle }) {
   }
 
   const resume = () => (lastSeq === null ? '' : `?after=${lastSeq}`);
-  follow({
+  reload().then(() => follow({
     signal,
+    isFresh: lastSeq !== null, /* what came since comes with the connection */
     measuresLag: true,
     socket: () => `/ws/events${resume()}`,
     stream: () => `/events${resume()}`,
@@ -178,12 +180,11 @@ export function open(root, { route, signal, announce, setTitle }) {
     },
     onUp: refreshSoon,
     onState: live.show,
-  });
+  }));
   signal.addEventListener('abort', () => {
     clearTimeout(refreshTimer);
     clearTimeout(reloadTimer);
   });
-  reload();
 
   return {
     update(changed) {

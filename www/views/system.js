@@ -71,19 +71,15 @@ export function open(root, { signal, announce, setTitle }) {
       timer = setTimeout(start, RELOAD_MS);
       return;
     }
-    let isFirst = true;
     follow({
       signal,
+      isFresh: true,
       measuresLag: true,
       socket: () => '/ws/pipeline',
       stream: () => '/pipeline/samples',
       poll: refresh,
       onMessage,
-      onUp: () => {
-        if (!isFirst)
-          refresh().catch(() => {});
-        isFirst = false;
-      },
+      onUp: () => refresh().catch(() => {}),
       onState: page.showLive,
     });
   }
