@@ -1,6 +1,7 @@
 // Lists, counts and state: what an operator looks things up by.
 import assert from 'node:assert/strict';
 import test, { after, before } from 'node:test';
+import WebSocket from 'ws';
 import { fastPipeline } from '../lib/pipeline.mjs';
 import { allFinished, allOrders, getJson, order, place, state } from '../lib/orders.mjs';
 import { startStageline } from '../lib/stageline.mjs';
@@ -75,4 +76,17 @@ test('the_pipeline_tells_its_stages_and_generation', async () => {
   assert.match(pipeline.generation, /^[0-9a-f]{16}$/);
   assert.deepEqual(pipeline.stages.map((stage) => stage.name), ['validation', 'payment', 'inventory', 'shipping']);
   assert.deepEqual(pipeline.stages[1].after, ['validation']);
+});
+
+test('a_list_says_after_which_event_it_is_and_the_stream_goes_on_from_there', async () => {
+  const { last_seq: last } = await getJson(s, '/stats');
+  for (const path of ['/orders?limit=1', '/dead-letters', '/dead-letters?group=cause', '/state'])
+    assert.equal((await getJson(s, path)).seq, last, path);
+  const { seq } = await getJson(s, '/orders?limit=1');
+  const { id } = await place(s);
+  await allFinished(s);
+  const socket = new WebSocket(`${s.url.replace('http', 'ws')}/ws/events?after=${seq}`);
+  const first = await new Promise((done) => { socket.on('message', (data) => done(JSON.parse(data).event)); });
+  socket.close();
+  assert.deepEqual([first.seq, first.order_id, first.event_type], [seq + 1, id, 'order_created']);
 });
