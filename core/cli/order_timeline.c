@@ -17,7 +17,7 @@ static const char *const kind_names[N_KINDS] = {
 
 struct segment {
 	enum kind kind;
-	int64_t from_us, to_us;
+	int64_t from_ms, to_ms;
 	const cJSON *event; /* that ended an attempt; NULL: it is none */
 	bool is_open;	    /* it goes on */
 };
@@ -26,13 +26,13 @@ struct segment {
 struct since {
 	bool is_any;
 	enum kind kind;
-	int64_t at_us, due_us; /* `due_us`: the end of a backoff */
+	int64_t at_ms, due_ms; /* `due_ms`: the end of a backoff */
 };
 
 struct timeline {
 	const cJSON *events;
 	const char *stage; /* the one that is looked at */
-	int64_t turned_us; /* from here on what runs, runs backwards; UNKNOWN: never */
+	int64_t turned_ms; /* from here on what runs, runs backwards; UNKNOWN: never */
 	struct since since;
 	struct json_writer *w;
 };
@@ -52,12 +52,13 @@ static bool is_type(const cJSON *event, const char *type)
 	return str_is(json_member(event, "event_type"), type);
 }
 
+/* To the millisecond, as durations are. */
 static int64_t time_of(const cJSON *event, const char *name)
 {
 	struct str text = json_member(event, name);
 	int64_t at_us;
 
-	return text.p && clock_parse(text, &at_us) == 0 ? at_us : UNKNOWN;
+	return text.p && clock_parse(text, &at_us) == 0 ? at_us / 1000 : UNKNOWN;
 }
 
 static bool is_end(const cJSON *event)
@@ -84,7 +85,7 @@ static int64_t first_time(
 }
 
 /* From when on nothing stood before the stage. */
-static int64_t ready_us(const cJSON *events, const cJSON *stage)
+static int64_t ready_ms(const cJSON *events, const cJSON *stage)
 {
 	const cJSON *first = events ? events->child : NULL, *before;
 	int64_t ready = is_type(first, "order_created") ? time_of(first, "timestamp") : UNKNOWN;
@@ -105,7 +106,7 @@ static void add(const struct timeline *t, const struct segment *s)
 {
 	struct json_writer *w = t->w;
 
-	if (s->to_us <= s->from_us && !s->event)
+	if (s->to_ms <= s->from_ms && !s->event)
 		return;
 	json_open(w, '{');
 	json_key(w, "stage");
@@ -121,28 +122,28 @@ static void add(const struct timeline *t, const struct segment *s)
 	json_key(w, "open");
 	json_bool(w, s->is_open);
 	json_key(w, "from");
-	json_time(w, s->from_us);
+	json_time(w, s->from_ms * 1000);
 	json_key(w, "ms");
-	json_int(w, (s->to_us - s->from_us) / 1000);
+	json_int(w, s->to_ms - s->from_ms);
 	json_close(w, '}');
 }
 
-/* What has gone on ends at `at_us`; after a backoff the rest of the time was spent in line. */
-static void end_since(struct timeline *t, int64_t at_us, bool is_open)
+/* What has gone on ends at `at_ms`; after a backoff the rest of the time was spent in line. */
+static void end_since(struct timeline *t, int64_t at_ms, bool is_open)
 {
 	const struct since *s = &t->since;
-	struct segment whole = {s->kind, s->at_us, at_us, .is_open = is_open};
-	bool has_rest = s->kind == KIND_BACKOFF && s->due_us < at_us;
+	struct segment whole = {s->kind, s->at_ms, at_ms, .is_open = is_open};
+	bool has_rest = s->kind == KIND_BACKOFF && s->due_ms < at_ms;
 
-	if (!s->is_any || s->at_us == UNKNOWN)
+	if (!s->is_any || s->at_ms == UNKNOWN)
 		return;
 	if (has_rest) {
-		whole.to_us = s->due_us;
+		whole.to_ms = s->due_ms;
 		whole.is_open = false;
 	}
 	add(t, &whole);
 	if (has_rest)
-		add(t, &(struct segment){KIND_QUEUE, s->due_us, at_us, .is_open = is_open});
+		add(t, &(struct segment){KIND_QUEUE, s->due_ms, at_ms, .is_open = is_open});
 	t->since.is_any = false;
 }
 
@@ -156,55 +157,54 @@ static bool ends_attempt(const cJSON *event)
 }
 
 /* What goes on from this event until the stage's next one. */
-static struct since since_event(const cJSON *event, int64_t at_us)
+static struct since since_event(const cJSON *event, int64_t at_ms)
 {
 	static const char *const released[] = {"attempt_lost", "stage_released", "stage_signalled"};
 	struct str status = json_member(event, "status");
-	int64_t due_us = time_of(event, "due_at");
+	int64_t due_ms = time_of(event, "due_at");
 
 	if (str_is(status, "retrying"))
-		return (struct since){true, KIND_BACKOFF, at_us, due_us > at_us ? due_us : at_us};
+		return (struct since){true, KIND_BACKOFF, at_ms, due_ms > at_ms ? due_ms : at_ms};
 	if (str_is(status, "held"))
-		return (struct since){true, KIND_HOLD, at_us};
+		return (struct since){true, KIND_HOLD, at_ms};
 	if (is_type(event, "stage_waiting"))
-		return (struct since){true, KIND_WAIT, at_us};
+		return (struct since){true, KIND_WAIT, at_ms};
 	if (is_one_of(json_member(event, "event_type"), released, ARRAY_LEN(released)))
-		return (struct since){true, KIND_QUEUE, at_us};
+		return (struct since){true, KIND_QUEUE, at_ms};
 	return (struct since){0};
 }
 
 static void take_event(struct timeline *t, const cJSON *event)
 {
-	int64_t at_us = time_of(event, "timestamp"),
+	int64_t at_ms = time_of(event, "timestamp"),
 		took_ms = json_int_member(event, "duration_ms");
 	bool is_undo = str_is(json_member(event, "status"), "undone") ||
-		       (t->turned_us != UNKNOWN && at_us > t->turned_us);
-	struct segment attempt = {
-		is_undo ? KIND_UNDO : KIND_RUN, at_us - took_ms * 1000, at_us, event};
+		       (t->turned_ms != UNKNOWN && at_ms > t->turned_ms);
+	struct segment attempt = {is_undo ? KIND_UNDO : KIND_RUN, at_ms - took_ms, at_ms, event};
 
 	if (ends_attempt(event)) {
-		end_since(t, attempt.from_us, false);
+		end_since(t, attempt.from_ms, false);
 		add(t, &attempt);
 	} else {
-		end_since(t, at_us, false);
+		end_since(t, at_ms, false);
 	}
-	t->since = since_event(event, at_us);
+	t->since = since_event(event, at_ms);
 }
 
-static void take_stage(struct timeline *t, const cJSON *stage, int64_t now_us)
+static void take_stage(struct timeline *t, const cJSON *stage, int64_t now_ms)
 {
 	static const char *const open[] = {
 		"queued", "running", "retrying", "waiting", "held", "undoing"};
 	const cJSON *event;
 
 	t->stage = json_member(stage, "name").p;
-	t->since = (struct since){true, KIND_QUEUE, ready_us(t->events, stage)};
+	t->since = (struct since){true, KIND_QUEUE, ready_ms(t->events, stage)};
 	cJSON_ArrayForEach (event, t->events) {
 		if (t->stage && str_is(json_member(event, "stage"), t->stage))
 			take_event(t, event);
 	}
 	if (is_one_of(json_member(stage, "status"), open, ARRAY_LEN(open)))
-		end_since(t, now_us, true);
+		end_since(t, now_ms, true);
 }
 
 /* --- the command --- */
@@ -251,18 +251,18 @@ static int print(const struct remote *r, const cJSON *answer)
 	_cleanup_(buf_fini) struct buf text = {0};
 	struct json_writer w = {&text, false};
 	struct timeline t = {
-		.events = events, .turned_us = first_time(events, NULL, is_turn), .w = &w};
-	int64_t now_us = events && events->child ? time_of(events->child->prev, "timestamp") : 0;
+		.events = events, .turned_ms = first_time(events, NULL, is_turn), .w = &w};
+	int64_t now_ms = events && events->child ? time_of(events->child->prev, "timestamp") : 0;
 
-	if (!r->flags[FLAG_AT] && clock_wall_us() > now_us)
-		now_us = clock_wall_us();
+	if (!r->flags[FLAG_AT] && clock_wall_us() / 1000 > now_ms)
+		now_ms = clock_wall_us() / 1000;
 	json_open(&w, '{');
 	json_key(&w, "id");
 	json_str(&w, json_member(order, "id"));
 	json_key(&w, "timeline");
 	json_open(&w, '[');
 	cJSON_ArrayForEach (stage, cJSON_GetObjectItemCaseSensitive(order, "stages")) {
-		take_stage(&t, stage, now_us);
+		take_stage(&t, stage, now_ms);
 	}
 	json_close(&w, ']');
 	json_close(&w, '}');
