@@ -17,6 +17,11 @@ void key_of(const struct redis_bus *b, char out[KEY_MAX], const char *name, cons
 	snprintf(out, KEY_MAX, "%s%s%.200s", b->tag, name, rest);
 }
 
+void stream_key(const struct redis_bus *b, char out[KEY_MAX], const char *stage, const char *digest)
+{
+	snprintf(out, KEY_MAX, "%sstage:%.64s:%.64s", b->tag, stage, digest);
+}
+
 void redis_wait(struct redis_bus *b, pthread_cond_t *cond, int64_t until_ms)
 {
 	struct timespec until = {until_ms / 1000, until_ms % 1000 * 1000000};
@@ -43,12 +48,6 @@ struct channel *redis_channel_of(struct redis_bus *b, struct str digest, size_t 
 			     !str_is(digest, ch->pipeline->digest)))
 		ch = ch->next;
 	return ch;
-}
-
-static void name_channel(const struct redis_bus *b, struct channel *ch)
-{
-	snprintf(ch->key, sizeof ch->key, "%sstage:%.64s:%s", b->tag,
-		ch->pipeline->stages[ch->stage].name, ch->pipeline->digest);
 }
 
 /* A stage whose generation came back gets its place again: nothing that a thread may look at goes away. */
@@ -80,7 +79,7 @@ static int redis_subscribe(struct bus *bus, const struct pipeline *p, size_t sta
 		ch->max_out = (size_t)b->options.out_max;
 		ch->mean_us = -1;
 		ch->wake_at = SIZE_MAX / 2;
-		name_channel(b, ch);
+		stream_key(b, ch->key, p->stages[stage].name, p->digest);
 		ch->next = b->channels;
 		b->channels = ch;
 	}

@@ -192,18 +192,21 @@ static void put_leaving(struct redis_bus *b, struct channel *ch)
 }
 
 /* Where the group is gone the entry is, too. */
-static bool hear_ack(struct redis_bus *b, const struct channel *ch)
+static int hear(struct redis_bus *b, const char *key)
 {
 	_cleanup_(redis_reply_freep) redisReply *reply = redis_get(&b->answers);
 
-	if (reply && redis_is_error(reply) && !redis_is_error_of(reply, "NOGROUP"))
-		redis_link_refused(&b->answers, ch->key, reply->str);
-	return reply != NULL;
+	if (!reply)
+		return -EIO;
+	if (redis_is_error(reply) && !redis_is_error_of(reply, "NOGROUP"))
+		return redis_link_refused(&b->answers, key, reply->str);
+	return 0;
 }
 
-static void hear_of_leaving(struct redis_bus *b, struct channel *ch)
+static int hear_of_leaving(struct redis_bus *b, struct channel *ch)
 {
-	bool is_done = hear_ack(b, ch) && hear_ack(b, ch);
+	int acked = hear(b, ch->key), deleted = hear(b, ch->key);
+	bool is_done = acked == 0 && deleted == 0;
 	struct held *next;
 
 	pthread_mutex_lock(&b->lock);
@@ -217,6 +220,7 @@ static void hear_of_leaving(struct redis_bus *b, struct channel *ch)
 			redis_held_free(h);
 	}
 	pthread_mutex_unlock(&b->lock);
+	return acked < 0 ? acked : deleted;
 }
 
 /* One exchange: verdicts go out, and the entries of those that went before. Returns whether there was something. */
@@ -226,20 +230,20 @@ static int send_some(struct redis_bus *b)
 	struct task *first = take_answered(b);
 	bool is_any = first != NULL;
 	char key[KEY_MAX];
+	int answered, r;
 	size_t n;
-	int r;
 
 	key_of(b, key, "verdicts", "");
 	n = put_answers(b, key, first);
 	for (struct channel *ch = channels; ch; ch = ch->next)
 		put_leaving(b, ch);
-	r = hear_of_answers(b, key, n);
+	answered = r = hear_of_answers(b, key, n);
 	for (struct channel *ch = channels; ch; ch = ch->next) {
 		is_any |= ch->has_leaving;
-		if (ch->has_leaving)
-			hear_of_leaving(b, ch);
+		if (ch->has_leaving && hear_of_leaving(b, ch) < 0)
+			r = -EPROTO;
 	}
-	if (r < 0 && first)
+	if (answered < 0 && first)
 		put_back(b, first);
 	else
 		mark_answered(b, first);
@@ -274,12 +278,11 @@ static bool is_to_renew(const struct held *h, int64_t before_ms)
 	return !h->is_over && h->renewed_ms <= before_ms;
 }
 
-/* `head` and the ids; whether Redis took it. */
-static bool ask_with_ids(struct redis_bus *b, const char **head, int n_head, const struct picked *p,
+/* `head` and the ids. Negative errno: Redis did not take it. */
+static int ask_with_ids(struct redis_bus *b, const char **head, int n_head, const struct picked *p,
 	const char *tail)
 {
 	const char *argv[ACKS_MAX + 8];
-	_cleanup_(redis_reply_freep) redisReply *reply = NULL;
 	int n = 0;
 
 	for (; n < n_head; n++)
@@ -289,10 +292,7 @@ static bool ask_with_ids(struct redis_bus *b, const char **head, int n_head, con
 	if (tail)
 		argv[n++] = tail;
 	redis_put_argv(&b->answers, n, argv, NULL);
-	reply = redis_get(&b->answers);
-	if (reply && redis_is_error(reply) && !redis_is_error_of(reply, "NOGROUP"))
-		redis_link_refused(&b->answers, head[1], reply->str);
-	return reply != NULL;
+	return hear(b, head[1]);
 }
 
 static void renew(struct redis_bus *b, struct channel *ch)
@@ -303,7 +303,7 @@ static void renew(struct redis_bus *b, struct channel *ch)
 
 	do {
 		pick(b, ch, &p, is_to_renew, now_ms - atomic_load(&b->lease_ms) / 3);
-		if (!p.n || !ask_with_ids(b, claim, 5, &p, "JUSTID"))
+		if (!p.n || ask_with_ids(b, claim, 5, &p, "JUSTID") < 0)
 			return;
 		pthread_mutex_lock(&b->lock);
 		for (size_t i = 0; i < p.n; i++)

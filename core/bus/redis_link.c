@@ -11,24 +11,29 @@ enum {
 	LOG_AGAIN_MS = 10000,
 	BACKOFF_MS = 50,
 	BACKOFF_MAX_MS = 3000,
+	TURNED_MS = 1000,
 	PASSWORD_MAX = 512,
 };
 
 static const struct {
 	const char *word, *remedy;
+	bool is_elsewhere; /* whom the address names now may do it */
 } refusals[] = {
 	{"WRONGTYPE", "the key holds something that is not Stageline's: delete it, or set another "
 		      "prefix"},
 	{"LOADING", "Redis is still loading its data; it is tried again"},
 	{"OOM", "Redis has no memory left: raise its maxmemory (and keep maxmemory-policy "
 		"noeviction)"},
-	{"READONLY", "this Redis is a replica: let the url name the primary"},
+	{"READONLY", "this Redis is a replica: let the url name the primary", true},
 	{"NOAUTH", "Redis wants a password: set password_file"},
 	{"WRONGPASS", "username and password do not fit: check password_file"},
 	{"NOPERM", "the user may not do this: give it ~PREFIX:* and +@all -@dangerous"},
 	{"MISCONF", "Redis cannot write its snapshots and refuses writes: mend its disk, or set "
 		    "stop-writes-on-bgsave-error no"},
-	{"MASTERDOWN", "this replica has lost its primary: let the url name the primary"},
+	{"MASTERDOWN", "this replica has lost its primary: let the url name the primary", true},
+	{"NOREPLICAS", "Redis has too few replicas to write (min-replicas-to-write); it is tried "
+		       "again"},
+	{"BUSY", "a script keeps Redis from all else: SCRIPT KILL; it is tried again"},
 	{"MOVED", "this is a node of a cluster that does not have the key: let the url name the "
 		  "node that has"},
 	{"CLUSTERDOWN", "the cluster is down"},
@@ -135,6 +140,8 @@ int redis_link_refused(struct redis_link *l, const char *key, const char *error)
 		strncmp(error, refusals[kind].word, strlen(refusals[kind].word)) != 0)
 		kind++;
 	snprintf(text, sizeof text, "key=%s: %.100s; %s", key, error, refusals[kind].remedy);
+	if (refusals[kind].is_elsewhere)
+		atomic_store(&l->health->turned_ms, clock_mono_ms());
 	say(l->health, kind, text);
 	return -EPROTO;
 }
@@ -284,8 +291,12 @@ static void say_up(struct redis_link *l)
 
 int redis_link_up(struct redis_link *l)
 {
-	if (l->c)
+	if (l->c && l->up_ms > atomic_load(&l->health->turned_ms))
 		return 0;
+	if (l->c) { /* after a fail-over that it outlived */
+		close_link(l);
+		l->again_ms = clock_mono_ms() + TURNED_MS;
+	}
 	if (clock_mono_ms() < l->again_ms)
 		return -EAGAIN;
 	errno = 0;
@@ -299,7 +310,7 @@ int redis_link_up(struct redis_link *l)
 		return -EIO;
 	}
 	l->n_failures = 0;
-	l->up_ms = clock_mono_ms();
+	l->up_ms = clock_mono_ms() + 1; /* after whatever was said of those before it */
 	l->is_up = true;
 	atomic_fetch_add(&l->health->n_up, 1);
 	say_up(l);

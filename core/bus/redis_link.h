@@ -15,7 +15,8 @@ struct redis_health {
 	char text[256];
 	int64_t logged_ms[REDIS_TROUBLES]; /* per kind of trouble */
 	bool was_down;
-	atomic_int n_up; /* connections that work */
+	_Atomic int64_t turned_ms; /* monotonic: one of them was found to lead to a replica */
+	atomic_int n_up;	   /* connections that work */
 };
 
 struct redis_link {

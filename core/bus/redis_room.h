@@ -135,7 +135,9 @@ struct redis_bus {
 	atomic_bool is_set_up;
 	bool was_set_up;
 	int64_t tick_ms, searched_ms;
-	int64_t calm_ms; /* since when Redis answers without a break */
+	int64_t calm_ms;    /* since when Redis answers, and writes, without a break */
+	bool is_writing;    /* at the last look */
+	int64_t read_up_ms; /* [reader] the connection that it reads by */
 
 	/* the workers' threads */
 	struct redis_link take, answers;
@@ -159,6 +161,8 @@ static inline struct redis_bus *redis_of(struct bus *b)
 
 /* redis.c */
 void key_of(const struct redis_bus *b, char out[KEY_MAX], const char *name, const char *rest);
+void stream_key(
+	const struct redis_bus *b, char out[KEY_MAX], const char *stage, const char *digest);
 /* With the lock held. */
 struct channel *redis_channel(struct redis_bus *b, const struct pipeline *p, size_t stage);
 struct channel *redis_channel_of(struct redis_bus *b, struct str digest, size_t stage);

@@ -148,6 +148,69 @@ static int drop_former_workers(struct redis_bus *b, const struct channel *ch)
 	return 0;
 }
 
+/* The streams of a generation whose file is still there. */
+static int drop_streams(struct redis_bus *b, const char *digest, const redisReply *said)
+{
+	_cleanup_(yaml_faults_fini) struct yaml_faults faults = {0};
+	_cleanup_(pipeline_freep) struct pipeline *p = NULL;
+	const char *end = memchr(said->str, '\n', said->len);
+	char key[KEY_MAX];
+
+	if (!end || pipeline_parse((struct str){end + 1, (size_t)(said->str + said->len - end - 1)},
+			    &p, &faults) < 0)
+		return 0; /* another version's: it knows */
+	for (size_t i = 0; i < p->n_stages; i++) {
+		_cleanup_(redis_reply_freep) redisReply *deleted = NULL;
+
+		stream_key(b, key, p->stages[i].name, digest);
+		deleted = redis_ask(&b->publish, key, "DEL %s", key);
+		if (!deleted)
+			return -EIO;
+	}
+	return 0;
+}
+
+static int drop_generation(struct redis_bus *b, const char *list, const char *digest)
+{
+	_cleanup_(redis_reply_freep) redisReply *said = NULL, *listed = NULL, *text = NULL;
+	char key[KEY_MAX];
+	int r = 0;
+
+	key_of(b, key, "generation:", digest);
+	said = redis_ask(&b->publish, key, "GET %s", key);
+	if (said && said->type == REDIS_REPLY_STRING)
+		r = drop_streams(b, digest, said);
+	if (said && r == 0)
+		listed = redis_ask(&b->publish, list, "SREM %s %s", list, digest);
+	if (listed)
+		text = redis_ask(&b->publish, key, "DEL %s", key);
+	return text ? 0 : -EIO;
+}
+
+/* Those that it went on with and no order is on any more: workers would keep stages ready for them for ever. */
+static int drop_former_generations(struct redis_bus *b)
+{
+	_cleanup_(redis_reply_freep) redisReply *digests = NULL;
+	char list[KEY_MAX];
+	int r = 0;
+
+	key_of(b, list, "generations", "");
+	digests = redis_ask(&b->publish, list, "SMEMBERS %s", list);
+	if (!digests || digests->type != REDIS_REPLY_ARRAY)
+		return -EIO;
+	for (size_t i = 0; i < digests->elements && r == 0; i++) {
+		const char *digest = digests->element[i]->str;
+		bool is_known;
+
+		pthread_mutex_lock(&b->lock);
+		is_known = redis_channel_of(b, str_of(digest), 0) != NULL;
+		pthread_mutex_unlock(&b->lock);
+		if (!is_known)
+			r = drop_generation(b, list, digest);
+	}
+	return r;
+}
+
 /* --- setting up --- */
 
 /* Returns 1 when there was none. */
@@ -276,7 +339,10 @@ int redis_set_up(struct redis_bus *b)
 		if (!atomic_load(&ch->is_closed) && !ch->is_ready &&
 			redis_set_up_channel(b, ch) == -EIO)
 			return -EIO;
-	r = write_run(b);
+	if (!b->was_set_up)
+		r = drop_former_generations(b);
+	if (r == 0)
+		r = write_run(b);
 	if (r < 0)
 		return r;
 	b->was_set_up = true;

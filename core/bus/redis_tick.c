@@ -142,12 +142,26 @@ static void take_back(struct redis_bus *b, struct channel *ch, const struct expi
 		crash(b, ch, t, x);
 }
 
-/* A Redis that just came back has not heard yet who is alive. */
+/* Whether Redis writes: workers renew what they hold by that. */
+static bool is_writing(struct redis_bus *b)
+{
+	_cleanup_(redis_reply_freep) redisReply *reply = NULL;
+	char key[KEY_MAX];
+
+	key_of(b, key, "run", "");
+	reply = redis_ask(&b->publish, key, "PERSIST %s", key); /* it has no end as it is */
+	return reply != NULL;
+}
+
+/* A Redis that just came back, or writes again, has not heard yet who is alive. */
 static bool is_calm(struct redis_bus *b, int64_t took_ms)
 {
 	int64_t now_ms = clock_mono_ms();
+	bool was_writing = b->is_writing;
 
-	if (took_ms > SLOW_MS || now_ms - b->tick_ms > TICK_MS + SLOW_MS)
+	b->is_writing = is_writing(b);
+	if (took_ms > SLOW_MS || now_ms - b->tick_ms > TICK_MS + SLOW_MS || !was_writing ||
+		!b->is_writing)
 		b->calm_ms = now_ms;
 	return now_ms - b->calm_ms >= b->options.lease_ms / 2;
 }
@@ -245,6 +259,42 @@ static void begin_count(struct redis_bus *b)
 	pthread_mutex_unlock(&b->lock);
 }
 
+/* It has said nothing for long. What it holds is first taken back from it; false: there is such. */
+static bool forget_consumer(struct redis_bus *b, struct channel *ch, const char *name)
+{
+	_cleanup_(redis_reply_freep) redisReply *pending = NULL, *lost = NULL;
+
+	pending = redis_ask(
+		&b->publish, ch->key, "XPENDING %s " WORKER_GROUP " - + 1 %s", ch->key, name);
+	if (!pending || pending->type != REDIS_REPLY_ARRAY || pending->elements)
+		return false;
+	lost = redis_ask(
+		&b->publish, ch->key, "XGROUP DELCONSUMER %s " WORKER_GROUP " %s", ch->key, name);
+	if (!lost || !lost->integer)
+		return lost != NULL;
+	/* It lived after all, and took something at this very moment, which nobody knows of now. */
+	pthread_mutex_lock(&b->lock);
+	ch->n_found = 0;
+	outs_send_again(b, ch, INT64_MAX);
+	pthread_mutex_unlock(&b->lock);
+	return true;
+}
+
+static void forget_worker(struct redis_bus *b, const char *list, const char *name)
+{
+	struct channel *ch;
+	bool is_clear = true;
+
+	pthread_mutex_lock(&b->lock);
+	ch = b->channels;
+	pthread_mutex_unlock(&b->lock);
+	for (; ch && b->publish.c; ch = ch->next)
+		if (ch->is_ready && !atomic_load(&ch->is_closed))
+			is_clear &= forget_consumer(b, ch, name);
+	if (is_clear)
+		freeReplyObject(redis_ask(&b->publish, list, "SREM %s %s", list, name));
+}
+
 static void read_workers(struct redis_bus *b)
 {
 	_cleanup_(redis_reply_freep) redisReply *names = NULL;
@@ -263,7 +313,7 @@ static void read_workers(struct redis_bus *b)
 		if (said && said->type == REDIS_REPLY_STRING)
 			add_worker(b, &all, said);
 		else if (said)
-			freeReplyObject(redis_ask(&b->publish, list, "SREM %s %s", list, name));
+			forget_worker(b, list, name);
 	}
 	buf_text(&all, "");
 	if (!b->publish.c || all.failed)

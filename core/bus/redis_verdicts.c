@@ -184,6 +184,17 @@ static int read_some(struct redis_bus *b, int block_ms)
 	return (int)entries->elements;
 }
 
+/* Over a new connection it may be another Redis, which counts from an earlier time. */
+static void begin_again(struct redis_bus *b)
+{
+	if (b->read_up_ms == b->verdicts.up_ms)
+		return;
+	b->read_up_ms = b->verdicts.up_ms;
+	pthread_mutex_lock(&b->lock);
+	snprintf(b->last, sizeof b->last, "0-0");
+	pthread_mutex_unlock(&b->lock);
+}
+
 void *redis_reader_run(void *bus)
 {
 	struct redis_bus *b = bus;
@@ -196,6 +207,7 @@ void *redis_reader_run(void *bus)
 		int n;
 
 		if (redis_link_up(&b->verdicts) == 0) {
+			begin_again(b);
 			n = read_some(b, is_draining ? 0 : BLOCK_MS);
 			is_last = is_draining && n <= 0;
 			if (n >= 0)

@@ -7,6 +7,7 @@ import { checkFile, checkOrders } from '../lib/oracle.mjs';
 import { finished, getJson, order, place, post } from '../lib/orders.mjs';
 import { fastPipeline, hostFile, plenty } from '../lib/pipeline.mjs';
 import { freePort } from '../lib/port.mjs';
+import { startProxy } from '../lib/proxy.mjs';
 import { redisBus, startRedis } from '../lib/redis.mjs';
 import { onHold, placeScripted, startScripted, types } from '../lib/scripted.mjs';
 import { runStageline, startStageline, temporaryFolder } from '../lib/stageline.mjs';
@@ -178,6 +179,39 @@ test('a_wrong_password_is_said_and_its_file_may_be_corrected', { timeout: 60_000
   writeFileSync(file, 'right\n');
   await isDone(s, id);
   await isHealthy(s);
+  assert.equal(await s.stop(), 0);
+  await own.kill();
+});
+
+// As after a fail-over that the connections outlive: the name stands for another one now.
+test('who_became_a_replica_is_left_for_whom_the_address_names_now', { timeout: 60_000 }, async () => {
+  const [first, second] = [await startRedis(), await startRedis()];
+  const proxy = await startProxy(first.port);
+  const s = await startStageline({ pipeline: fastPipeline({ stock: plenty }), bus: redisBus(proxy, { url: `redis://127.0.0.1:${proxy.port}` }) });
+  await isHealthy(s);
+  await isDone(s, (await place(s)).id);
+  proxy.turnTo(second.port);
+  await first.cli('REPLICAOF', '127.0.0.1', second.port);
+  const accepted = await placeMany(s, 20);
+  await checkOrders(s, accepted, plenty);
+  await isHealthy(s);
+  assert.equal(await s.stop(), 0);
+  await proxy.close();
+  await first.kill();
+  await second.kill();
+});
+
+test('verdicts_are_read_where_redis_counts_them_from_an_earlier_time', { timeout: 60_000 }, async () => {
+  const own = await startRedis();
+  const s = await startStageline({ pipeline: fastPipeline({ stock: plenty }), bus: redisBus(own) });
+  await isHealthy(s);
+  const [run] = (await own.cli('--scan', '--pattern', '*:run')).split('\n');
+  const verdicts = run.replace(/run$/, 'verdicts');
+  await own.cli('XADD', verdicts, `${Date.now() + 3_600_000}-0`, 'v', 'x'); // by a Redis whose clock was ahead
+  await until('it to be read', async () => await own.cli('XLEN', verdicts) === '0');
+  await own.cli('EVAL', "redis.call('DEL', KEYS[1])", 1, verdicts); // the replica that took over never had it
+  await own.cli('CLIENT', 'KILL', 'TYPE', 'normal').catch(() => {});
+  await isDone(s, (await place(s)).id);
   assert.equal(await s.stop(), 0);
   await own.kill();
 });

@@ -24,6 +24,7 @@ const workerOf = async (s, w) => (await bus(s)).workers.find(({ pid }) => pid ==
 const serves = (s, w, n) => until(`the worker to take tasks of ${n} stages`, async () => (await workerOf(s, w))?.stages.length === n,
   { deadline: 30_000, detail: async () => `${JSON.stringify(await bus(s))}\n${w.logs()}` });
 const runs = (s, w, n) => until(`${n} to run`, async () => (await workerOf(s, w))?.stages[0].running === n);
+const streamOf = async (s, stage, at = redis) => (await at.cli('--scan', '--pattern', `${s.bus.redis.prefix}:*:stage:${stage}:*`)).split('\n')[0];
 const servedBy = async (s, stage) => (await getJson(s, '/pipeline')).stages.find(({ name }) => name === stage).live.served_by;
 const scriptedOf = (stages, more) => startScripted(stages, { bus: busOf(more) });
 const show = (s) => runStageline(['pipeline', 'show', '--url', s.url], { env: { COLUMNS: '200' } });
@@ -130,8 +131,7 @@ const done = ['order_created', 'one_done', 'order_completed'];
 
 test('a_task_left_in_redis_by_a_journal_that_was_restored_is_not_taken_for_that_of_the_order_with_its_number', { timeout: 60_000 }, async () => {
   const s = await scriptedOf({ one: {} });
-  const stream = async () => (await redis.cli('--scan', '--pattern', `${s.bus.redis.prefix}:*:stage:one:*`)).split('\n')[0];
-  const stand = (n) => until(`${n} tasks in the stream`, async () => await redis.cli('XLEN', await stream()) === String(n));
+  const stand = (n) => until(`${n} tasks in the stream`, async () => await redis.cli('XLEN', await streamOf(s, 'one')) === String(n));
   const copy = await backup(s);
   const gone = await placeScripted(s, { one: 'f' });
   await stand(1);
@@ -221,6 +221,42 @@ test('a_worker_takes_up_new_generations_and_leaves_old_ones', { timeout: 60_000 
   assert.equal(await s.stop(), 0);
 });
 
+test('a_generation_of_before_a_restart_that_no_order_is_on_is_over', { timeout: 60_000 }, async () => {
+  const s = await scriptedOf({ old: {}, one: { irreversible: true } });
+  const w = startWorker(s.bus, { plugins });
+  await serves(s, w, 2);
+  const { generation } = await getJson(s, '/pipeline');
+  assert.equal(await s.stop(), 0);
+  copyFileSync(scriptedPipeline({ one: {}, two: {}, three: { irreversible: true } }), s.pipeline);
+  await s.restart();
+  await serves(s, w, 3);
+  const keys = (await redis.cli('--scan', '--pattern', `${s.bus.redis.prefix}:*`)).split('\n');
+  assert.deepEqual(keys.filter((key) => key.includes(generation)), []);
+  assert.equal(await w.stop(), 0);
+  assert.equal(await s.stop(), 0);
+});
+
+test('what_could_not_be_renewed_while_redis_refused_to_write_is_not_taken_back', { timeout: 60_000 }, async () => {
+  const own = await startRedis();
+  const s = await startScripted({ one: {} }, { bus: redisBus(own, { worker: false }), defaults: { timeout: '60s' } });
+  const w = startWorker(s.bus, { plugins });
+  await serves(s, w, 1);
+  const id = await placeScripted(s, { one: '-' });
+  await runs(s, w, 1);
+  const stream = await streamOf(s, 'one', own);
+  const looks = async () => Number(/cmdstat_xpending:calls=(\d+)/.exec(await own.cli('INFO', 'commandstats'))[1]);
+  await own.cli('CONFIG', 'SET', 'min-replicas-to-write', '1');
+  await until('its lease to be over', async () => await own.cli('XPENDING', stream, 'workers', 'IDLE', '3000', '-', '+', '1') !== '');
+  await own.cli('CONFIG', 'SET', 'min-replicas-to-write', '0');
+  const before = await looks();
+  await until('the coordinator to look for those that are over', async () => await looks() >= before + 2);
+  assert.deepEqual(types(await look(s, id)), ['order_created']);
+  assert.match(w.logs() + s.logs(), /NOREPLICAS.*min-replicas-to-write/);
+  assert.equal(await w.stop(), 0);
+  assert.equal(await s.stop(), 0);
+  await own.kill();
+});
+
 test('a_worker_killed_in_the_middle_of_a_batch_costs_an_attempt_each', { timeout: 60_000 }, async () => {
   const s = await scriptedOf({ one: { workers: 8 } });
   const its = s.bus;
@@ -230,6 +266,7 @@ test('a_worker_killed_in_the_middle_of_a_batch_costs_an_attempt_each', { timeout
   for (let i = 0; i < 6; i++)
     ids.push(await placeScripted(s, { one: '-d' }));
   await runs(s, victim, 6);
+  const dead = victim.pid;
   await victim.kill();
   const other = startWorker(its, { plugins });
   for (const id of ids) {
@@ -238,6 +275,8 @@ test('a_worker_killed_in_the_middle_of_a_batch_costs_an_attempt_each', { timeout
     assert.match(ofType(whole, 'stage_retrying')[0].message, /worker .* died or was cut off during the attempt/);
     assert.equal(ofType(whole, 'one_done')[0].attempt, 2);
   }
+  const stream = await streamOf(s, 'one');
+  await until('Redis to forget the dead one', async () => !new RegExp(`-${dead}-`).test(await redis.cli('XINFO', 'CONSUMERS', stream, 'workers')));
   assert.equal(await other.stop(), 0);
   assert.equal(await s.stop(), 0);
   checkFile(s);

@@ -3,14 +3,16 @@
 //   const proxy = await startProxy(port);    proxy.port
 //   proxy.cut(bytes)     each connection ends after so many more bytes of answers
 //   proxy.heal()         new connections last again
+//   proxy.turnTo(port)   new connections go there; those that are there stay
 import { connect, createServer } from 'node:net';
 
 export async function startProxy(port) {
+  let to = port;
   const pairs = new Set();
   let left = null; // bytes that a connection made now may answer; null: all
 
   function open(client) {
-    const server = connect(port, '127.0.0.1');
+    const server = connect(to, '127.0.0.1');
     const pair = { left, close: () => { client.destroy(); server.destroy(); pairs.delete(pair); } };
     pairs.add(pair);
     client.pipe(server);
@@ -37,6 +39,7 @@ export async function startProxy(port) {
         pair.left = bytes;
     },
     heal() { left = null; },
+    turnTo(other) { to = other; },
     async close() {
       for (const pair of pairs)
         pair.close();
