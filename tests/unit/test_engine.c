@@ -1,4 +1,5 @@
 /* The engine without plugins or threads: its stages are answered by the test, on played time and a played disk. */
+#include <fcntl.h>
 #include <sqlite3.h>
 #include <stdatomic.h>
 #include <unistd.h>
@@ -18,11 +19,11 @@ static const char pipeline_text[] =
 	"1}\n";
 enum { CHECK_STAGE, GIFT_STAGE, OUT_MAX = 16 };
 
-static int64_t played_us;
+static int64_t played_us, wall_ahead_us;
 
 static int64_t played_wall_us(void)
 {
-	return INT64_C(1700000000000000) + played_us;
+	return INT64_C(1700000000000000) + played_us + wall_ahead_us;
 }
 
 static int64_t played_mono_us(void)
@@ -108,6 +109,7 @@ static void house_init(struct house *h)
 	snprintf(h->path, sizeof h->path, "%s/journal", h->dir);
 	snprintf(h->attempts_path, sizeof h->attempts_path, "%s/attempts", h->dir);
 	played_us = 1000000;
+	wall_ahead_us = 0;
 	clock_set_source(&clocks);
 	fault_vfs_install();
 	house_start(h);
@@ -123,6 +125,16 @@ static void house_die(struct house *h)
 	pipeline_set_fini(&h->set);
 	h->set = (struct pipeline_set){0};
 	fault_vfs_resume();
+}
+
+/* The machine is gone: the next start finds another boot id. */
+static void house_lose_power(struct house *h)
+{
+	int fd;
+
+	house_die(h);
+	fd = open(h->attempts_path, O_WRONLY);
+	REQUIRE(fd >= 0 && pwrite(fd, "another", 7, 16) == 7 && close(fd) == 0);
 }
 
 /* A stop in good order, and the next start. */
@@ -176,15 +188,54 @@ static void place(struct house *h)
 	submit(h, c);
 }
 
-static void cancel(struct house *h)
+static struct command *command_of(enum command_kind kind)
 {
-	struct command *c = command_new(COMMAND_CANCEL, NULL);
+	struct command *c = command_new(kind, NULL);
 
 	REQUIRE(c != NULL);
-	c->id = h->order;
 	c->reason = str_dup(STR("for a test"));
+	return c;
+}
+
+static void cancel(struct house *h)
+{
+	struct command *c = command_of(COMMAND_CANCEL);
+
+	c->id = h->order;
 	submit(h, c);
+}
+
+static struct command *command_of_gift(enum command_kind kind)
+{
+	struct command *c = command_of(kind);
+
+	c->stage = str_dup(STR("gift"));
+	return c;
+}
+
+static void pause_gift(struct house *h)
+{
+	submit(h, command_of_gift(COMMAND_PAUSE));
 	CHECK_INT(h->answer, 0);
+}
+
+static void resume_gift(struct house *h)
+{
+	submit(h, command_of_gift(COMMAND_RESUME));
+	CHECK_INT(h->answer, 0);
+}
+
+/* Nothing can be written any more; or it can again, and what waited for it is tried. */
+static void fill_disk(void)
+{
+	fault_vfs_plan(&(struct fault_plan){
+		.ops = FAULT_WRITE, .nth = 1, .is_sticky = true, .error = SQLITE_FULL});
+}
+
+static void free_disk(struct house *h)
+{
+	fault_vfs_plan(&(struct fault_plan){0});
+	pass_ms(h, 600);
 }
 
 /* The stage's verdict on the order, for the next turn. */
@@ -282,6 +333,7 @@ static void what_had_begun_before_a_stop_is_undone_when_its_order_turns_round(vo
 		for (int i = 0; i < n_stops; i++)
 			house_restart(&h);
 		cancel(&h);
+		CHECK_INT(h.answer, 0);
 		REQUIRE(h.n_out == 1);
 		CHECK(h.out[0]->undo && h.out[0]->stage == GIFT_STAGE);
 		answer(&h, &h.order, GIFT_STAGE, VERDICT_DONE);
@@ -344,16 +396,12 @@ static void an_attempt_that_is_out_is_known_whatever_lacks_memory(void)
 
 static bool play_pause(size_t n)
 {
-	struct command *c = command_new(COMMAND_PAUSE, NULL);
 	struct house h;
 	bool has_failed;
 
-	REQUIRE(c != NULL);
 	house_init(&h);
-	c->stage = str_dup(STR("gift"));
-	c->reason = str_dup(STR("for a test"));
 	h.answer = 1;
-	engine_submit(h.engine, c);
+	engine_submit(h.engine, command_of_gift(COMMAND_PAUSE));
 	alloc_fault_from(n);
 	engine_step(h.engine);
 	has_failed = alloc_fault_end();
@@ -384,14 +432,12 @@ static void a_verdict_that_waits_for_the_disk_counts_once(void)
 
 	house_init(&h);
 	place(&h);
-	fault_vfs_plan(&(struct fault_plan){
-		.ops = FAULT_WRITE, .nth = 1, .is_sticky = true, .error = SQLITE_FULL});
+	fill_disk();
 	answer(&h, &h.order, CHECK_STAGE, VERDICT_RETRY);
 	for (int i = 0; i < 10; i++)
 		pass_ms(&h, 600);
 	REQUIRE(fault_vfs_hits() > 3);
-	fault_vfs_plan(&(struct fault_plan){0});
-	pass_ms(&h, 600);
+	free_disk(&h);
 	engine_stage_stats(h.engine, engine_pipeline(h.engine), CHECK_STAGE, &stats);
 	CHECK_INT(stats.retried, 1);
 	CHECK_TEXT(stats.breaker, "closed");
@@ -445,6 +491,7 @@ static void a_verdict_on_another_order_of_the_same_number_changes_nothing(void)
 	house_fini(&h);
 }
 
+/* The undo of `gift` stands so. */
 static void expect_gift(struct house *h, enum stage_status status)
 {
 	struct order *o = look(h);
@@ -452,6 +499,20 @@ static void expect_gift(struct house *h, enum stage_status status)
 	CHECK(o->stages[GIFT_STAGE].undo);
 	CHECK_INT(o->stages[GIFT_STAGE].status, status);
 	order_free(o);
+}
+
+static void expect_attempt(struct house *h, uint32_t attempt)
+{
+	struct order *o = look(h);
+
+	CHECK_INT(o->stages[GIFT_STAGE].attempt, attempt);
+	order_free(o);
+}
+
+static void turn_round(struct house *h)
+{
+	answer(h, &h->order, CHECK_STAGE, VERDICT_FAIL);
+	engine_step(h->engine);
 }
 
 /* Attempts of a run and of its undo are both counted from 1. */
@@ -463,8 +524,7 @@ static void the_deadline_of_a_wait_does_not_end_the_wait_of_its_undo(void)
 	place(&h);
 	answer_with(&h, &h.order, GIFT_STAGE, VERDICT_WAIT, 1000);
 	engine_step(h.engine);
-	answer(&h, &h.order, CHECK_STAGE, VERDICT_FAIL);
-	engine_step(h.engine);
+	turn_round(&h);
 	answer_with(&h, &h.order, GIFT_STAGE, VERDICT_WAIT, 60000);
 	engine_step(h.engine);
 	expect_gift(&h, STAGE_WAITING);
@@ -524,16 +584,103 @@ static void what_was_done_is_undone_though_its_verdict_waited_for_the_disk(void)
 
 	house_init(&h);
 	place(&h);
-	fault_vfs_plan(&(struct fault_plan){
-		.ops = FAULT_WRITE, .nth = 1, .is_sticky = true, .error = SQLITE_FULL});
+	fill_disk();
 	answer(&h, &h.order, CHECK_STAGE, VERDICT_FAIL);
 	answer(&h, &h.order, GIFT_STAGE, VERDICT_DONE);
 	pass_ms(&h, 600);
 	pass_ms(&h, 600);
 	REQUIRE(fault_vfs_hits() > 1);
-	fault_vfs_plan(&(struct fault_plan){0});
-	pass_ms(&h, 600);
+	free_disk(&h);
 	expect_gift(&h, STAGE_QUEUED);
+	house_fini(&h);
+}
+
+static void a_clock_that_was_set_back_stretches_no_wait(void)
+{
+	struct house h;
+
+	house_init(&h);
+	place(&h);
+	answer(&h, &h.order, CHECK_STAGE, VERDICT_RETRY);
+	engine_step(h.engine);
+	wall_ahead_us = INT64_C(-3600000000);
+	house_restart(&h);
+	engine_step(h.engine);
+	CHECK_INT(h.n_handed_out, 1); /* `gift` */
+	pass_ms(&h, 60);
+	CHECK_INT(h.n_handed_out, 2);
+	house_fini(&h);
+}
+
+static void what_had_begun_before_a_stop_is_known_after_a_batch_that_failed(void)
+{
+	struct house h;
+
+	house_init(&h);
+	place(&h);
+	pause_gift(&h);
+	house_restart(&h);
+	fill_disk();
+	cancel(&h);
+	CHECK_INT(h.answer, -ENOSPC);
+	free_disk(&h);
+	turn_round(&h);
+	expect_gift(&h, STAGE_QUEUED);
+	house_fini(&h);
+}
+
+/* A worker elsewhere had done it meanwhile: the run still stands in line when the undo comes into it. */
+static void an_undo_has_a_deadline_whatever_stands_in_line_before_it(void)
+{
+	struct house h;
+
+	house_init(&h);
+	place(&h);
+	pause_gift(&h);
+	house_restart(&h);
+	answer_from_elsewhere(&h, &h.order, GIFT_STAGE, VERDICT_DONE);
+	engine_step(h.engine);
+	turn_round(&h);
+	resume_gift(&h);
+	REQUIRE(h.n_out == 1 && h.out[0]->undo);
+	pass_ms(&h, 3600001);
+	expect_gift(&h, STAGE_RETRYING);
+	house_fini(&h);
+}
+
+/* Death came right behind the commit, before the mark of the run was taken back. */
+static void the_mark_of_a_run_does_not_charge_its_undo(void)
+{
+	_Atomic unsigned char *mark;
+	struct house h;
+
+	house_init(&h);
+	place(&h);
+	pause_gift(&h);
+	REQUIRE(h.n_out == 2);
+	mark = h.out[h.out[1]->stage == GIFT_STAGE]->mark;
+	answer(&h, &h.order, GIFT_STAGE, VERDICT_DONE);
+	turn_round(&h);
+	atomic_store(mark, TASK_MARK_RUNNING);
+	house_die(&h);
+	house_start(&h);
+	expect_gift(&h, STAGE_QUEUED);
+	expect_attempt(&h, 1);
+	house_fini(&h);
+}
+
+static void the_death_of_the_machine_costs_one_attempt(void)
+{
+	struct house h;
+
+	house_init(&h);
+	place(&h);
+	house_lose_power(&h);
+	house_start(&h);
+	expect_attempt(&h, 2);
+	house_lose_power(&h); /* before it went out again */
+	house_start(&h);
+	expect_attempt(&h, 2);
 	house_fini(&h);
 }
 
@@ -548,4 +695,9 @@ UNIT_MAIN("engine", TEST(after_a_failed_commit_nothing_goes_out_any_more),
 	TEST(the_deadline_of_a_wait_does_not_end_the_wait_of_its_undo),
 	TEST(a_late_verdict_on_a_run_leaves_its_undo_out),
 	TEST(what_ran_when_the_process_died_is_tried_alone),
-	TEST(what_was_done_is_undone_though_its_verdict_waited_for_the_disk))
+	TEST(what_was_done_is_undone_though_its_verdict_waited_for_the_disk),
+	TEST(a_clock_that_was_set_back_stretches_no_wait),
+	TEST(what_had_begun_before_a_stop_is_known_after_a_batch_that_failed),
+	TEST(an_undo_has_a_deadline_whatever_stands_in_line_before_it),
+	TEST(the_mark_of_a_run_does_not_charge_its_undo),
+	TEST(the_death_of_the_machine_costs_one_attempt))

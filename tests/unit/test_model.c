@@ -312,13 +312,19 @@ static void a_business_no_undoes_in_reverse_and_ends_in_failed(void)
 	world_fini(&w);
 }
 
+/* `b` and `c` may run, and those of `out` do. */
+static void world_init_at_branches(struct world *w, uint64_t out)
+{
+	world_init(w);
+	answer(w, A, VERDICT_DONE);
+	w->order->out = out;
+}
+
 static void a_running_sibling_is_waited_for_and_then_undone(void)
 {
 	struct world w;
 
-	world_init(&w);
-	answer(&w, A, VERDICT_DONE);
-	w.order->out = 1 << B | 1 << C;
+	world_init_at_branches(&w, 1 << B | 1 << C);
 	answer(&w, B, VERDICT_FAIL);
 	CHECK(status(&w, C) == STAGE_QUEUED && !w.order->stages[C].undo);
 	answer(&w, C, VERDICT_DONE);
@@ -332,24 +338,37 @@ static void a_sibling_that_never_started_does_not_start(void)
 {
 	struct world w;
 
-	world_init(&w);
-	answer(&w, A, VERDICT_DONE);
-	w.order->out = 1 << B;
+	world_init_at_branches(&w, 1 << B);
 	answer(&w, B, VERDICT_FAIL);
 	CHECK(status(&w, C) == STAGE_IDLE);
 	CHECK_TEXT(order_status(w.order), "failed");
 	world_fini(&w);
 }
 
+static void a_sibling_that_had_begun_before_the_start_is_undone(void)
+{
+	struct world w;
+
+	world_init_at_branches(&w, 1 << B);
+	w.order->stages[C].begun = 1;
+	answer(&w, B, VERDICT_FAIL);
+	CHECK(w.order->stages[C].undo && status(&w, C) == STAGE_QUEUED);
+	world_fini(&w);
+}
+
+/* `b` says no, and of what `c` did nobody knows. */
+static void fail_beside_a_timeout(struct world *w)
+{
+	world_init_at_branches(w, 1 << B | 1 << C);
+	answer(w, B, VERDICT_FAIL);
+	answer(w, C, VERDICT_TIMEOUT);
+}
+
 static void an_attempt_without_an_answer_is_undone_too(void)
 {
 	struct world w;
 
-	world_init(&w);
-	answer(&w, A, VERDICT_DONE);
-	w.order->out = 1 << B | 1 << C;
-	answer(&w, B, VERDICT_FAIL);
-	answer(&w, C, VERDICT_TIMEOUT);
+	fail_beside_a_timeout(&w);
 	CHECK(w.order->stages[C].undo && status(&w, C) == STAGE_QUEUED);
 	answer(&w, C, VERDICT_DONE);
 	CHECK_TEXT(order_status(w.order), "failed");
@@ -360,11 +379,7 @@ static void undoing_what_never_finished_takes_no_effect(void)
 {
 	struct world w;
 
-	world_init(&w);
-	answer(&w, A, VERDICT_DONE);
-	w.order->out = 1 << B | 1 << C;
-	answer(&w, B, VERDICT_FAIL);
-	answer(&w, C, VERDICT_TIMEOUT);
+	fail_beside_a_timeout(&w);
 	CHECK_INT(w.stock, 9);
 	answer(&w, C, VERDICT_DONE);
 	CHECK(status(&w, C) == STAGE_UNDONE);
@@ -377,11 +392,7 @@ static void undoing_what_never_finished_is_not_held_for_want_of_room(void)
 {
 	struct world w;
 
-	world_init(&w);
-	answer(&w, A, VERDICT_DONE);
-	w.order->out = 1 << B | 1 << C;
-	answer(&w, B, VERDICT_FAIL);
-	answer(&w, C, VERDICT_TIMEOUT);
+	fail_beside_a_timeout(&w);
 	w.stock = -5;
 	answer(&w, C, VERDICT_DONE);
 	CHECK(status(&w, C) == STAGE_UNDONE);
@@ -547,11 +558,9 @@ static void an_exhausted_stage_waits_for_its_running_sibling(void)
 {
 	struct world w;
 
-	world_init(&w);
+	world_init_at_branches(&w, 1 << B | 1 << C);
 	specs[B].on_exhausted = EXHAUSTED_FAIL;
 	specs[B].retry.attempts = 1;
-	answer(&w, A, VERDICT_DONE);
-	w.order->out = 1 << B | 1 << C;
 	answer(&w, B, VERDICT_TIMEOUT);
 	CHECK(status(&w, B) == STAGE_FAILED && status(&w, C) == STAGE_QUEUED);
 	answer(&w, C, VERDICT_FAIL);
@@ -924,6 +933,7 @@ UNIT_MAIN("model", TEST(an_order_runs_to_completion_through_parallel_branches),
 	TEST(a_business_no_undoes_in_reverse_and_ends_in_failed),
 	TEST(a_running_sibling_is_waited_for_and_then_undone),
 	TEST(a_sibling_that_never_started_does_not_start),
+	TEST(a_sibling_that_had_begun_before_the_start_is_undone),
 	TEST(an_attempt_without_an_answer_is_undone_too),
 	TEST(undoing_what_never_finished_takes_no_effect),
 	TEST(undoing_what_never_finished_is_not_held_for_want_of_room),
