@@ -110,7 +110,7 @@ static int put_out(struct engine *en, struct stage_runtime *rt, const struct lin
 	out.at_ms = clock_mono_ms() + t->pipeline->stages[t->stage].timeout_ms;
 	if (en->options.redis || is_again)
 		t->idle_mark = en->options.redis ? TASK_MARK_BEGUN : TASK_MARK_AGAIN;
-	/* What a recovery queued was not out at that event. */
+	/* What a recovery queued was not out at that event: its mark is to be on disk before. */
 	if (!attempts_take(&en->attempts, t, s->is_lost ? 0 : o->last_seq, is_again))
 		return -EAGAIN;
 	r = line_push(&rt->out, out);

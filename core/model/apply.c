@@ -135,6 +135,18 @@ void apply_schedule(struct order *o, const struct sight *sight)
 		queue_undo(o);
 }
 
+/* A recovery gives attempts up, and the order may turn round: the undo that it queues then was not out either. */
+static bool may_be_of_recovery(const struct event *ev)
+{
+	return ev->kind == EVENT_ATTEMPT_LOST || (ev->kind == EVENT_STAGE_FAILED && ev->unsure);
+}
+
+static void queue_as_lost(struct order *o)
+{
+	for (size_t i = 0; i < o->pipeline->n_stages; i++)
+		o->stages[i].is_lost |= o->stages[i].undo && o->stages[i].status == STAGE_QUEUED;
+}
+
 /* --- one function per kind of event --- */
 
 /* The order turns round: nothing new starts; `awaited` stages have an attempt out and are waited for. */
@@ -367,5 +379,7 @@ int apply(struct order *o, const struct event *ev)
 	o->last_seq = ev->seq;
 	o->updated_us = ev->time_us;
 	apply_schedule(o, &sight);
+	if (may_be_of_recovery(ev))
+		queue_as_lost(o);
 	return 0;
 }

@@ -30,7 +30,7 @@ struct stage_state {
 	bool undo;	  /* what is queued, retrying or held is the undo */
 	bool unsure;	  /* an attempt ended without an answer: it may have happened */
 	bool suspect;	  /* its code ran when a process died: tried alone first */
-	bool is_lost;	  /* queued by a recovery, which counted the attempt before */
+	bool is_lost;	  /* queued by what a recovery counted: not out without a mark on disk */
 	uint32_t attempt; /* the current one, from 1; 0 before the first */
 	uint32_t n_used;  /* attempts that count against the policy */
 	uint32_t probe;	  /* live only, not folded: the breaker's opening that it probes; 0: none */

@@ -684,6 +684,24 @@ static void the_death_of_the_machine_costs_one_attempt(void)
 	house_fini(&h);
 }
 
+/* The start itself queued it: what ran was waited for by an order that turns round. */
+static void the_death_of_the_machine_does_not_charge_an_undo_that_was_not_out(void)
+{
+	struct house h;
+
+	house_init(&h);
+	place(&h);
+	cancel(&h);
+	CHECK_INT(h.answer, 0);
+	for (int n_deaths = 1; n_deaths <= 2; n_deaths++) {
+		house_lose_power(&h);
+		house_start(&h);
+		expect_gift(&h, STAGE_QUEUED);
+		expect_attempt(&h, 1);
+	}
+	house_fini(&h);
+}
+
 UNIT_MAIN("engine", TEST(after_a_failed_commit_nothing_goes_out_any_more),
 	TEST(after_a_failed_commit_people_are_refused_at_once_and_for_good),
 	TEST(a_verdict_that_waits_for_the_disk_counts_once),
@@ -700,4 +718,5 @@ UNIT_MAIN("engine", TEST(after_a_failed_commit_nothing_goes_out_any_more),
 	TEST(what_had_begun_before_a_stop_is_known_after_a_batch_that_failed),
 	TEST(an_undo_has_a_deadline_whatever_stands_in_line_before_it),
 	TEST(the_mark_of_a_run_does_not_charge_its_undo),
-	TEST(the_death_of_the_machine_costs_one_attempt))
+	TEST(the_death_of_the_machine_costs_one_attempt),
+	TEST(the_death_of_the_machine_does_not_charge_an_undo_that_was_not_out))
