@@ -64,6 +64,7 @@ static void power_on(struct world *w)
 
 void world_die(struct world *w, bool is_power_loss)
 {
+	int64_t seq = w->engine ? journal_last_seq(w->engine->journal) : 0;
 	struct err e = {0};
 
 	w->n_stops += w->has_elsewhere;
@@ -76,15 +77,19 @@ void world_die(struct world *w, bool is_power_loss)
 	world_pass(w, (int64_t)world_below(w, 1000000));
 	if (world_start(w, &e) < 0)
 		world_fail(w, "it does not start again: %s", err_text(&e));
+	if (!is_power_loss)
+		world_check_charges(w, seq);
 }
 
 void world_stop(struct world *w)
 {
 	struct err e = {0};
+	int64_t seq;
 
 	w->n_stops++;
 	world_forget_offer(w);
 	engine_stop(w->engine);
+	seq = journal_last_seq(w->engine->journal);
 	engine_free(steal_ptr(w->engine));
 	world_forget_everything(w);
 	fault_vfs_plan(&(struct fault_plan){0});
@@ -92,6 +97,7 @@ void world_stop(struct world *w)
 	world_pass(w, (int64_t)world_below(w, 1000000));
 	if (world_start(w, &e) < 0)
 		world_fail(w, "it does not start again: %s", err_text(&e));
+	world_check_charges(w, seq);
 }
 
 /* A start that the power leaves, then one that it does not. */
@@ -142,6 +148,16 @@ void world_die_within(struct world *w)
 	fault_vfs_plan(&plan);
 	world_step(w);
 	world_die(w, true);
+}
+
+void world_waste_turn(struct world *w)
+{
+	world_ask(w);
+	world_migrate(w);
+	world_fill_disk(w, true);
+	world_step(w);
+	world_fill_disk(w, false);
+	world_pass(w, 500000); /* until the engine tries again */
 }
 
 void world_fill_disk(struct world *w, bool is_full)

@@ -9,8 +9,9 @@ struct story {
 	int64_t seq;
 	int n_created, n_ends, n_cancels, n_erased, n_done[STAGES_MAX], n_undone[STAGES_MAX];
 	int n_skipped[STAGES_MAX], n_undo_skipped[STAGES_MAX]; /* by an operator */
-	bool is_over;					       /* its last event was terminal */
-	char generation[PIPELINE_DIGEST_SIZE];		       /* that it is on (P10) */
+	bool is_charged[STAGES_MAX]; /* since its last event of another kind, by a start */
+	bool is_over;		     /* its last event was terminal */
+	char generation[PIPELINE_DIGEST_SIZE]; /* that it is on (P10) */
 };
 
 struct stories {
@@ -54,6 +55,30 @@ static void check_attempt(struct world *w, const struct event *ev, size_t stage)
 	if (ev->attempt > out->n_handed_out[ev->undo || ev->kind == EVENT_STAGE_UNDONE])
 		world_fail(w, "event %lld is about attempt %u, which nobody got",
 			(long long)ev->seq, ev->attempt);
+}
+
+/* By a start: the attempt counts, for it may have been out when the process died. */
+static bool is_charge(const struct event *ev)
+{
+	return ev->kind == EVENT_ATTEMPT_LOST &&
+	       str_is(ev->message, "the worker died during the attempt");
+}
+
+/* What a start queued anew had not left the engine when another one charged it again. */
+static void check_charge(const struct world *w, struct story *s, const struct event *ev)
+{
+	size_t stage;
+
+	if (!is_charge(ev)) {
+		memset(s->is_charged, 0, sizeof s->is_charged);
+		return;
+	}
+	stage = world_stage(w, ev->stage.p);
+	if (s->is_charged[stage] &&
+		ev->attempt > world_outside(w, &ev->order_id, stage)->n_left[ev->undo])
+		world_fail(w, "event %lld charges attempt %u, which had not gone out",
+			(long long)ev->seq, ev->attempt);
+	s->is_charged[stage] = true;
 }
 
 /* The number of what people asked for, which the event came of; -1: of nothing. */
@@ -123,6 +148,7 @@ static void read_event(struct world *w, struct stories *all, const struct event 
 	s->n_ends += s->is_over;
 	s->n_cancels += ev->kind == EVENT_CANCEL_REQUESTED;
 	count_release(w, s, ev);
+	check_charge(w, s, ev);
 	if (ev->kind != EVENT_STAGE_DONE && ev->kind != EVENT_STAGE_UNDONE &&
 		ev->kind != EVENT_STAGE_RETRYING && ev->kind != EVENT_STAGE_FAILED)
 		return;
@@ -146,6 +172,19 @@ static void read_events(struct world *w, struct stories *all)
 		world_fail(w, "the events cannot be read: %s", err_text(&e));
 	for (const struct event *ev = list.first; ev; ev = ev->next)
 		read_event(w, all, ev);
+}
+
+void world_check_charges(struct world *w, int64_t seq)
+{
+	_cleanup_(arena_fini) struct arena arena = {0};
+	struct event_list list;
+
+	event_list_init(&list, &arena);
+	if (reader_events(w->engine->reader, seq, SIZE_MAX, &list, NULL) < 0)
+		world_fail(w, "the events cannot be read");
+	for (const struct event *ev = list.first; ev; ev = ev->next)
+		if (is_charge(ev))
+			check_attempt(w, ev, world_stage(w, ev->stage.p));
 }
 
 /* A stage of an order that ended: done once, or as if it had never been. */
@@ -328,4 +367,5 @@ void world_check(struct world *w)
 	check_number(w, "ledger/done", all.done);
 	check_number(w, "ledger/undone", all.undone);
 	check_file(w);
+	world_check_slots(w);
 }

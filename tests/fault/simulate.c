@@ -100,6 +100,7 @@ static const struct {
 	{25, world_migrate},
 	{10, world_erase},
 	{3, world_stop},
+	{5, world_waste_turn},
 };
 
 /* In a quarter of the seeds workers are elsewhere, and their verdicts outlive the process.
@@ -203,7 +204,7 @@ int main(int argc, char **argv)
 
 	signal(SIGABRT, on_death);
 	signal(SIGSEGV, on_death);
-	n_actions -= is_alone ? 6 : 0;
+	n_actions -= is_alone ? 7 : 0;
 	log_set_level(argc > 3 && !is_disk && !is_alone ? LOG_DEBUG : LOG_ERROR - 1);
 	if (!mkdtemp(folder))
 		return 2;

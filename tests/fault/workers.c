@@ -172,6 +172,21 @@ static void keep_pending(struct world *w, struct task *t, bool is_copy)
 		(struct pending){.task = t, .due_us = answer_time(w), .is_copy = is_copy};
 }
 
+/* It has a deadline. */
+static bool is_watched(const struct world *w, const struct task *t)
+{
+	struct stage_runtime *rt = &engine_generation(w->engine, t->pipeline)->stages[t->stage];
+
+	for (size_t i = 0; i < rt->out.n; i++) {
+		const struct line_entry *entry = line_at(&rt->out, i);
+
+		if (entry->order_seq == t->order_seq && entry->attempt == t->attempt &&
+			entry->undo == t->undo)
+			return true;
+	}
+	return false;
+}
+
 static void check_goes_out(struct world *w, const struct task *t)
 {
 	const struct live_order *lo = live_find(&w->engine->live, t->order_seq);
@@ -180,6 +195,9 @@ static void check_goes_out(struct world *w, const struct task *t)
 		world_fail(w, "an attempt of a paused stage went out");
 	if (lo && lo->order->phase == ORDER_COMPENSATING && !t->undo)
 		world_fail(w, "order %lld turns round, and a run of %s went out",
+			(long long)t->order_seq, t->pipeline->stages[t->stage].name);
+	if (!is_watched(w, t))
+		world_fail(w, "order %lld: nobody watches for the deadline of %s",
 			(long long)t->order_seq, t->pipeline->stages[t->stage].name);
 }
 
@@ -192,6 +210,7 @@ static void on_tasks(void *arg, struct task *first)
 		struct task *next = (struct task *)first->node.next;
 
 		check_goes_out(w, first);
+		outside_of(w, first)->n_left[first->undo] = first->attempt;
 		if (w->is_dying) {
 			task_free(first);
 		} else {

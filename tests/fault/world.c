@@ -4,8 +4,12 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "alloc_fault.h"
 #include "base/mem.h"
 #include "fault_vfs.h"
+
+#define DRAIN_US                                                                                   \
+	INT64_C(1800000000) /* half an hour: all waits are of seconds, jumps of the clock of hours */
 
 static struct world *the_world; /* the clocks have no argument */
 
@@ -69,10 +73,21 @@ void world_pass(struct world *w, int64_t us)
 
 /* --- life --- */
 
+/* In this turn a batch was rolled back. */
+static void after_trouble(struct world *w)
+{
+	alloc_fault_end(); /* the world has memory */
+	world_check_memory(w);
+}
+
 void world_step(struct world *w)
 {
+	int64_t before_ms = w->engine->try_again_ms;
+
 	w->n_steps++;
 	w->next_turn_ms = engine_step(w->engine);
+	if (w->is_full && w->engine->try_again_ms && w->engine->try_again_ms != before_ms)
+		after_trouble(w);
 	world_after_step(w);
 }
 
@@ -103,8 +118,10 @@ static bool is_idle(struct world *w)
 void world_drain(struct world *w)
 {
 	long end = w->n_steps + 20000;
+	int64_t end_us = w->mono_us + DRAIN_US;
 
 	fault_vfs_plan(&(struct fault_plan){0});
+	world_check_memory(w);
 	if (w->has_trouble)
 		world_die(w, false);
 	w->is_draining = true;
@@ -116,6 +133,8 @@ void world_drain(struct world *w)
 		world_deliver(w, false);
 		if (w->n_steps > end)
 			world_fail(w, "orders go round and round");
+		if (w->mono_us > end_us)
+			world_fail(w, "something waits far beyond its time");
 	}
 }
 

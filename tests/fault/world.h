@@ -39,6 +39,7 @@ struct outside {
 	size_t stage; /* world_stage() */
 	bool is_done, is_undone;
 	uint32_t n_handed_out[2]; /* attempts of run and undo that a worker got */
+	uint32_t n_left[2];	  /* that left the engine, in its death, too */
 	uint32_t refused[2];	  /* the last that it said no to, as to whoever asks again */
 	long n_stops[2];	  /* the world's, when it got the last */
 	int64_t not_before_us[2]; /* monotonic: it goes out again, or its wait ends by itself */
@@ -175,14 +176,25 @@ void world_die(struct world *w, bool is_power_loss);
 void world_stop(struct world *w);
 /* The process dies in the middle of its next turn's n-th write, or right behind its commit. */
 void world_die_within(struct world *w);
+/* One turn, with what people ask just then, finds no room. */
+void world_waste_turn(struct world *w);
 /* Writes find no room for a while; or one operation fails for good. */
 void world_fill_disk(struct world *w, bool is_full);
 void world_break_disk(struct world *w);
 /* One turn in which an allocation fails. */
 void world_want_memory(struct world *w);
 
-/* promises.c: everything that must hold after a drain. */
+/* promises.c */
+/* Everything that must hold after a drain. */
 void world_check(struct world *w);
+/* The process alone died, or stopped in good order: what the start behind event `seq` charged, a worker had got. */
+void world_check_charges(struct world *w, int64_t seq);
+
+/* memory.c */
+/* Between turns: the orders are as the journal has them, and who had begun is known. */
+void world_check_memory(struct world *w);
+/* After a drain: no attempt is out. */
+void world_check_slots(const struct world *w);
 
 /* The run broke a promise: says so with its seed and ends the process. */
 void world_fail(const struct world *w, const char *fmt, ...)
