@@ -189,19 +189,28 @@ static void what_a_stop_cut_off_keeps_its_slot_until_it_is_over(void)
 	fixture_fini(&f);
 }
 
+/* As fixture_init(); an attempt of order 11 ran, and a stop in good order cut it off. */
+static void fixture_init_cut_off(struct fixture *f)
+{
+	struct task *t = task_of(11);
+
+	fixture_init(f);
+	REQUIRE(attempts_take(&f->a, t, 11, false));
+	task_set_mark(t, TASK_MARK_RUNNING);
+	attempts_stop(&f->a, 12);
+	t->mark = NULL;
+	task_free(t);
+}
+
 /* What a stop cut off goes out once more: it costs nothing when the process dies before its code runs again, and the
  * attempt when the machine dies, however far it came. */
 static void what_goes_out_again_counts_when_the_machine_dies(void)
 {
+	struct task *again = task_of(11);
 	struct fixture f;
-	struct task *t = task_of(11), *again = task_of(11);
 	bool suspect;
 
-	fixture_init(&f);
-	REQUIRE(attempts_take(&f.a, t, 11, false));
-	task_set_mark(t, TASK_MARK_RUNNING);
-	attempts_stop(&f.a, 12);
-	t->mark = NULL;
+	fixture_init_cut_off(&f);
 	reopen(&f);
 	attempts_clear(&f.a, 12);
 	again->idle_mark = TASK_MARK_AGAIN;
@@ -218,21 +227,17 @@ static void what_goes_out_again_counts_when_the_machine_dies(void)
 
 	attempts_clear(&f.a, 12);
 	again->mark = NULL;
-	task_free(t);
 	task_free(again);
 	fixture_fini(&f);
 }
 
 static void what_does_not_go_out_after_all_is_as_before(void)
 {
+	struct task *again = task_of(11);
 	struct fixture f;
-	struct task *t = task_of(11), *again = task_of(11);
 	bool suspect;
 
-	fixture_init(&f);
-	REQUIRE(attempts_take(&f.a, t, 11, false));
-	task_set_mark(t, TASK_MARK_RUNNING);
-	attempts_stop(&f.a, 12);
+	fixture_init_cut_off(&f);
 	again->idle_mark = TASK_MARK_AGAIN;
 	REQUIRE(attempts_take(&f.a, again, 11, true));
 	attempts_keep(again);
@@ -240,8 +245,7 @@ static void what_does_not_go_out_after_all_is_as_before(void)
 	boot_again(&f);
 	CHECK_INT(count_left(&f, &suspect), 0);
 	REQUIRE(attempts_take(&f.a, again, 11, true));
-	again->mark = t->mark = NULL;
-	task_free(t);
+	again->mark = NULL;
 	task_free(again);
 	fixture_fini(&f);
 }
