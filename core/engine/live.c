@@ -195,6 +195,14 @@ void live_remove(struct live *l, struct live_order *lo)
 	free(lo);
 }
 
+/* What had begun of a stale one is told by how it stands in the journal. */
+static bool may_be_dropped(struct live *l, struct live_order *lo)
+{
+	if (lo->is_dirty || (lo->is_stale && live_read_again(l, lo, NULL) < 0))
+		return false;
+	return !order_unknown(lo->order);
+}
+
 void live_trim(struct live *l)
 {
 	struct live_order *lo = l->oldest;
@@ -202,7 +210,7 @@ void live_trim(struct live *l)
 	while (lo && l->n > l->max) {
 		struct live_order *newer = lo->newer;
 
-		if (!lo->is_dirty && !order_unknown(lo->order))
+		if (may_be_dropped(l, lo))
 			live_remove(l, lo);
 		lo = newer;
 	}

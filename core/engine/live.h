@@ -63,5 +63,5 @@ int live_fit(struct live *l, struct live_order **lo, size_t n_stages);
 int live_read_again(struct live *l, struct live_order *lo, struct err *e);
 void live_remove(struct live *l, struct live_order *lo);
 /* Drops the orders least recently used down to the limit; never one that is dirty, out with a worker or known to have
- * begun. */
+ * begun. What is stale is read again before, and stays while it cannot be. */
 void live_trim(struct live *l);

@@ -34,6 +34,7 @@ static int64_t played_mono_us(void)
 struct house {
 	char dir[32], path[64], attempts_path[64];
 	struct worker_source workers;
+	size_t orders_in_memory;
 	struct pipeline_set set;
 	struct engine *engine;
 	struct task *out[OUT_MAX];
@@ -86,7 +87,7 @@ static void house_start(struct house *h)
 	_cleanup_(yaml_faults_fini) struct yaml_faults faults = {0};
 	struct engine_options options = {.journal_path = h->path,
 		.attempts_path = h->attempts_path,
-		.orders_in_memory = 100,
+		.orders_in_memory = h->orders_in_memory,
 		.workers = &h->workers,
 		.on_answers = on_answers,
 		.on_commit = on_commit,
@@ -103,7 +104,7 @@ static void house_init(struct house *h)
 {
 	static const struct clock_source clocks = {played_wall_us, played_mono_us};
 
-	*h = (struct house){.dir = "/tmp/stageline-engine-XXXXXX"};
+	*h = (struct house){.dir = "/tmp/stageline-engine-XXXXXX", .orders_in_memory = 100};
 	h->workers = (struct worker_source){subscribe, h};
 	REQUIRE(mkdtemp(h->dir) != NULL);
 	snprintf(h->path, sizeof h->path, "%s/journal", h->dir);
@@ -629,6 +630,48 @@ static void what_had_begun_before_a_stop_is_known_after_a_batch_that_failed(void
 	house_fini(&h);
 }
 
+/* In a memory that has room for one order, and another one is out. */
+static bool play_cancel(size_t n)
+{
+	struct command *c;
+	struct house h;
+	struct id before;
+	bool has_failed;
+
+	house_init(&h);
+	h.orders_in_memory = 1;
+	place(&h);
+	before = h.order;
+	answer(&h, &before, CHECK_STAGE, VERDICT_DONE);
+	pause_gift(&h);
+	house_restart(&h);
+	place(&h);
+	h.order = before;
+	c = command_of(COMMAND_CANCEL);
+	c->id = before;
+	h.answer = 1;
+	engine_submit(h.engine, c);
+	alloc_fault_from(n);
+	engine_step(h.engine);
+	has_failed = alloc_fault_end();
+	pass_ms(&h, 600);
+	if (h.answer < 0)
+		cancel(&h);
+	if (h.answer == 0)
+		expect_gift(&h, STAGE_QUEUED);
+	house_fini(&h);
+	return has_failed;
+}
+
+static void what_had_begun_before_a_stop_is_known_whatever_lacks_memory(void)
+{
+	size_t n = 1;
+
+	while (ALLOC_FAULT_IS_THERE && play_cancel(n))
+		n++;
+	CHECK(!ALLOC_FAULT_IS_THERE || n > 5);
+}
+
 /* A worker elsewhere had done it meanwhile: the run still stands in line when the undo comes into it. */
 static void an_undo_has_a_deadline_whatever_stands_in_line_before_it(void)
 {
@@ -716,6 +759,7 @@ UNIT_MAIN("engine", TEST(after_a_failed_commit_nothing_goes_out_any_more),
 	TEST(what_was_done_is_undone_though_its_verdict_waited_for_the_disk),
 	TEST(a_clock_that_was_set_back_stretches_no_wait),
 	TEST(what_had_begun_before_a_stop_is_known_after_a_batch_that_failed),
+	TEST(what_had_begun_before_a_stop_is_known_whatever_lacks_memory),
 	TEST(an_undo_has_a_deadline_whatever_stands_in_line_before_it),
 	TEST(the_mark_of_a_run_does_not_charge_its_undo),
 	TEST(the_death_of_the_machine_costs_one_attempt),
