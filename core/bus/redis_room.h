@@ -137,6 +137,7 @@ struct redis_bus {
 	int64_t tick_ms, searched_ms;
 	int64_t calm_ms;    /* since when Redis answers, and writes, without a break */
 	bool is_writing;    /* at the last look */
+	int64_t ahead_ms;   /* then: what its wall clock says beyond the monotonic one here */
 	int64_t read_up_ms; /* [reader] the connection that it reads by */
 
 	/* the workers' threads */

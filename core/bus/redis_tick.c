@@ -1,6 +1,7 @@
 /* Looking after Redis once a second: whether it still has what it was given, whose lease is over, and which workers
  * there are. [publisher] */
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "base/log.h"
 #include "base/mem.h"
@@ -153,15 +154,28 @@ static bool is_writing(struct redis_bus *b)
 	return reply != NULL;
 }
 
-/* A Redis that just came back, or writes again, has not heard yet who is alive. */
+/* Whether the clock of Redis was set, by which it counts how long an entry has been left alone. */
+static bool has_jumped(struct redis_bus *b)
+{
+	_cleanup_(redis_reply_freep) redisReply *time = redis_ask(&b->publish, "TIME", "TIME");
+	int64_t before_ms = b->ahead_ms;
+
+	if (!time || time->type != REDIS_REPLY_ARRAY || time->elements != 2)
+		return false;
+	b->ahead_ms = strtoll(time->element[0]->str, NULL, 10) * 1000 +
+		      strtoll(time->element[1]->str, NULL, 10) / 1000 - clock_mono_ms();
+	return llabs(b->ahead_ms - before_ms) > SLOW_MS;
+}
+
+/* A Redis that just came back, writes again or was given another time has not heard yet who is alive. */
 static bool is_calm(struct redis_bus *b, int64_t took_ms)
 {
 	int64_t now_ms = clock_mono_ms();
 	bool was_writing = b->is_writing;
 
 	b->is_writing = is_writing(b);
-	if (took_ms > SLOW_MS || now_ms - b->tick_ms > TICK_MS + SLOW_MS || !was_writing ||
-		!b->is_writing)
+	if (has_jumped(b) || took_ms > SLOW_MS || now_ms - b->tick_ms > TICK_MS + SLOW_MS ||
+		!was_writing || !b->is_writing)
 		b->calm_ms = now_ms;
 	return now_ms - b->calm_ms >= b->options.lease_ms / 2;
 }

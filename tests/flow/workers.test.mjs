@@ -1,6 +1,6 @@
 // `stageline worker`: stages run elsewhere; who dies, is cut off or cannot run something costs an attempt at most.
 import assert from 'node:assert/strict';
-import { copyFileSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test, { after, before } from 'node:test';
 import { metric, scrape } from '../lib/metrics.mjs';
@@ -236,25 +236,41 @@ test('a_generation_of_before_a_restart_that_no_order_is_on_is_over', { timeout: 
   assert.equal(await s.stop(), 0);
 });
 
-test('what_could_not_be_renewed_while_redis_refused_to_write_is_not_taken_back', { timeout: 60_000 }, async () => {
-  const own = await startRedis();
-  const s = await startScripted({ one: {} }, { bus: redisBus(own, { worker: false }), defaults: { timeout: '60s' } });
+// What a worker holds, whatever is done to Redis.
+async function isNotTakenBack(own, lease, hurt) {
+  const s = await startScripted({ one: {} }, { bus: redisBus(own, { worker: false, lease }), defaults: { timeout: '60s' } });
   const w = startWorker(s.bus, { plugins });
   await serves(s, w, 1);
   const id = await placeScripted(s, { one: '-' });
   await runs(s, w, 1);
-  const stream = await streamOf(s, 'one', own);
-  const looks = async () => Number(/cmdstat_xpending:calls=(\d+)/.exec(await own.cli('INFO', 'commandstats'))[1]);
-  await own.cli('CONFIG', 'SET', 'min-replicas-to-write', '1');
-  await until('its lease to be over', async () => await own.cli('XPENDING', stream, 'workers', 'IDLE', '3000', '-', '+', '1') !== '');
-  await own.cli('CONFIG', 'SET', 'min-replicas-to-write', '0');
+  const looks = async () => Number(/cmdstat_xpending:calls=(\d+)/.exec(await own.cli('INFO', 'commandstats'))?.[1]);
+  await until('the coordinator to look after leases', async () => await looks() > 0);
+  await hurt(await streamOf(s, 'one', own));
   const before = await looks();
-  await until('the coordinator to look for those that are over', async () => await looks() >= before + 2);
+  await until('it to look again', async () => await looks() >= before + 2);
   assert.deepEqual(types(await look(s, id)), ['order_created']);
-  assert.match(w.logs() + s.logs(), /NOREPLICAS.*min-replicas-to-write/);
   assert.equal(await w.stop(), 0);
   assert.equal(await s.stop(), 0);
   await own.kill();
+  return w.logs() + s.logs();
+}
+
+test('what_could_not_be_renewed_while_redis_refused_to_write_is_not_taken_back', { timeout: 60_000 }, async () => {
+  const own = await startRedis();
+  const logs = await isNotTakenBack(own, '3s', async (stream) => {
+    await own.cli('CONFIG', 'SET', 'min-replicas-to-write', '1');
+    await until('its lease to be over', async () => await own.cli('XPENDING', stream, 'workers', 'IDLE', '3000', '-', '+', '1') !== '');
+    await own.cli('CONFIG', 'SET', 'min-replicas-to-write', '0');
+  });
+  assert.match(logs, /NOREPLICAS.*min-replicas-to-write/);
+});
+
+// Redis counts by it how long an entry was left alone.
+test('nothing_is_taken_back_because_the_clock_of_redis_was_put_forward', { timeout: 60_000 }, async () => {
+  const ahead = join(temporaryFolder(), 'seconds');
+  writeFileSync(ahead, '');
+  const own = await startRedis({ env: { LD_PRELOAD: join(build, 'tests/lib/redis_clock.so'), REDIS_CLOCK: ahead } });
+  await isNotTakenBack(own, '6s', () => truncateSync(ahead, 3600));
 });
 
 test('a_worker_killed_in_the_middle_of_a_batch_costs_an_attempt_each', { timeout: 60_000 }, async () => {

@@ -19,7 +19,7 @@ process.on('exit', () => {
     server.kill('SIGKILL');
 });
 
-export async function startRedis({ args = [], port, password, bind = ['127.0.0.1'] } = {}) {
+export async function startRedis({ args = [], port, password, bind = ['127.0.0.1'], env = {} } = {}) {
   const redis = {
     port: port ?? await freePort(),
     get url() { return `redis://127.0.0.1:${redis.port}`; },
@@ -41,7 +41,7 @@ export async function startRedis({ args = [], port, password, bind = ['127.0.0.1
   async function start() {
     child = spawn(program.file, ['--port', String(redis.port), '--bind', ...bind, '--save', '', '--appendonly', 'no',
       '--daemonize', 'no', '--dir', '/tmp',
-      ...(password ? ['--requirepass', password] : []), ...args], { argv0: program.argv0, stdio: 'ignore' });
+      ...(password ? ['--requirepass', password] : []), ...args], { argv0: program.argv0, stdio: 'ignore', env: { ...process.env, ...env } });
     child.unref(); // it ends with the test file
     servers.add(child);
     const mine = child;
