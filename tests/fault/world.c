@@ -107,12 +107,19 @@ static void pass_until_something(struct world *w)
 		w->mono_us = next_us;
 }
 
+/* Verdicts that came, and after a full disk wait for it, though they may be late ones that nobody needs. */
+static bool has_verdicts(const struct engine *en)
+{
+	return en->backlog.verdicts || en->verdicts.first;
+}
+
 static bool is_idle(struct world *w)
 {
 	struct engine_stats s;
 
 	engine_stats(w->engine, &s);
-	return s.in_flight == s.on_hold && !w->n_commands && !w->n_pending;
+	return s.in_flight == s.on_hold && !w->n_commands && !w->n_pending &&
+	       !has_verdicts(w->engine);
 }
 
 void world_drain(struct world *w)
