@@ -28,6 +28,7 @@ fault_pattern() {
 
 fault() {
 	local results status=0
+	choose_bus "$@" || shift $?
 	need_unit
 	need "for the fault tests" "${flow_packages[@]}"
 	need_node_modules
@@ -39,7 +40,7 @@ fault() {
 		results=$(mktemp)
 		export STAGELINE_RESULTS=$results
 	elif [ $# -gt 0 ]; then
-		echo "usage: packaging/dev fault [--long [N[,N…]]]" >&2
+		echo "usage: packaging/dev fault [--bus BUS] [--long [N[,N…]]]" >&2
 		return 2
 	fi
 	# shellcheck disable=SC2046 # names without blanks

@@ -78,19 +78,23 @@ redis_flow_tests() {
 	STAGELINE_BUS=redis node_tests "$1" "${files[@]}"
 }
 
+# choose_bus [--bus BUS …]: for the daemons of the tests; returns how many words it took.
+choose_bus() {
+	[ "${1:-}" = --bus ] || return 0
+	[[ ${2:-} =~ ^(memory|redis)$ ]] || { echo "packaging/dev: --bus takes memory or redis" >&2; exit 2; }
+	export STAGELINE_BUS=$2
+	return 2
+}
+
 # flow [--bus BUS] [NAME…]: flow tests on the plain build; the bus is memory or redis.
 flow() {
 	local files=() name
+	choose_bus "$@" || shift $?
 	need_unit
 	need "for the flow tests" "${flow_packages[@]}"
 	need_node_modules
 	need_promtool
 	compile_plain
-	if [ "${1:-}" = --bus ]; then
-		[[ ${2:-} =~ ^(memory|redis)$ ]] || { echo "packaging/dev: --bus takes memory or redis" >&2; return 2; }
-		export STAGELINE_BUS=$2
-		shift 2
-	fi
 	for name; do
 		files+=("tests/flow/$name.test.mjs")
 	done
