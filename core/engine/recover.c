@@ -7,6 +7,58 @@
 
 enum { LOAD_STEP = 1000 };
 
+/* --- what ran beside the attempt that is counted --- */
+
+/* Whether the slot is about an attempt of the order as it stands, which is told then. */
+static bool is_of_interest(struct order *o, const struct attempt_slot *s)
+{
+	struct stage_state *stage;
+
+	if (s->stage >= o->pipeline->n_stages || s->undo)
+		return false;
+	stage = &o->stages[s->stage];
+	if (s->attempt != stage->attempt)
+		return false;
+	stage->begun = s->attempt;
+	return stage_has_begun(stage);
+}
+
+static bool may_be_out(const struct stage_state *s)
+{
+	return !s->undo && (s->status == STAGE_QUEUED || s->status == STAGE_RETRYING);
+}
+
+/* The attempt that is counted may be the last, and the order turns round by it: what ran beside it is awaited then, and
+ * undone. */
+static void know_siblings(struct engine *en, struct order *o)
+{
+	bool may_lack_marks = attempts_may_be_lost(&en->attempts, o->last_seq), suspect;
+	const struct attempt_slot *s;
+	size_t n = 0, at = 0;
+
+	for (size_t i = 0; i < o->pipeline->n_stages; i++) {
+		struct stage_state *stage = &o->stages[i];
+
+		n += may_be_out(stage);
+		if (may_lack_marks && may_be_out(stage) && !stage->is_lost)
+			stage->begun = stage->attempt;
+	}
+	while (n > 1 && (s = attempts_left(&en->attempts, &at)))
+		if (s->order_seq == o->seq && (attempts_had_begun(&en->attempts, s, &suspect) ||
+						      atomic_load(&s->mark) == TASK_MARK_BEGUN))
+			is_of_interest(o, s);
+}
+
+/* What was counted is not awaited any more. */
+static void forget_counted(struct order *o)
+{
+	for (size_t i = 0; i < o->pipeline->n_stages; i++)
+		if (!stage_has_begun(&o->stages[i]))
+			o->stages[i].begun = 0;
+}
+
+/* --- the attempts that died --- */
+
 /* `slots`: which slots of the file of attempts. */
 static int lose_step(struct engine *en, struct batch *b, const int64_t *slots, int n, struct err *e)
 {
@@ -26,14 +78,14 @@ static int lose_step(struct engine *en, struct batch *b, const int64_t *slots, i
 			lo->order->stages[s->stage].undo != s->undo)
 			continue;
 		attempts_had_begun(&en->attempts, s, &suspect);
+		know_siblings(en, lo->order);
 		event_list_init(&list, &b->feed->arena);
 		r = decide_lost(&env, lo->order, s->stage, s->attempt, suspect, &list);
-		if (r == -EALREADY)
-			continue;
 		if (r == 0)
 			r = order_advance(en, b, lo, &list, e);
-		if (r < 0)
+		if (r < 0 && r != -EALREADY)
 			return r;
+		forget_counted(lo->order);
 	}
 	return 0;
 }
@@ -70,6 +122,7 @@ static int lose_unmarked(struct engine *en, struct batch *b, struct live_order *
 {
 	if (!attempts_may_be_lost(&en->attempts, lo->order->last_seq))
 		return 0;
+	know_siblings(en, lo->order);
 	for (size_t i = 0; i < lo->order->pipeline->n_stages; i++) {
 		const struct stage_state *s = &lo->order->stages[i];
 		struct decide_env env = engine_env(en);
@@ -86,6 +139,7 @@ static int lose_unmarked(struct engine *en, struct batch *b, struct live_order *
 		if (r < 0 && r != -EALREADY)
 			return r;
 	}
+	forget_counted(lo->order);
 	return 0;
 }
 
@@ -143,19 +197,6 @@ static int load_unfinished(struct engine *en, struct err *e)
 	if (n)
 		log_info("unfinished=%lld orders go on", n);
 	return got < 0 ? got : 0;
-}
-
-static bool is_of_interest(struct order *o, const struct attempt_slot *s)
-{
-	struct stage_state *stage;
-
-	if (s->stage >= o->pipeline->n_stages || s->undo)
-		return false;
-	stage = &o->stages[s->stage];
-	if (s->attempt != stage->attempt)
-		return false;
-	stage->begun = s->attempt;
-	return stage_has_begun(stage);
 }
 
 /* What had begun before and goes on is known of its order, until it goes out again. */

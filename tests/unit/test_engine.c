@@ -17,6 +17,13 @@ static const char pipeline_text[] =
 	"  - {name: check, plugin: x, event: checked, breaker: {failures: 3, window: 1h}}\n"
 	"  - {name: gift, plugin: x, event: wrapped, undo_event: unwrapped, after: [], in_flight: "
 	"1}\n";
+/* The same, but what check cannot do ends the order. */
+static const char strict_text[] =
+	"pipeline: two\n"
+	"defaults: {timeout: 1h, retry: {attempts: 3, backoff: 50ms, factor: 1, jitter: 0}}\n"
+	"stages:\n"
+	"  - {name: check, plugin: x, event: checked, retry: {attempts: 1}, on_exhausted: fail}\n"
+	"  - {name: gift, plugin: x, event: wrapped, undo_event: unwrapped, after: []}\n";
 enum { CHECK_STAGE, GIFT_STAGE, OUT_MAX = 16 };
 
 static int64_t played_us, wall_ahead_us;
@@ -32,6 +39,7 @@ static int64_t played_mono_us(void)
 }
 
 struct house {
+	const char *pipeline;
 	char dir[32], path[64], attempts_path[64];
 	struct worker_source workers;
 	size_t orders_in_memory;
@@ -96,15 +104,17 @@ static void house_start(struct house *h)
 	struct err e = {0};
 
 	h->n_handed_out = 0;
-	REQUIRE(pipeline_parse(str_of(pipeline_text), &p, &faults) == 0);
+	REQUIRE(pipeline_parse(str_of(h->pipeline), &p, &faults) == 0);
 	REQUIRE(engine_start(&options, &h->set, p, &h->engine, &e) == 0);
 }
 
-static void house_init(struct house *h)
+static void house_init_with(struct house *h, const char *pipeline)
 {
 	static const struct clock_source clocks = {played_wall_us, played_mono_us};
 
-	*h = (struct house){.dir = "/tmp/stageline-engine-XXXXXX", .orders_in_memory = 100};
+	*h = (struct house){.pipeline = pipeline,
+		.dir = "/tmp/stageline-engine-XXXXXX",
+		.orders_in_memory = 100};
 	h->workers = (struct worker_source){subscribe, h};
 	REQUIRE(mkdtemp(h->dir) != NULL);
 	snprintf(h->path, sizeof h->path, "%s/journal", h->dir);
@@ -114,6 +124,11 @@ static void house_init(struct house *h)
 	clock_set_source(&clocks);
 	fault_vfs_install();
 	house_start(h);
+}
+
+static void house_init(struct house *h)
+{
+	house_init_with(h, pipeline_text);
 }
 
 /* The process is gone; what it has written is there. */
@@ -745,6 +760,33 @@ static void the_death_of_the_machine_does_not_charge_an_undo_that_was_not_out(vo
 	house_fini(&h);
 }
 
+/* Both ran, and what died with the process was the last attempt of the first. */
+static void what_ran_beside_a_last_attempt_is_undone(void (*lose)(struct house *h))
+{
+	struct house h;
+
+	house_init_with(&h, strict_text);
+	place(&h);
+	REQUIRE(h.n_out == 2);
+	lose(&h);
+	house_start(&h);
+	engine_step(h.engine);
+	REQUIRE(h.n_out == 1);
+	CHECK(h.out[0]->undo);
+	CHECK_INT(h.out[0]->stage, GIFT_STAGE);
+	house_fini(&h);
+}
+
+static void what_ran_beside_a_last_attempt_is_undone_after_a_kill(void)
+{
+	what_ran_beside_a_last_attempt_is_undone(house_die);
+}
+
+static void what_ran_beside_a_last_attempt_is_undone_after_a_power_loss(void)
+{
+	what_ran_beside_a_last_attempt_is_undone(house_lose_power);
+}
+
 UNIT_MAIN("engine", TEST(after_a_failed_commit_nothing_goes_out_any_more),
 	TEST(after_a_failed_commit_people_are_refused_at_once_and_for_good),
 	TEST(a_verdict_that_waits_for_the_disk_counts_once),
@@ -763,4 +805,6 @@ UNIT_MAIN("engine", TEST(after_a_failed_commit_nothing_goes_out_any_more),
 	TEST(an_undo_has_a_deadline_whatever_stands_in_line_before_it),
 	TEST(the_mark_of_a_run_does_not_charge_its_undo),
 	TEST(the_death_of_the_machine_costs_one_attempt),
-	TEST(the_death_of_the_machine_does_not_charge_an_undo_that_was_not_out))
+	TEST(the_death_of_the_machine_does_not_charge_an_undo_that_was_not_out),
+	TEST(what_ran_beside_a_last_attempt_is_undone_after_a_kill),
+	TEST(what_ran_beside_a_last_attempt_is_undone_after_a_power_loss))
