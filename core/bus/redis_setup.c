@@ -148,7 +148,7 @@ static int drop_former_workers(struct redis_bus *b, const struct channel *ch)
 	return 0;
 }
 
-/* The streams of a generation whose file is still there. */
+/* The streams of a generation whose file is still there. 1: it is another version's, which knows what it is about. */
 static int drop_streams(struct redis_bus *b, const char *digest, const redisReply *said)
 {
 	_cleanup_(yaml_faults_fini) struct yaml_faults faults = {0};
@@ -158,7 +158,7 @@ static int drop_streams(struct redis_bus *b, const char *digest, const redisRepl
 
 	if (!end || pipeline_parse((struct str){end + 1, (size_t)(said->str + said->len - end - 1)},
 			    &p, &faults) < 0)
-		return 0; /* another version's: it knows */
+		return 1;
 	for (size_t i = 0; i < p->n_stages; i++) {
 		_cleanup_(redis_reply_freep) redisReply *deleted = NULL;
 
@@ -180,6 +180,8 @@ static int drop_generation(struct redis_bus *b, const char *list, const char *di
 	said = redis_ask(&b->publish, key, "GET %s", key);
 	if (said && said->type == REDIS_REPLY_STRING)
 		r = drop_streams(b, digest, said);
+	if (r == 1)
+		return 0;
 	if (said && r == 0)
 		listed = redis_ask(&b->publish, list, "SREM %s %s", list, digest);
 	if (listed)
@@ -207,6 +209,8 @@ static int drop_former_generations(struct redis_bus *b)
 		pthread_mutex_unlock(&b->lock);
 		if (!is_known)
 			r = drop_generation(b, list, digest);
+		if (b->publish.c)
+			r = 0; /* what Redis refused was said, and stays */
 	}
 	return r;
 }

@@ -11,6 +11,7 @@ enum {
 	EXPIRED_MAX = 64,
 	WORKERS_MAX = 1000,
 	WORKER_BYTES = 64 * 1024,
+	FORGET_AT_ONCE = 16, /* each takes an exchange per channel */
 	SLOW_MS = 500,
 	OLD_MS = 60000,
 };
@@ -168,13 +169,15 @@ static bool has_jumped(struct redis_bus *b)
 }
 
 /* A Redis that just came back, writes again or was given another time has not heard yet who is alive. */
-static bool is_calm(struct redis_bus *b, int64_t took_ms)
+static bool is_calm(struct redis_bus *b, int64_t began_ms)
 {
-	int64_t now_ms = clock_mono_ms();
-	bool was_writing = b->is_writing;
+	bool was_writing = b->is_writing, jumped;
+	int64_t now_ms;
 
 	b->is_writing = is_writing(b);
-	if (has_jumped(b) || took_ms > SLOW_MS || now_ms - b->tick_ms > TICK_MS + SLOW_MS ||
+	jumped = has_jumped(b);
+	now_ms = clock_mono_ms();
+	if (jumped || now_ms - began_ms > SLOW_MS || now_ms - b->tick_ms > TICK_MS + SLOW_MS ||
 		!was_writing || !b->is_writing)
 		b->calm_ms = now_ms;
 	return now_ms - b->calm_ms >= b->options.lease_ms / 2;
@@ -309,11 +312,13 @@ static void forget_worker(struct redis_bus *b, const char *list, const char *nam
 		freeReplyObject(redis_ask(&b->publish, list, "SREM %s %s", list, name));
 }
 
-static void read_workers(struct redis_bus *b)
+/* What nobody says is believed when all who live had the time to say it; `calm`. */
+static void read_workers(struct redis_bus *b, bool calm)
 {
 	_cleanup_(redis_reply_freep) redisReply *names = NULL;
 	_cleanup_(buf_fini) struct buf all = {0};
 	char list[KEY_MAX], key[KEY_MAX];
+	int n_forgotten = 0;
 
 	if (read_names(b, &names, list) < 0)
 		return;
@@ -326,7 +331,7 @@ static void read_workers(struct redis_bus *b)
 		said = redis_ask(&b->publish, key, "GET %s", key);
 		if (said && said->type == REDIS_REPLY_STRING)
 			add_worker(b, &all, said);
-		else if (said)
+		else if (said && calm && n_forgotten++ < FORGET_AT_ONCE)
 			forget_worker(b, list, name);
 	}
 	buf_text(&all, "");
@@ -352,7 +357,7 @@ void redis_tick(struct redis_bus *b)
 	look_for_losses(b);
 	if (!b->publish.c || !atomic_load(&b->is_set_up))
 		return;
-	calm = is_calm(b, clock_mono_ms() - began_ms);
+	calm = is_calm(b, began_ms);
 	old_ms = old_ms > OLD_MS ? old_ms : OLD_MS;
 	is_searching = began_ms - b->searched_ms >= old_ms / 2;
 	if (is_searching)
@@ -373,5 +378,5 @@ void redis_tick(struct redis_bus *b)
 			look_for_lost_entries(b, ch, began_ms - old_ms);
 	}
 	if (b->publish.c)
-		read_workers(b);
+		read_workers(b, calm);
 }
