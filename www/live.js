@@ -109,6 +109,7 @@ function connect(link) {
 
 async function lost(link, wasOpen) {
   link.lostAt ??= new Date();
+  link.isFresh = false; /* something may have happened since */
   link.failures++;
   const isGone = Date.now() - link.lostAt > OFFLINE_AFTER_MS || !navigator.onLine;
   say(link, isGone && !wasOpen ? 'offline' : 'reconnecting');

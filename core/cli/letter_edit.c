@@ -49,14 +49,14 @@ static int find_changes(struct edit *x)
 	order_keep_said(order);
 	x->changes = order_compare(order, x->order);
 	if (!x->changes)
-		return refuse_edit(x, "cannot be compared: no memory");
+		return remote_no_memory();
 	if (!x->changes->child)
 		return refuse_edit(x, "would be the same: retry it instead");
 	return EXIT_SUCCESS;
 }
 
 /* With the daemon's answer behind it, NULL: a dry run. */
-static void print_edit_json(const struct edit *x, const char *answer)
+static int print_edit_json(const struct edit *x, const char *answer)
 {
 	_cleanup_(buf_fini) struct buf text = {0};
 	struct json_writer w = {&text, false};
@@ -69,7 +69,10 @@ static void print_edit_json(const struct edit *x, const char *answer)
 	if (answer)
 		json_members(&w, str_of(answer));
 	json_close(&w, '}');
-	puts(text.failed ? "" : text.data);
+	if (text.failed)
+		return remote_no_memory();
+	puts(text.data);
+	return EXIT_SUCCESS;
 }
 
 static int send_edit(const struct edit *x)
@@ -87,10 +90,8 @@ static int send_edit(const struct edit *x)
 	json_close(&w, '}');
 	if (remote_request(x->r, path, &body, &answer) != EXIT_SUCCESS)
 		return EXIT_FAILURE;
-	if (x->r->flags[FLAG_JSON]) {
-		print_edit_json(x, answer.text);
-		return EXIT_SUCCESS;
-	}
+	if (x->r->flags[FLAG_JSON])
+		return print_edit_json(x, answer.text);
 	status = json_member(cJSON_GetObjectItemCaseSensitive(answer.json, "order"), "status").p;
 	fprintf(stderr, "Order %s is corrected and tried again; it is now %s\n", x->id,
 		status ? status : "on its way");
@@ -106,15 +107,18 @@ static int edit(struct edit *x)
 	if (status != EXIT_SUCCESS)
 		return status;
 	if (is_json && is_dry)
-		print_edit_json(x, NULL);
+		status = print_edit_json(x, NULL);
 	else if (!is_json && (is_dry || isatty(STDOUT_FILENO)))
 		order_changes_print(x->changes, NULL);
 	fflush(stdout);
 	if (!is_dry)
 		return send_edit(x);
-	fprintf(stderr, "Order %s would be corrected so and tried again; nothing was changed\n",
+	fprintf(stderr,
+		"This is what would be sent for order %s; the daemon was not asked whether it "
+		"takes it, "
+		"and nothing was changed\n",
 		x->id);
-	return EXIT_SUCCESS;
+	return status;
 }
 
 int letter_edit(struct remote *r)
@@ -127,7 +131,10 @@ int letter_edit(struct remote *r)
 	if (!r->flags[FLAG_FILE])
 		return remote_refuse(r, "edit needs --file FILE, the order as it should be");
 	x.order = order_file_read(r->flags[FLAG_FILE]);
-	status = x.order ? edit(&x) : EXIT_FAILURE;
+	if (x.order && !cJSON_IsObject(x.order))
+		status = refuse_edit(&x, "cannot become what is no JSON object");
+	else
+		status = x.order ? edit(&x) : EXIT_FAILURE;
 	cJSON_Delete(x.order);
 	cJSON_Delete(x.changes);
 	return status;

@@ -113,7 +113,7 @@ static int print_json(const struct diff *d)
 	json_close(&w, ']');
 	json_close(&w, '}');
 	if (text.failed)
-		return remote_refuse(d->r, "no memory");
+		return remote_no_memory();
 	puts(text.data);
 	return EXIT_SUCCESS;
 }
@@ -158,7 +158,7 @@ static int compare(struct diff *d)
 	while (d->between && json_int_member(d->between, "seq") <= from)
 		d->between = d->between->next;
 	if (!d->changes)
-		return remote_refuse(d->r, "no memory");
+		return remote_no_memory();
 	if (d->r->flags[FLAG_JSON])
 		return print_json(d);
 	print_text(d);

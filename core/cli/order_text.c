@@ -141,7 +141,8 @@ static void print_long_events(const cJSON *events)
 	cJSON_ArrayForEach (event, events) {
 		if (event != events->child)
 			putchar('\n');
-		print_event(event, event == events->child);
+		if (cJSON_IsObject(event))
+			print_event(event, event == events->child);
 	}
 }
 

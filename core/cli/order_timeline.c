@@ -91,7 +91,8 @@ static int64_t ready_ms(const cJSON *events, const cJSON *stage)
 	int64_t ready = is_type(first, "order_created") ? time_of(first, "timestamp") : UNKNOWN;
 
 	cJSON_ArrayForEach (before, cJSON_GetObjectItemCaseSensitive(stage, "after")) {
-		int64_t end = first_time(events, before->valuestring, is_end);
+		const char *name = cJSON_GetStringValue(before);
+		int64_t end = name ? first_time(events, name, is_end) : UNKNOWN;
 
 		if (end == UNKNOWN || ready == UNKNOWN)
 			return UNKNOWN;
@@ -178,10 +179,15 @@ static void take_event(struct timeline *t, const cJSON *event)
 {
 	int64_t at_ms = time_of(event, "timestamp"),
 		took_ms = json_int_member(event, "duration_ms");
-	bool is_undo = str_is(json_member(event, "status"), "undone") ||
-		       (t->turned_ms != UNKNOWN && at_ms > t->turned_ms);
-	struct segment attempt = {is_undo ? KIND_UNDO : KIND_RUN, at_ms - took_ms, at_ms, event};
+	struct segment attempt = {KIND_RUN, at_ms, at_ms, event};
 
+	if (at_ms == UNKNOWN)
+		return;
+	attempt.from_ms -= took_ms;
+	/* A sibling that was out at the turn ran forwards. */
+	if (str_is(json_member(event, "status"), "undone") ||
+		(t->turned_ms != UNKNOWN && attempt.from_ms >= t->turned_ms))
+		attempt.kind = KIND_UNDO;
 	if (ends_attempt(event)) {
 		end_since(t, attempt.from_ms, false);
 		add(t, &attempt);
@@ -226,7 +232,7 @@ static void add_segment(struct table *t, const cJSON *segment)
 	table_add_member(t, segment, "ms");
 }
 
-static int print_table(const struct remote *r, const struct buf *text)
+static int print_table(const struct buf *text)
 {
 	static const struct table_column columns[] = {{"STAGE", .is_cut = true}, {"WHAT"},
 		{"ATTEMPT", .is_number = true}, {"OUTCOME", .is_status = true}, {"FROM"},
@@ -236,7 +242,7 @@ static int print_table(const struct remote *r, const struct buf *text)
 	const cJSON *segment;
 
 	if (json_parse(buf_view(text), JSON_DEPTH_MAX, &json, NULL) < 0)
-		return remote_refuse(r, "no memory");
+		return remote_no_memory();
 	cJSON_ArrayForEach (segment, cJSON_GetObjectItemCaseSensitive(json, "timeline")) {
 		add_segment(&t, segment);
 	}
@@ -267,9 +273,9 @@ static int print(const struct remote *r, const cJSON *answer)
 	json_close(&w, ']');
 	json_close(&w, '}');
 	if (text.failed)
-		return remote_refuse(r, "no memory");
+		return remote_no_memory();
 	if (!r->flags[FLAG_JSON])
-		return print_table(r, &text);
+		return print_table(&text);
 	puts(text.data);
 	return EXIT_SUCCESS;
 }

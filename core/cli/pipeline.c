@@ -186,18 +186,37 @@ static void print_pipeline(const struct remote *r, const cJSON *answer)
 }
 
 /* One stage: all that its file says and how it is. */
-static int print_stage(const struct remote *r, const cJSON *answer)
+static void print_stage(const struct remote *r, const cJSON *stage)
 {
 	const struct table_column columns[] = {{"STAGE"}, {r->arguments[0], .is_cut = true}};
 	_cleanup_(table_fini) struct table t = {columns, ARRAY_LEN(columns)};
+
+	table_add_tree(&t, "", stage);
+	table_print(&t);
+	print_stage_alarms(stage);
+}
+
+static int print_stage_json(const cJSON *stage)
+{
+	_cleanup_(buf_fini) struct buf text = {0};
+
+	json_tree(&(struct json_writer){&text, false}, stage);
+	if (text.failed)
+		return remote_no_memory();
+	puts(text.data);
+	return EXIT_SUCCESS;
+}
+
+static int show_stage(const struct remote *r, const cJSON *answer)
+{
 	const cJSON *stage;
 
 	cJSON_ArrayForEach (stage, cJSON_GetObjectItemCaseSensitive(answer, "stages")) {
 		if (!str_is(json_member(stage, "name"), r->arguments[0]))
 			continue;
-		table_add_tree(&t, "", stage);
-		table_print(&t);
-		print_stage_alarms(stage);
+		if (r->flags[FLAG_JSON])
+			return print_stage_json(stage);
+		print_stage(r, stage);
 		return EXIT_SUCCESS;
 	}
 	fputs("stageline: error: the pipeline has no stage ", stderr);
@@ -210,11 +229,11 @@ static int run_show(struct remote *r)
 {
 	_cleanup_(client_answer_fini) struct client_answer answer = {0};
 
-	if (!r->n_arguments || r->flags[FLAG_JSON])
+	if (!r->n_arguments)
 		return remote_ask(r, "/pipeline", NULL, print_pipeline);
 	if (remote_request(r, "/pipeline", NULL, &answer) != EXIT_SUCCESS)
 		return EXIT_FAILURE;
-	return print_stage(r, answer.json);
+	return show_stage(r, answer.json);
 }
 
 /* pause and resume: the action's name is the end of the path. */

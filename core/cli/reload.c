@@ -23,7 +23,7 @@ static const char usage[] =
 	"began with.\n"
 	"\n"
 	"  --url URL   where the daemon is (default: $STAGELINE_URL, else http://127.0.0.1:8000)\n"
-	"  --json      prints the daemon's answer as JSON, for programs\n"
+	"  --json      prints JSON, for programs\n"
 	"\n"
 	"Exit status: 0 loaded, or unchanged; 1 failed; 2 wrong usage; 78 something is wrong with "
 	"a "

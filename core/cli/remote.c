@@ -39,7 +39,7 @@ static const struct remote_flag_entry {
 		"the moment before, as --at (default: before the last event of --to)"},
 	[FLAG_TO] = {"to", "SEQ|TIME", "the moment after (default: now)"},
 	[FLAG_LONG] = {"long", NULL, "each event with all that the journal says of it"},
-	[FLAG_JSON] = {"json", NULL, "prints the daemon's answer as JSON, for programs"},
+	[FLAG_JSON] = {"json", NULL, "prints JSON, for programs"},
 	[FLAG_URL] = {"url", "URL",
 		"where the daemon is (default: $STAGELINE_URL, else http://127.0.0.1:8000)"},
 	[FLAG_HELP] = {"help", NULL, "prints this"},
@@ -103,6 +103,12 @@ int remote_refuse(const struct remote *r, const char *fmt, ...)
 	fprintf(stderr, " (`stageline %s %s --help` tells more)\n", r->command->name,
 		r->action->name);
 	return EXIT_USAGE;
+}
+
+int remote_no_memory(void)
+{
+	fputs("stageline: error: no memory\n", stderr);
+	return EXIT_FAILURE;
 }
 
 /* --- what was given --- */

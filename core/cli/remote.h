@@ -67,6 +67,8 @@ int remote_main(const struct remote_command *command, int argc, char **argv);
 /* Says what is wrong with the command line, on stderr. Returns EXIT_USAGE. */
 int remote_refuse(const struct remote *r, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
+/* Says so on stderr. Returns EXIT_FAILURE. */
+int remote_no_memory(void);
 /* The argument as an order's id, in the form for a path; false: refused. */
 bool remote_id(const struct remote *r, const char *text, char out[ID_TEXT_SIZE]);
 /* A flag's whole number; false: refused. */

@@ -145,12 +145,15 @@ static void print_adjusted(struct remote *r)
 {
 	_cleanup_(client_answer_fini) struct client_answer answer = {0};
 	_cleanup_(buf_fini) struct buf path = {0}, value = {0};
+	const cJSON *now;
 
 	buf_text(&path, "/state/history?limit=1&key=");
 	remote_escaped(&path, r->arguments[0]);
-	if (remote_request(r, path.failed ? NULL : path.data, NULL, &answer) == EXIT_SUCCESS)
-		json_tree(&(struct json_writer){&value, false},
-			cJSON_GetObjectItemCaseSensitive(answer.json, "value"));
+	now = path.failed || client_get(r->client, path.data, &answer, NULL) < 0
+		      ? NULL
+		      : cJSON_GetObjectItemCaseSensitive(answer.json, "value");
+	if (now)
+		json_tree(&(struct json_writer){&value, false}, now);
 	terminal_put(stderr, r->arguments[0], SIZE_MAX);
 	fputs(" is adjusted", stderr);
 	if (value.len && !value.failed) {

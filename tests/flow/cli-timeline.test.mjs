@@ -71,6 +71,14 @@ test('after_a_no_what_runs_is_undoing', async () => {
   has(list, 'left', 'undoing');
 });
 
+test('a_sibling_that_was_out_when_the_order_turned_round_ran_forwards', async () => {
+  const id = await placeScripted(s, { left: 'l', right: 'f' }, { total_amount: 500 });
+  assert.ok(types(await finished(s, id)).includes('left_undone'));
+  const list = await assertAsTheClientDrawsIt(id);
+  assert.deepEqual(list.filter(({ stage, what }) => stage === 'left' && what !== 'in_line').map(({ what, outcome }) => [what, outcome]),
+    [['attempt', 'success'], ['undoing', 'undone']]);
+});
+
 test('what_goes_on_lasts_until_now_or_until_the_moment_that_is_asked_for', async () => {
   const id = await placeScripted(s, { a: 'r' });
   await onHold(s, id);

@@ -138,6 +138,8 @@ test('show_tells_all_of_one_stage', async () => {
   assert.deepEqual(rows(out).slice(1).map(([label]) => label), flat(one, '').map(([label]) => label));
   for (const label of ['plugin', 'timeout_ms', 'retry attempts', 'on_exhausted', 'isolation', 'live breaker', 'live served_by'])
     assert.equal(value(out, label), `${flat(one, '').find(([l]) => l === label)[1]}`, label);
+  assert.equal(JSON.parse((await ok('pipeline', 'show', 'one', '--json')).out).name, 'one');
+  assert.equal((await stageline('pipeline', 'show', 'nine', '--json')).code, 1);
   const none = await stageline('pipeline', 'show', 'nine');
   assert.deepEqual([none.code, none.out], [1, '']);
   assert.match(none.err, /no stage nine/);

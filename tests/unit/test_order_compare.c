@@ -31,6 +31,13 @@ static void what_is_the_same_is_not_told(void)
 	check("{}", "{}", "[]");
 	check("{\"a\":{\"x\":1,\"y\":[1,2]},\"b\":0.10}", "{\"b\":0.1,\"a\":{\"y\":[1,2],\"x\":1}}",
 		"[]");
+	check("{\"a\":{},\"b\":[],\"c\":[{}]}", "{\"c\":[{}],\"b\":[],\"a\":{}}", "[]");
+}
+
+static void numbers_are_the_same_when_they_are_equal(void)
+{
+	check("{\"n\":[5500000000000004,1.0]}", "{\"n\":[5500000000000005,1]}",
+		"[{\"pointer\":\"/n/0\",\"before\":5500000000000004,\"after\":5500000000000005}]");
 }
 
 static void a_member_is_told_where_it_is(void)
@@ -128,7 +135,8 @@ static void without_memory_there_is_no_half_of_a_comparison(void)
 	CHECK(n > 10 || !ALLOC_FAULT_IS_THERE);
 }
 
-UNIT_MAIN("order_compare", TEST(what_is_the_same_is_not_told), TEST(a_member_is_told_where_it_is),
+UNIT_MAIN("order_compare", TEST(what_is_the_same_is_not_told),
+	TEST(numbers_are_the_same_when_they_are_equal), TEST(a_member_is_told_where_it_is),
 	TEST(names_are_escaped_in_a_pointer), TEST(what_came_and_what_went_lacks_a_side),
 	TEST(lists_are_compared_place_by_place), TEST(what_became_another_kind_is_told_whole),
 	TEST(what_only_says_when_is_not_told_of_the_order_itself),

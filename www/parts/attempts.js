@@ -57,7 +57,7 @@ function ofStage(stage, events, { readyAt, turnedAt, now }) {
     const isLost = event.event_type === 'attempt_lost';
     if (event.attempt && (isLost || event.event_type === 'stage_waiting' || event.status in outcomes)) {
       const from = at - Math.max(0, event.duration_ms ?? 0);
-      const isUndo = event.status === 'undone' || at > turnedAt;
+      const isUndo = event.status === 'undone' || from >= turnedAt; /* a sibling that was out then ran forwards */
       close(from);
       add(isUndo ? 'undo' : 'run', from, at, { attempt: event.attempt, tone: isLost ? 'warn' : (outcomes[event.status] ?? 'active') });
       since = null;
