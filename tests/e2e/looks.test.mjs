@@ -4,11 +4,13 @@ import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { assertLooksRight, launchBrowser, openPage, sizes } from '../lib/browser.mjs';
 import { finished, order, place } from '../lib/orders.mjs';
+import { fastPipeline } from '../lib/pipeline.mjs';
 import { startStageline } from '../lib/stageline.mjs';
 
-let server, browser, done, failed;
+let server, slow, browser, done, failed; /* `slow`: an order is under way there however long a page takes */
 before(async () => {
   server = await startStageline();
+  slow = await startStageline({ pipeline: fastPipeline({ stages: { payment: { timeout: '10m', config: { latency: '5m' } } } }) });
   browser = await launchBrowser();
   done = await place(server, order({ 'PROD-001': 1, 'PROD-002': 2 }));
   failed = await place(server, order({ 'PROD-004': 1, 'PROD-003': 1 }));
@@ -18,6 +20,7 @@ before(async () => {
 after(async () => {
   await browser?.close();
   await server?.stop();
+  await slow?.stop();
 });
 
 /* name, address, what to do and wait for before looking, whether it moves */
@@ -46,13 +49,13 @@ async function spoilForm(page) {
 }
 
 async function runningOrder() {
-  const { id } = await place(server, order({ 'PROD-001': 1, 'PROD-003': 1 }));
+  const { id } = await place(slow, order({ 'PROD-001': 1, 'PROD-003': 1 }));
   return `#/orders/${id}`;
 }
 
-async function look(page, [name, address, prepare], viewport, colorScheme) {
+async function look(page, [name, address, prepare, isMoving], viewport, colorScheme) {
   await page.setViewportSize(viewport);
-  await page.goto(`${server.url}/${await address()}`);
+  await page.goto(`${isMoving ? slow.url : server.url}/${await address()}`);
   await prepare(page);
   await assertLooksRight(page, `${name}-${viewport.width}-${colorScheme}`);
 }
