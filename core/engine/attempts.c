@@ -167,16 +167,16 @@ void attempts_stop(struct attempts *a, int64_t last_seq)
 	attempts_clear(a, last_seq);
 }
 
-static bool says_begun(
-	const struct attempt_slot *s, int64_t order_seq, size_t stage, uint32_t attempt, bool undo)
+static bool says_begun(const struct attempt_slot *s, int64_t order_seq, uint8_t moves, size_t stage,
+	uint32_t attempt, bool undo)
 {
-	return s->order_seq == order_seq && s->stage == stage && s->attempt == attempt &&
-	       s->undo == undo && atomic_load(&s->mark) == TASK_MARK_BEGUN;
+	return s->order_seq == order_seq && s->moves == moves && s->stage == stage &&
+	       s->attempt == attempt && s->undo == undo && atomic_load(&s->mark) == TASK_MARK_BEGUN;
 }
 
 /* NULL: there is none. They are looked for in the order in which they stand, mostly. */
-static struct attempt_slot *find_begun(
-	struct attempts *a, int64_t order_seq, size_t stage, uint32_t attempt, bool undo)
+static struct attempt_slot *find_begun(struct attempts *a, int64_t order_seq, uint8_t moves,
+	size_t stage, uint32_t attempt, bool undo)
 {
 	enum { N = ATTEMPTS_MAX - ATTEMPTS_FIRST + 1 };
 
@@ -184,7 +184,7 @@ static struct attempt_slot *find_begun(
 		size_t i = (a->found_at + k) % N;
 		struct attempt_slot *s = &a->slots[ATTEMPTS_FIRST + i];
 
-		if (!says_begun(s, order_seq, stage, attempt, undo))
+		if (!says_begun(s, order_seq, moves, stage, attempt, undo))
 			continue;
 		a->found_at = i;
 		return s;
@@ -198,10 +198,10 @@ static void set_free(struct attempts *a, struct attempt_slot *s)
 	a->free[a->n_free++] = (uint16_t)(s - a->slots);
 }
 
-void attempts_forget(
-	struct attempts *a, int64_t order_seq, size_t stage, uint32_t attempt, bool undo)
+void attempts_forget(struct attempts *a, int64_t order_seq, uint8_t moves, size_t stage,
+	uint32_t attempt, bool undo)
 {
-	struct attempt_slot *s = find_begun(a, order_seq, stage, attempt, undo);
+	struct attempt_slot *s = find_begun(a, order_seq, moves, stage, attempt, undo);
 
 	if (s)
 		set_free(a, s);
@@ -229,7 +229,7 @@ bool attempts_take(struct attempts *a, struct task *t, int64_t last_seq, bool is
 	struct attempt_slot *s = NULL;
 
 	if (is_again)
-		s = find_begun(a, t->order_seq, t->stage, t->attempt, t->undo);
+		s = find_begun(a, t->order_seq, t->moves, t->stage, t->attempt, t->undo);
 	if (s) {
 		t->mark = &s->mark;
 		task_unmark(t);
@@ -241,7 +241,8 @@ bool attempts_take(struct attempts *a, struct task *t, int64_t last_seq, bool is
 	s = &a->slots[a->free[--a->n_free]];
 	s->order_seq = t->order_seq;
 	s->attempt = t->attempt;
-	s->stage = (uint16_t)t->stage;
+	s->stage = (uint8_t)t->stage;
+	s->moves = t->moves;
 	s->undo = t->undo;
 	t->mark = &s->mark;
 	task_unmark(t);

@@ -13,8 +13,9 @@
  * sync of its own; one that waited since before the last sync does. How far the stage came is lost then.
  *
  * File: 16 bytes "stageline-out-1\n", 40 bytes boot id (RFC 9562 text, padded with zeros), 8 bytes synced_seq,
- * then slots of 16 bytes, all in the machine's byte order: order_seq 8 · attempt 4 · stage 2 · undo 1 · mark 1
- * (enum task_mark). */
+ * then slots of 16 bytes, all in the machine's byte order: order_seq 8 · attempt 4 · stage 1 · moves 1 · undo 1 · mark 1
+ * (enum task_mark). `stage` is its number in the generation that the order was on after so many moves: of an order that
+ * has been moved since nothing was out then, and the mark is over. */
 #pragma once
 
 #include <stdatomic.h>
@@ -26,8 +27,7 @@ enum { ATTEMPTS_FIRST = 4, ATTEMPTS_MAX = 16383 }; /* slots 0 to 3 are the file'
 struct attempt_slot {
 	int64_t order_seq;
 	uint32_t attempt;
-	uint16_t stage;
-	uint8_t undo;
+	uint8_t stage, moves, undo;
 	_Atomic unsigned char mark;
 };
 
@@ -62,8 +62,8 @@ void attempts_stop(struct attempts *a, int64_t last_seq);
 /* The task does not go out, and its slot says BEGUN as before. */
 void attempts_keep(struct task *t);
 /* The slot that says BEGUN of this attempt is free again, if there is one. */
-void attempts_forget(
-	struct attempts *a, int64_t order_seq, size_t stage, uint32_t attempt, bool undo);
+void attempts_forget(struct attempts *a, int64_t order_seq, uint8_t moves, size_t stage,
+	uint32_t attempt, bool undo);
 void attempts_close(struct attempts *a);
 
 /* A slot for the task, in its `mark`. `last_seq`: of its order, 0: no event tells that it may be out; `is_again`: the

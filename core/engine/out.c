@@ -66,6 +66,7 @@ struct task *out_make_task(struct engine *en, const struct order *o, size_t stag
 	t->order_seq = o->seq;
 	t->attempt = s->attempt;
 	t->undo = s->undo;
+	t->moves = o->n_moves;
 	return t;
 }
 
@@ -122,7 +123,7 @@ void out_forget_begun(struct engine *en, struct order *o)
 
 		if (!s->begun || stage_has_begun(s))
 			continue;
-		attempts_forget(&en->attempts, o->seq, i, s->begun, false);
+		attempts_forget(&en->attempts, o->seq, o->n_moves, i, s->begun, false);
 		s->begun = 0;
 	}
 }

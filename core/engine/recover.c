@@ -14,7 +14,7 @@ static bool is_of_interest(struct order *o, const struct attempt_slot *s)
 {
 	struct stage_state *stage;
 
-	if (s->stage >= o->pipeline->n_stages || s->undo)
+	if (s->moves != o->n_moves || s->stage >= o->pipeline->n_stages || s->undo)
 		return false;
 	stage = &o->stages[s->stage];
 	if (s->attempt != stage->attempt)
@@ -49,12 +49,10 @@ static void know_siblings(struct engine *en, struct order *o)
 			is_of_interest(o, s);
 }
 
-/* What was counted is not awaited any more. */
-static void forget_counted(struct order *o)
+static void forget_siblings(struct order *o)
 {
 	for (size_t i = 0; i < o->pipeline->n_stages; i++)
-		if (!stage_has_begun(&o->stages[i]))
-			o->stages[i].begun = 0;
+		o->stages[i].begun = 0;
 }
 
 /* --- the attempts that died --- */
@@ -74,7 +72,7 @@ static int lose_step(struct engine *en, struct batch *b, const int64_t *slots, i
 			continue;
 		if (r < 0)
 			return r;
-		if (s->stage >= lo->order->pipeline->n_stages ||
+		if (s->moves != lo->order->n_moves || s->stage >= lo->order->pipeline->n_stages ||
 			lo->order->stages[s->stage].undo != s->undo)
 			continue;
 		attempts_had_begun(&en->attempts, s, &suspect);
@@ -85,7 +83,7 @@ static int lose_step(struct engine *en, struct batch *b, const int64_t *slots, i
 			r = order_advance(en, b, lo, &list, e);
 		if (r < 0 && r != -EALREADY)
 			return r;
-		forget_counted(lo->order);
+		forget_siblings(lo->order);
 	}
 	return 0;
 }
@@ -139,7 +137,7 @@ static int lose_unmarked(struct engine *en, struct batch *b, struct live_order *
 		if (r < 0 && r != -EALREADY)
 			return r;
 	}
-	forget_counted(lo->order);
+	forget_siblings(lo->order);
 	return 0;
 }
 

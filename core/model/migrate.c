@@ -52,7 +52,8 @@ int migrate_check(const struct order *o, const struct pipeline *to, struct err *
 	if (o->pipeline == to)
 		return err_set(e, -EALREADY, "the order is on this generation already");
 	for (size_t i = 0; i < o->pipeline->n_stages; i++)
-		if (order_unknown(o) & (uint64_t)1 << i)
+		/* `begun` alone: the mark of what has just ended is taken back with the commit, by the stage's number. */
+		if (order_unknown(o) & (uint64_t)1 << i || o->stages[i].begun)
 			return err_set(e, -EAGAIN, "stage '%s' is running: try again later",
 				o->pipeline->stages[i].name);
 	for (size_t i = 0; r == 0 && i < o->pipeline->n_stages; i++)

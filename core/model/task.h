@@ -51,6 +51,7 @@ struct task {
 	int64_t order_seq;
 	uint32_t attempt;
 	bool undo;
+	uint8_t moves; /* [sequencer] of the order when it was made: its stages have that generation's numbers */
 	const char *order;   /* JSON object */
 	const char *results; /* JSON object: name → result */
 	const char *signal;  /* JSON: the answer from outside it waited for; may be NULL */

@@ -49,7 +49,8 @@ static void check_begun(const struct world *w, const struct attempt_slot *slot)
 	const struct stage_state *s;
 
 	if (reader_order(w->engine->reader, slot->order_seq, INT64_MAX, &o, NULL, NULL) < 0 ||
-		order_is_terminal(o) || slot->undo || slot->stage >= o->pipeline->n_stages)
+		order_is_terminal(o) || slot->undo || slot->moves != o->n_moves ||
+		slot->stage >= o->pipeline->n_stages)
 		return;
 	s = &o->stages[slot->stage];
 	if (s->undo || s->attempt != slot->attempt ||

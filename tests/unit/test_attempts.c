@@ -181,7 +181,7 @@ static void what_a_stop_cut_off_keeps_its_slot_until_it_is_over(void)
 	CHECK(attempts_left(&f.a, &at) == s && atomic_load(&s->mark) == TASK_MARK_BEGUN);
 	attempts_give_back(&f.a, again);
 	CHECK_INT(f.a.n_free, n_free);
-	attempts_forget(&f.a, 11, 0, 1, false); /* there is none */
+	attempts_forget(&f.a, 11, 0, 0, 1, false); /* there is none */
 	CHECK_INT(f.a.n_free, n_free);
 	task_free(begun);
 	task_free(fresh);
@@ -260,12 +260,13 @@ static void what_is_forgotten_is_the_attempt_that_was_named(void)
 	REQUIRE(attempts_take(&f.a, t, 11, false));
 	task_set_mark(t, TASK_MARK_BEGUN);
 	n_free = f.a.n_free;
-	attempts_forget(&f.a, 12, 0, 1, false);
-	attempts_forget(&f.a, 11, 1, 1, false);
-	attempts_forget(&f.a, 11, 0, 2, false);
-	attempts_forget(&f.a, 11, 0, 1, true);
+	attempts_forget(&f.a, 12, 0, 0, 1, false);
+	attempts_forget(&f.a, 11, 0, 1, 1, false);
+	attempts_forget(&f.a, 11, 0, 0, 2, false);
+	attempts_forget(&f.a, 11, 0, 0, 1, true);
+	attempts_forget(&f.a, 11, 1, 0, 1, false);
 	CHECK_INT(f.a.n_free, n_free);
-	attempts_forget(&f.a, 11, 0, 1, false);
+	attempts_forget(&f.a, 11, 0, 0, 1, false);
 	CHECK_INT(f.a.n_free, n_free + 1);
 	t->mark = NULL;
 	task_free(t);
