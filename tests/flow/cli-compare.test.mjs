@@ -4,9 +4,10 @@ import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test, { after, before } from 'node:test';
+import { cliOf } from '../lib/cli.mjs';
 import { finished, getJson, look } from '../lib/orders.mjs';
 import { ofType, onHold, placeScripted, startScripted } from '../lib/scripted.mjs';
-import { runStageline, temporaryFolder } from '../lib/stageline.mjs';
+import { temporaryFolder } from '../lib/stageline.mjs';
 import { atTerminal } from '../lib/terminal.mjs';
 
 const nobody = '01890a5d-ac96-774b-bcce-b302099a8057';
@@ -18,13 +19,7 @@ before(async () => {
 });
 after(async () => assert.equal(await s.stop(), 0));
 
-const stageline = (...args) => runStageline(args, { env: { STAGELINE_URL: s.url } });
-
-async function ok(...args) {
-  const end = await stageline(...args);
-  assert.equal(end.code, 0, `${args.join(' ')}: ${end.err}`);
-  return end;
-}
+const { stageline, ok } = cliOf(() => s);
 
 const json = async (...args) => JSON.parse((await ok(...args, '--json')).out);
 

@@ -4,6 +4,7 @@ import { writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import test, { after, before } from 'node:test';
+import { cliOf } from '../lib/cli.mjs';
 import { fastPipeline } from '../lib/pipeline.mjs';
 import { finished, getJson, look, order, place, state } from '../lib/orders.mjs';
 import { freePort, runStageline, startStageline, temporaryFolder } from '../lib/stageline.mjs';
@@ -21,13 +22,7 @@ before(async () => {
 });
 after(async () => assert.equal(await s.stop(), 0));
 
-const stageline = (...args) => runStageline(args, { env: { STAGELINE_URL: s.url } });
-
-async function ok(...args) {
-  const end = await stageline(...args);
-  assert.equal(end.code, 0, `${args.join(' ')}: ${end.err}`);
-  return end;
-}
+const { stageline, ok } = cliOf(() => s);
 
 async function held(changes = {}) {
   const { id } = await place(s, order(undefined, changes));

@@ -6,6 +6,7 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { join } from 'node:path';
 import test, { after, before } from 'node:test';
+import { cliOf } from '../lib/cli.mjs';
 import { finished, getJson, order, place } from '../lib/orders.mjs';
 import { fastPipeline } from '../lib/pipeline.mjs';
 import { onHold, placeScripted, scriptedPipeline, send, startScripted } from '../lib/scripted.mjs';
@@ -24,12 +25,7 @@ after(async () => {
 });
 
 const at = (daemon, ...args) => runStageline(args, { env: { STAGELINE_URL: daemon.url }, deadline: 30_000 });
-const stageline = (...args) => at(s, ...args);
-async function ok(...args) {
-  const end = await stageline(...args);
-  assert.equal(end.code, 0, `${args.join(' ')}: ${end.err}`);
-  return end;
-}
+const { stageline, ok } = cliOf(() => s, { deadline: 30_000 });
 
 const rows = (text) => text.trimEnd().split('\n').map((line) => line.trim().split(/ {2,}/));
 const value = (text, label) => rows(text).find(([name]) => name === label)?.[1];

@@ -672,8 +672,8 @@ static bool play_cancel(size_t n)
 	pass_ms(&h, 600);
 	if (h.answer < 0)
 		cancel(&h);
-	if (h.answer == 0)
-		expect_gift(&h, STAGE_QUEUED);
+	CHECK_INT(h.answer, 0);
+	expect_gift(&h, STAGE_QUEUED);
 	house_fini(&h);
 	return has_failed;
 }
