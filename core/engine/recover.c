@@ -23,7 +23,8 @@ static bool is_of_interest(struct order *o, const struct attempt_slot *s)
 	return stage_has_begun(stage);
 }
 
-static bool may_be_out(const struct stage_state *s)
+/* An attempt of the run, not of the undo, may be out. */
+static bool may_run(const struct stage_state *s)
 {
 	return !s->undo && (s->status == STAGE_QUEUED || s->status == STAGE_RETRYING);
 }
@@ -39,8 +40,8 @@ static void know_siblings(struct engine *en, struct order *o)
 	for (size_t i = 0; i < o->pipeline->n_stages; i++) {
 		struct stage_state *stage = &o->stages[i];
 
-		n += may_be_out(stage);
-		if (may_lack_marks && may_be_out(stage) && !stage->is_lost)
+		n += may_run(stage);
+		if (may_lack_marks && may_run(stage) && !stage->is_lost)
 			stage->begun = stage->attempt;
 	}
 	while (n > 1 && (s = attempts_left(&en->attempts, &at)))
