@@ -189,9 +189,9 @@ const saying = {
   shipment_created: (e) => e.message || 'Shipment created',
   shipment_cancelled: (e) => e.message || 'Shipment cancelled',
   stage_retrying: (e) => retrying(e),
-  attempt_lost: (e) => `${humanise(e.stage)} was interrupted${because(e.message)}`,
+  attempt_lost: (e) => `${doing(e)} was interrupted${because(e.message)}`,
   stage_failed: (e) => e.message || `${humanise(e.stage)} failed`,
-  stage_held: (e) => `${humanise(e.stage)} is on hold${because(e.message)}`,
+  stage_held: (e) => `${doing(e)} is on hold${because(e.message)}`,
   stage_released: (e) => released(e),
   stage_waiting: (e) => waiting(e),
   stage_signalled: (e) => `${humanise(e.stage)} has its answer and goes on`,
@@ -219,7 +219,7 @@ function refund(event) {
 
 function retrying(event) {
   const due = event.due_at ?? event.metadata?.due_at;
-  const what = event.message || `${humanise(event.stage)} did not work`;
+  const what = event.message || `${doing(event)} did not work`;
   return due ? `${what}, trying again at ${clock(due)}` : `${what}, trying again`;
 }
 
@@ -236,4 +236,5 @@ function waiting(event) {
   return event.due_at ? `${what}, until ${moment(event.due_at)}` : what;
 }
 
+const doing = ({ stage, undo }) => (undo ? `Undoing ${humanise(stage).toLowerCase()}` : humanise(stage));
 const because = (text) => (text ? `: ${text}` : '');

@@ -32,7 +32,6 @@ struct since {
 struct timeline {
 	const cJSON *events;
 	const char *stage; /* the one that is looked at */
-	int64_t turned_ms; /* from here on what runs, runs backwards; UNKNOWN: never */
 	struct since since;
 	struct json_writer *w;
 };
@@ -66,19 +65,13 @@ static bool is_end(const cJSON *event)
 	return str_is(json_member(event, "status"), "success") || is_type(event, "stage_skipped");
 }
 
-static bool is_turn(const cJSON *event)
-{
-	return is_type(event, "stage_failed") || is_type(event, "cancel_requested");
-}
-
-/* Of `stage`, NULL: of all. UNKNOWN: there was none yet. */
-static int64_t first_time(
-	const cJSON *events, const char *stage, bool (*is_meant)(const cJSON *event))
+/* When the stage was first behind the order. UNKNOWN: not yet. */
+static int64_t end_ms(const cJSON *events, const char *stage)
 {
 	const cJSON *event;
 
 	cJSON_ArrayForEach (event, events) {
-		if ((!stage || str_is(json_member(event, "stage"), stage)) && is_meant(event))
+		if (str_is(json_member(event, "stage"), stage) && is_end(event))
 			return time_of(event, "timestamp");
 	}
 	return UNKNOWN;
@@ -92,7 +85,7 @@ static int64_t ready_ms(const cJSON *events, const cJSON *stage)
 
 	cJSON_ArrayForEach (before, cJSON_GetObjectItemCaseSensitive(stage, "after")) {
 		const char *name = cJSON_GetStringValue(before);
-		int64_t end = name ? first_time(events, name, is_end) : UNKNOWN;
+		int64_t end = name ? end_ms(events, name) : UNKNOWN;
 
 		if (end == UNKNOWN || ready == UNKNOWN)
 			return UNKNOWN;
@@ -184,9 +177,7 @@ static void take_event(struct timeline *t, const cJSON *event)
 	if (at_ms == UNKNOWN)
 		return;
 	attempt.from_ms -= took_ms;
-	/* A sibling that was out at the turn ran forwards. */
-	if (str_is(json_member(event, "status"), "undone") ||
-		(t->turned_ms != UNKNOWN && attempt.from_ms >= t->turned_ms))
+	if (cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(event, "undo")))
 		attempt.kind = KIND_UNDO;
 	if (ends_attempt(event)) {
 		end_since(t, attempt.from_ms, false);
@@ -256,8 +247,7 @@ static int print(const struct remote *r, const cJSON *answer)
 		    *events = cJSON_GetObjectItemCaseSensitive(answer, "events"), *stage;
 	_cleanup_(buf_fini) struct buf text = {0};
 	struct json_writer w = {&text, false};
-	struct timeline t = {
-		.events = events, .turned_ms = first_time(events, NULL, is_turn), .w = &w};
+	struct timeline t = {.events = events, .w = &w};
 	int64_t now_ms = events && events->child ? time_of(events->child->prev, "timestamp") : 0;
 
 	if (!r->flags[FLAG_AT] && clock_wall_us() / 1000 > now_ms)

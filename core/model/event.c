@@ -365,6 +365,10 @@ void event_json(const struct event *ev, struct json_writer *w)
 		json_key(w, "attempt");
 		json_int(w, ev->attempt);
 	}
+	if (ev->undo) {
+		json_key(w, "undo");
+		json_bool(w, true);
+	}
 	if (ev->duration_ms >= 0) {
 		json_key(w, "duration_ms");
 		json_int(w, ev->duration_ms);

@@ -156,15 +156,18 @@ test('a_timeline_has_attempts_lines_backoffs_waits_and_holds', async () => {
 });
 
 test('a_timeline_turns_round_and_one_that_waits_goes_on_until_now', async () => {
-  const stages = [{ name: 'a', after: [], status: 'undoing' }, { name: 'b', after: ['a'], status: 'failed' }];
+  const stages = [{ name: 'a', after: [], status: 'undoing' }, { name: 'b', after: ['a'], status: 'failed' }, { name: 'c', after: ['a'], status: 'done' }];
   const events = [
     { event_type: 'order_created', status: 'created', timestamp: at(0) },
     { event_type: 'a_done', status: 'success', stage: 'a', attempt: 1, duration_ms: 10, timestamp: at(10) },
     { event_type: 'stage_failed', status: 'failed', stage: 'b', attempt: 1, duration_ms: 5, timestamp: at(20) },
-    { event_type: 'stage_retrying', status: 'retrying', stage: 'a', attempt: 1, duration_ms: 5, timestamp: at(30), due_at: at(90) },
+    { event_type: 'stage_retrying', status: 'retrying', stage: 'a', attempt: 1, undo: true, duration_ms: 5, timestamp: at(30), due_at: at(90) },
+    /* was out when the order turned round, and began then */
+    { event_type: 'c_done', status: 'success', stage: 'c', attempt: 1, duration_ms: 18, timestamp: at(40) },
   ];
   const segments = await call('parts/attempts.js', 'segmentsOf', stages, events, Date.parse(at(70)));
-  assert.deepEqual(since(segments), [['a', 'run', 0, 10], ['a', 'undo', 25, 30], ['a', 'backoff', 30, 70, 'open'], ['b', 'queue', 10, 15], ['b', 'run', 15, 20]]);
+  assert.deepEqual(since(segments), [['a', 'run', 0, 10], ['a', 'undo', 25, 30], ['a', 'backoff', 30, 70, 'open'],
+    ['b', 'queue', 10, 15], ['b', 'run', 15, 20], ['c', 'queue', 10, 22], ['c', 'run', 22, 40]]);
 });
 
 test('a_long_wait_is_squeezed_so_that_attempts_stay_visible', async () => {

@@ -73,7 +73,8 @@ test('after_a_no_what_runs_is_undoing', async () => {
 
 test('a_sibling_that_was_out_when_the_order_turned_round_ran_forwards', async () => {
   const id = await placeScripted(s, { left: 'l', right: 'f' }, { total_amount: 500 });
-  assert.ok(types(await finished(s, id)).includes('left_undone'));
+  const { events } = await finished(s, id);
+  assert.deepEqual(events.filter(({ undo }) => undo).map(({ event_type: type }) => type), ['left_undone', 'a_undone']);
   const list = await assertAsTheClientDrawsIt(id);
   assert.deepEqual(list.filter(({ stage, what }) => stage === 'left' && what !== 'in_line').map(({ what, outcome }) => [what, outcome]),
     [['attempt', 'success'], ['undoing', 'undone']]);

@@ -22,17 +22,12 @@ export function segmentsOf(stages, events, now) {
   for (const { stage, status, event_type: type, timestamp } of events)
     if (stage && !ends.has(stage) && (status === 'success' || type === 'stage_skipped'))
       ends.set(stage, Date.parse(timestamp));
-  /* From here on what runs, runs backwards. */
-  const turn = events.find(({ event_type: type }) => type === 'stage_failed' || type === 'cancel_requested');
-  const turnedAt = turn ? Date.parse(turn.timestamp) : Infinity;
   const begin = created ? Date.parse(created.timestamp) : NaN;
   const readyAt = ({ after = [] }) => Math.max(begin, ...after.map((name) => ends.get(name) ?? NaN));
-  return stages.flatMap((stage) =>
-    ofStage(stage, events.filter((event) => event.stage === stage.name), { readyAt: readyAt(stage), turnedAt, now }),
-  );
+  return stages.flatMap((stage) => ofStage(stage, events.filter((event) => event.stage === stage.name), readyAt(stage), now));
 }
 
-function ofStage(stage, events, { readyAt, turnedAt, now }) {
+function ofStage(stage, events, readyAt, now) {
   const list = [];
   let since = { kind: 'queue', at: readyAt }; /* what goes on between events */
   const add = (kind, from, to, more) => {
@@ -57,9 +52,8 @@ function ofStage(stage, events, { readyAt, turnedAt, now }) {
     const isLost = event.event_type === 'attempt_lost';
     if (event.attempt && (isLost || event.event_type === 'stage_waiting' || event.status in outcomes)) {
       const from = at - Math.max(0, event.duration_ms ?? 0);
-      const isUndo = event.status === 'undone' || from >= turnedAt; /* a sibling that was out then ran forwards */
       close(from);
-      add(isUndo ? 'undo' : 'run', from, at, { attempt: event.attempt, tone: isLost ? 'warn' : (outcomes[event.status] ?? 'active') });
+      add(event.undo ? 'undo' : 'run', from, at, { attempt: event.attempt, tone: isLost ? 'warn' : (outcomes[event.status] ?? 'active') });
       since = null;
     } else if (since) {
       close(at);
