@@ -60,10 +60,10 @@ test('the_operators_pages_show_how_it_stood_and_refuse_with_the_reason', async (
 
 for (const colorScheme of ['light', 'dark'])
   test(`it_looks_right_${colorScheme}`, async (t) => {
-    const page = await openPage(t, browser, { colorScheme });
+    const page = await openPage(t, browser, { colorScheme, reducedMotion: 'reduce' });
     await page.goto(`${s.url}/#/orders`);
     await note(page).waitFor();
-    await page.getByRole('heading', { level: 1 }).waitFor();
+    await page.locator('.order-link').first().waitFor();
     for (const viewport of sizes) {
       await page.setViewportSize(viewport);
       await assertLooksRight(page, `read-only-${colorScheme}-${viewport.width}`);

@@ -48,7 +48,7 @@ test('a_stage_without_a_worker_is_loud_until_one_comes', async (t) => {
 });
 
 test('what_a_worker_runs_is_seen_and_what_it_cannot', async (t) => {
-  const page = await open(t);
+  const page = await open(t, { reducedMotion: 'reduce' });
   const { version } = await getJson(s, '/pipeline').then(({ bus }) => bus.workers[0]);
   await worker(page, first.pid).getByText(`version ${version}`).waitFor();
   await placeScripted(s, { check: '-d' });
