@@ -41,10 +41,11 @@ for (const [how, end] of [
 
     await stateOf(page, 'Live').waitFor();
     await page.getByRole('heading', { level: 1, name: 'Order complete' }).waitFor();
+    const { events } = await look(server, placed.id);
+    await page.locator('.history-item').nth(events.length - 1).waitFor();
     const seqs = await page
       .locator('.history-item')
       .evaluateAll((items) => items.map(({ dataset }) => Number(dataset.seq)));
-    const { events } = await look(server, placed.id);
     assert.deepEqual(seqs, events.map(({ seq }) => seq).reverse());
   });
 }

@@ -35,7 +35,7 @@ export async function openPage(t, browser, options = {}) {
   const { allow, ...context } = options;
   const opened = await browser.newContext({ viewport: { width: 1280, height: 860 }, ...context });
   const page = await opened.newPage();
-  page.setDefaultTimeout(30_000);
+  page.setDefaultTimeout(60_000);
   const faults = [];
   page.on('pageerror', (error) => faults.push(error.stack));
   page.on('console', (message) => {
