@@ -8,13 +8,14 @@
 #include "model/task.h"
 
 #define BUS_CLOGGED SIZE_MAX
+#define BUS_STALLED (SIZE_MAX - 1)
 
 /* Who runs a stage's tasks in this process. */
 struct bus_workers {
 	/* Takes tasks, linked by `node`. Does not block. */
 	void (*on_tasks)(void *arg, struct task *first);
-	/* How many more tasks would begin at once, and how many wait for that; BUS_CLOGGED: none does until a lost call
-	 * comes back. */
+	/* How many more tasks would begin at once, and how many wait for that. BUS_CLOGGED: none does until a lost call
+	 * comes back; BUS_STALLED: until a process can be started. */
 	size_t (*places)(void *arg, size_t *ret_n_waiting);
 	/* As pool_ask(). NULL: an attempt has had its time when its stage's timeout has passed. */
 	int64_t (*ask)(void *arg, int64_t order_seq, uint32_t attempt, bool undo, int64_t now_ms);

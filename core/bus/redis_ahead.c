@@ -3,7 +3,8 @@
  *
  * When a worker dies, whatever it held costs an attempt, begun or not. So nothing is read ahead where attempts are few,
  * nor while there are tasks that were tried before: those are taken when they begin at once, with nothing waiting beside
- * them. An order that kills its workers takes an attempt from those that wait beside it once, not each time. */
+ * them. An order that kills its workers takes an attempt from those that wait beside it once, not each time. A stage in
+ * processes of its own takes no worker with it. */
 #include "bus/redis_room.h"
 
 enum {
@@ -31,6 +32,11 @@ size_t redis_ahead(const struct channel *ch, size_t n_waiting)
 	if (spec->retry.attempts < ATTEMPTS_MIN || !is_short(ch))
 		return 0;
 	return n_waiting <= max / 2 ? max - n_waiting : 0; /* not one after the other */
+}
+
+bool redis_is_risky(const struct channel *ch, uint32_t attempt)
+{
+	return attempt > 1 && ch->pipeline->stages[ch->stage].isolation == ISOLATION_THREAD;
 }
 
 bool redis_is_at_risk(const struct channel *ch, size_t n_waiting)

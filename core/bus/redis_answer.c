@@ -104,7 +104,7 @@ void redis_held_add(struct channel *ch, struct held *h)
 void redis_held_end(struct held *h)
 {
 	h->channel->n_held--;
-	h->channel->n_again -= h->attempt.number > 1;
+	h->channel->n_risky -= redis_is_risky(h->channel, h->attempt.number);
 }
 
 void redis_send_later(struct redis_bus *b, struct task *t)
@@ -363,6 +363,8 @@ static void describe_stage(const struct channel *ch, struct json_writer *w)
 	json_int(w, ch->n_held > n_waiting ? (int64_t)(ch->n_held - n_waiting) : 0);
 	json_key(w, "clogged");
 	json_bool(w, n_places == BUS_CLOGGED);
+	json_key(w, "stalled");
+	json_bool(w, n_places == BUS_STALLED);
 	json_close(w, '}');
 }
 

@@ -85,7 +85,7 @@ struct channel {
 	/* workers */
 	bool has_workers, is_quiet;
 	int64_t mean_us; /* of its last calls; -1: unknown */
-	size_t n_again;	 /* of those held: tried before */
+	size_t n_risky;	 /* of those held */
 	size_t n_unsent; /* verdicts that are not in Redis yet */
 	size_t wake_at;	 /* the taker: when so few are held */
 	int64_t take_ms; /* [taker] it was refused: not before */
@@ -218,6 +218,8 @@ void redis_note_duration(struct channel *ch, int64_t us);
 size_t redis_ahead(const struct channel *ch, size_t n_waiting);
 /* Whether something of the channel would share the end of what begins now. */
 bool redis_is_at_risk(const struct channel *ch, size_t n_waiting);
+/* Whether this attempt may end its worker. */
+bool redis_is_risky(const struct channel *ch, uint32_t attempt);
 
 /* redis_answer.c: puts it into its channel, takes it out. With the lock held. */
 void redis_held_add(struct channel *ch, struct held *h);

@@ -26,7 +26,7 @@ struct round {
 	struct {
 		const struct channel *channel;
 		char entry[ENTRY_ID_MAX];
-	} again[AGAIN_MAX]; /* was tried before */
+	} again[AGAIN_MAX]; /* risky ones */
 	size_t n_again;
 };
 
@@ -70,7 +70,7 @@ static int hold(struct redis_bus *b, struct channel *ch, struct task *t, const c
 	snprintf(h->entry, sizeof h->entry, "%s", entry);
 	redis_held_add(ch, h);
 	ch->n_held++;
-	ch->n_again += t->attempt > 1;
+	ch->n_risky += redis_is_risky(ch, t->attempt);
 	t->carrier = h;
 	/* The coordinator's own workers say how far they are where its next life finds it. */
 	out = b->is_coordinator ? outs_find(b, ch, &h->attempt) : NULL;
@@ -83,7 +83,7 @@ static int hold(struct redis_bus *b, struct channel *ch, struct task *t, const c
 static bool goes_back(struct redis_bus *b, struct round *r, const struct channel *ch,
 	const struct task *t, const char *entry)
 {
-	if (t->attempt == 1)
+	if (!redis_is_risky(ch, t->attempt))
 		return false;
 	b->exact_ms = clock_mono_ms() + EXACT_MS;
 	if (r->is_exact || r->n_again == AGAIN_MAX)
@@ -133,8 +133,8 @@ static void give_back(struct redis_bus *b, const struct round *r)
 
 /* --- rounds --- */
 
-/* Where nothing runs any more, tasks only get their timeout. That is for the coordinator to say, so that none waits for
- * ever; another worker leaves them to the others. */
+/* Where lost calls have every thread, tasks only get their timeout. That is for the coordinator to say, so that none
+ * waits for ever; another worker leaves them to the others. So does every worker that has no process for them. */
 static size_t places_of(const struct redis_bus *b, const struct channel *ch, bool is_exact)
 {
 	size_t in_flight = (size_t)ch->pipeline->stages[ch->stage].in_flight;
@@ -143,22 +143,25 @@ static size_t places_of(const struct redis_bus *b, const struct channel *ch, boo
 
 	if (n == BUS_CLOGGED)
 		return b->is_coordinator ? left : 0;
+	if (n == BUS_STALLED)
+		return 0;
 	if (!is_exact)
 		n += redis_ahead(ch, n_waiting);
 	return n < left ? n : left;
 }
 
-/* Whether a task that was tried before is here, and whether any waits to begin: where nothing runs any more, none does. */
-static void look_around(const struct redis_bus *b, bool *ret_has_again, bool *ret_has_waiting)
+/* Whether a task that may take its worker with it is here, and whether any waits to begin: where nothing begins any more,
+ * none does. */
+static void look_around(const struct redis_bus *b, bool *ret_has_risky, bool *ret_has_waiting)
 {
 	size_t n_waiting;
 
-	*ret_has_again = *ret_has_waiting = false;
+	*ret_has_risky = *ret_has_waiting = false;
 	for (const struct channel *ch = b->channels; ch; ch = ch->next) {
-		*ret_has_again |= ch->n_again > 0;
+		*ret_has_risky |= ch->n_risky > 0;
 		if (!ch->has_workers || ch->is_quiet)
 			continue;
-		if (ch->workers.places(ch->workers.arg, &n_waiting) != BUS_CLOGGED)
+		if (ch->workers.places(ch->workers.arg, &n_waiting) < BUS_STALLED)
 			*ret_has_waiting |= redis_is_at_risk(ch, n_waiting);
 	}
 }
@@ -166,12 +169,12 @@ static void look_around(const struct redis_bus *b, bool *ret_has_again, bool *re
 static void round_begin(struct redis_bus *b, struct round *r)
 {
 	int64_t now_ms = clock_mono_ms();
-	bool has_again, has_waiting;
+	bool has_risky, has_waiting;
 
 	r->n = r->n_again = 0;
 	pthread_mutex_lock(&b->lock);
-	look_around(b, &has_again, &has_waiting);
-	r->is_exact = has_again || now_ms < b->exact_ms;
+	look_around(b, &has_risky, &has_waiting);
+	r->is_exact = has_risky || now_ms < b->exact_ms;
 	r->is_any_full = b->is_exact = r->is_exact && has_waiting;
 	for (struct channel *ch = r->is_any_full ? NULL : b->channels; ch && r->n < ROUND_MAX;
 		ch = ch->next) {

@@ -227,7 +227,8 @@ static void count_worker(struct redis_bus *b, const cJSON *worker)
 	cJSON_ArrayForEach (s, cJSON_GetObjectItemCaseSensitive(worker, "stages")) {
 		struct str name = json_member(s, "name"), digest = json_member(s, "generation");
 
-		if (cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(s, "clogged")))
+		if (cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(s, "clogged")) ||
+			cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(s, "stalled")))
 			continue;
 		for (struct channel *ch = b->channels; ch; ch = ch->next)
 			if (str_is(digest, ch->pipeline->digest) &&

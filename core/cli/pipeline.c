@@ -50,18 +50,26 @@ static void add_who(struct table *t, const cJSON *worker)
 		table_add_member(t, worker, members[i]);
 }
 
+static const char *worker_status(const cJSON *stage)
+{
+	static const char *const troubles[] = {"clogged", "stalled"};
+
+	for (size_t i = 0; i < ARRAY_LEN(troubles); i++)
+		if (cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(stage, troubles[i])))
+			return troubles[i];
+	return "runs";
+}
+
 static void add_worker(struct table *t, const cJSON *worker)
 {
 	const cJSON *stages = cJSON_GetObjectItemCaseSensitive(worker, "stages"), *s;
 	bool is_first = true;
 
 	cJSON_ArrayForEach (s, stages) {
-		bool is_clogged = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(s, "clogged"));
-
 		add_who(t, is_first ? worker : NULL);
 		table_add_member(t, s, "name");
 		table_add_member(t, s, "generation");
-		table_add(t, is_clogged ? "clogged" : "runs");
+		table_add(t, worker_status(s));
 		table_add_member(t, s, "running");
 		is_first = false;
 	}

@@ -30,6 +30,7 @@ static const struct {
 	{"no worker", COLOUR_RED},
 	{"no stage", COLOUR_RED},
 	{"clogged", COLOUR_RED},
+	{"stalled", COLOUR_RED},
 };
 
 void table_add(struct table *t, const char *text)

@@ -74,6 +74,8 @@ static size_t places(void *arg, size_t *ret_n_waiting)
 	*ret_n_waiting = counts.waiting;
 	if (counts.is_clogged)
 		return BUS_CLOGGED;
+	if (counts.is_stalled)
+		return BUS_STALLED;
 	counts.running -= counts.lost;
 	return counts.running + counts.waiting < n ? n - counts.running - counts.waiting : 0;
 }

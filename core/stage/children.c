@@ -88,7 +88,7 @@ static void deliver(struct pool *p)
 
 static void show(struct pool *p)
 {
-	size_t n_running = 0, n_given = 0;
+	size_t n_running = 0, n_given = 0, n_ready = children_count(p, CHILD_READY);
 
 	for (size_t i = 0; i < p->max_children; i++) {
 		n_running += p->children[i].pipe.n > 0;
@@ -98,8 +98,9 @@ static void show(struct pool *p)
 	p->counts = (struct pool_counts){.threads = p->max_children - children_count(p, CHILD_NONE),
 		.running = n_running,
 		.waiting = p->ready.n + n_given - n_running,
-		.later = p->later.n};
-	p->health.children = children_count(p, CHILD_READY);
+		.later = p->later.n,
+		.is_stalled = p->n_failures && !n_ready};
+	p->health.children = n_ready;
 	p->health.starting = children_count(p, CHILD_STARTING);
 	if (p->health.children)
 		p->health.trouble[0] = '\0';

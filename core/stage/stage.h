@@ -106,6 +106,7 @@ struct pool_counts {
 	size_t later;	 /* for their time */
 	size_t lost;	 /* of those in a call: had their time and did not come back */
 	bool is_clogged; /* by lost calls: nothing runs until one of them comes back */
+	bool is_stalled; /* no process could be started: nothing runs until one can */
 };
 void pool_counts(struct pool *p, struct pool_counts *ret);
 

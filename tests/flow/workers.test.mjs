@@ -9,7 +9,7 @@ import { finished, getJson, look, order, place } from '../lib/orders.mjs';
 import { openPartition, whyNoPartition } from '../lib/partition.mjs';
 import { fastPipeline, plenty } from '../lib/pipeline.mjs';
 import { redisBus, startRedis } from '../lib/redis.mjs';
-import { ofType, onHold, placeScripted, plugins, scriptedPipeline, send, startScripted, types, when } from '../lib/scripted.mjs';
+import { ofType, onHold, placeScripted, plugins, scriptedPipeline, send, stageIs, startScripted, types, when } from '../lib/scripted.mjs';
 import { build, root, runStageline, startStageline, startWorker, temporaryFolder } from '../lib/stageline.mjs';
 import { until } from '../lib/until.mjs';
 
@@ -344,6 +344,23 @@ test('an_order_that_kills_its_workers_is_held_and_takes_no_other_with_it', { tim
   }
   assert.equal(nursed.deaths, 3);
   assert.equal(await nursed.stop(), 0);
+  assert.equal(await s.stop(), 0);
+});
+
+test('a_stage_of_which_no_process_can_be_started_leaves_its_tasks_and_the_other_stages_alone', { timeout: 60_000 }, async () => {
+  const s = await scriptedOf({ fine: { workers: 1 },
+    bad: { plugin: 'bad_start', after: [], isolation: 'process', undo_event: undefined, irreversible: true } });
+  const w = startWorker(s.bus, { plugins });
+  await until('the stage to be stalled', async () => (await workerOf(s, w))?.stages.some(({ name, stalled }) => name === 'bad' && stalled),
+    { detail: w.logs });
+  const ids = await Promise.all(Array.from({ length: 20 }, () => placeScripted(s, { fine: 'rrd' })));
+  for (const id of ids) {
+    const { order: o } = await stageIs(s, id, 'fine', 'done');
+    assert.deepEqual(o.stages.map(({ status, attempt }) => [status, attempt]), [['done', 3], ['queued', 1]]);
+  }
+  await until('it not to be counted', async () => await servedBy(s, 'bad') === 0);
+  assert.match((await show(s)).out, /bad +[0-9a-f]+ +stalled +0\n/);
+  assert.equal(await w.stop(), 0);
   assert.equal(await s.stop(), 0);
 });
 

@@ -79,6 +79,7 @@ function workerItem({ host, pid, version, coordinator, stages, cannot }, generat
   const trouble = [
     ...cannot.map(({ stage, why }) => ({ tone: 'bad', text: `Cannot run ${stage ? humanise(stage) : 'a generation'}: ${why}` })),
     ...stages.filter(({ clogged }) => clogged).map(({ name }) => ({ tone: 'warn', text: `${humanise(name)}: calls that do not come back take all its places` })),
+    ...stages.filter(({ stalled }) => stalled).map(({ name }) => ({ tone: 'warn', text: `${humanise(name)}: no process of it can be started there` })),
   ];
   return h(
     'li',
