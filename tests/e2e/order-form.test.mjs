@@ -88,6 +88,20 @@ test('a_double_click_makes_one_order', async (t) => {
   assert.equal((await ordersOf(email)).length, 1);
 });
 
+test('a_click_after_the_answer_makes_no_other_order', async (t) => {
+  const email = 'late@example.com';
+  const page = await openPage(t, browser);
+  await page.addInitScript(() => { /* when the address has changed and the form is still there */
+    addEventListener('hashchange', () => document.querySelector('.order-form')?.requestSubmit());
+  });
+  await page.goto(`${server.url}/`);
+  await fillBasket(page, { email });
+  await placeButton(page).click();
+  await page.getByRole('heading', { level: 1, name: 'Order complete' }).waitFor();
+
+  assert.equal((await ordersOf(email)).length, 1);
+});
+
 test('an_order_whose_answer_was_lost_is_not_placed_twice', async (t) => {
   const email = 'lost@example.com';
   const page = await openForm(t, { allow: /net::ERR_/ });

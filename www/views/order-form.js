@@ -161,13 +161,12 @@ function orderForm(products, { signal, announce }) {
       const { id } = await post('/orders', order, { headers, signal });
       clearBasket();
       announce('Order placed');
-      location.hash = `#/orders/${encodeURIComponent(id)}`;
+      location.hash = `#/orders/${encodeURIComponent(id)}`; /* busy until the form has gone: it was ordered */
     } catch (problem) {
-      if (!signal.aborted)
-        showProblem(problem);
-    } finally {
       isBusy = false;
       summary.setBusy(false);
+      if (!signal.aborted)
+        showProblem(problem);
     }
   }
 
