@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { launchBrowser, openPage } from '../lib/browser.mjs';
 import { finished, look, order, place } from '../lib/orders.mjs';
+import { send } from '../lib/scripted.mjs';
 import { startStageline } from '../lib/stageline.mjs';
 
 let server, browser;
@@ -140,6 +141,41 @@ test('what_happens_before_the_connection_is_made_is_not_missed', async (t) => {
   await finished(server, (await place(server, order({ 'PROD-003': 1 }))).id);
   connect();
   await page.getByRole('button', { name: '1 new order – show' }).waitFor();
+});
+
+test('the_tracking_page_is_never_ahead_of_its_history', async (t) => {
+  await send(server, '/pipeline/stages/shipping/pause', { reason: 'until the page is there' });
+  const placed = await place(server, order({ 'PROD-003': 1 }));
+  const page = await openPage(t, browser);
+  let connect, welcomed, answer;
+  const mayConnect = new Promise((done) => { connect = done; });
+  const isWelcome = new Promise((done) => { welcomed = done; });
+  const mayAnswer = new Promise((done) => { answer = done; });
+  await page.routeWebSocket(/\/ws\/orders/, async (socket) => {
+    await mayConnect;
+    const daemon = socket.connectToServer();
+    daemon.onMessage((message) => {
+      socket.send(message);
+      welcomed();
+    });
+  });
+  await page.goto(`${server.url}/#/orders/${placed.id}`);
+  await page.locator('.history-item').first().waitFor();
+  await page.route(`**/orders/${placed.id}`, async (route) => {
+    await mayAnswer;
+    await route.continue();
+  });
+  await send(server, '/pipeline/stages/shipping/resume', { reason: 'the page is there' });
+  const { events } = await finished(server, placed.id);
+  connect();
+  await isWelcome;
+  await page.evaluate(() => new Promise((done) => { requestAnimationFrame(() => requestAnimationFrame(done)); }));
+  const shown = await page.evaluate(() => [document.querySelector('h1').textContent, document.querySelector('.history-sentence').textContent]);
+  assert.equal(shown.includes('Order complete'), false, shown);
+
+  answer();
+  await page.getByRole('heading', { level: 1, name: 'Order complete' }).waitFor();
+  assert.equal(await page.locator('.history-item').count(), events.length);
 });
 
 test('an_unknown_order_is_told_plainly', async (t) => {

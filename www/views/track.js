@@ -65,12 +65,13 @@ export function open(root, { route, signal, announce, setTitle }) {
   function onMessage({ order: next, event }) {
     if (event && event.order_id !== id)
       return;
-    if (!next) {
-      refresh().catch(() => {}); /* the stream of all events carries no order */
+    if (!next || !event) { /* the stream of all events carries no order, a welcome no event */
+      if (next?.last_seq !== order.last_seq)
+        refresh().catch(() => {});
       return;
     }
-    const isNews = event && !events.has(event.seq);
-    take(next, event ? [event] : []);
+    const isNews = !events.has(event.seq);
+    take(next, [event]);
     if (isNews)
       announce(sentence(event));
   }
