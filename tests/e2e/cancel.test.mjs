@@ -4,12 +4,13 @@ import { after, before, test } from 'node:test';
 import { assertLooksRight, launchBrowser, openPage, sizes } from '../lib/browser.mjs';
 import { finished, look, order, place } from '../lib/orders.mjs';
 import { fastPipeline } from '../lib/pipeline.mjs';
+import { placeScripted, retry, send, stageIs, startScripted } from '../lib/scripted.mjs';
 import { startStageline } from '../lib/stageline.mjs';
 
-/* `slow` leaves time to cancel while it ships; `stuck` keeps an order open until somebody cancels it. */
-let slow, stuck, browser;
+/* `patient` goes on when the test says so; `stuck` keeps an order open until somebody cancels it. */
+let patient, stuck, browser;
 before(async () => {
-  slow = await startStageline({ pipeline: fastPipeline({ stages: { shipping: { config: { latency: '8s' } } } }) });
+  patient = await startScripted({ payment: {}, shipping: { timeout: '2s', retry: { ...retry, attempts: 100 } } });
   stuck = await startStageline({
     pipeline: fastPipeline({
       stages: { shipping: { retry: { attempts: 1 }, undo_event: undefined, irreversible: true, config: { failure_rate: 1 } } },
@@ -19,7 +20,7 @@ before(async () => {
 });
 after(async () => {
   await browser?.close();
-  await slow?.stop();
+  await patient?.stop();
   await stuck?.stop();
 });
 
@@ -29,16 +30,16 @@ const reasonOf = (page) => page.getByLabel('Reason');
 const sendOf = (page) => dialogOf(page).getByRole('button', { name: 'Cancel order' });
 const hasFocus = (locator) => locator.evaluate((element) => element === document.activeElement);
 
-async function track(t, server, options) {
-  const { id } = await place(server, order({ 'PROD-001': 1, 'PROD-002': 2 }));
+async function track(t, server, id, options) {
   const page = await openPage(t, browser, options);
   await page.goto(`${server.url}/#/orders/${id}`);
   await page.locator('.stage[aria-current]', { hasText: 'Shipping' }).waitFor();
-  return { page, id };
+  return page;
 }
 
 const heldOrder = async (t, options) => {
-  const { page, id } = await track(t, stuck, options);
+  const { id } = await place(stuck, order({ 'PROD-001': 1, 'PROD-002': 2 }));
+  const page = await track(t, stuck, id, options);
   await page.getByRole('heading', { level: 1, name: 'Order on hold' }).waitFor();
   return { page, id };
 };
@@ -55,7 +56,7 @@ test('an_order_is_cancelled_with_the_keyboard_and_what_was_done_is_undone', asyn
   await page.getByRole('heading', { level: 1, name: 'Order cancelled' }).waitFor();
   await dialogOf(page).waitFor({ state: 'hidden' });
   assert.ok(await opener(page).isHidden());
-  assert.ok(await hasFocus(page.getByRole('heading', { level: 1 })));
+  await page.locator('h1:focus').waitFor();
   assert.match(await page.locator('#announcer').textContent(), /cancelled|undone|put back|Refunded/i);
   const history = await page.locator('.history-sentence').allTextContents();
   assert.equal(history[0], 'Order cancelled');
@@ -66,12 +67,15 @@ test('an_order_is_cancelled_with_the_keyboard_and_what_was_done_is_undone', asyn
 });
 
 test('an_order_under_way_can_be_cancelled_too', async (t) => {
-  const { page, id } = await track(t, slow);
+  const id = await placeScripted(patient, { shipping: '-', 'undo payment': 'w' });
+  const page = await track(t, patient, id);
   await opener(page).click();
   await reasonOf(page).fill('Too slow');
   await sendOf(page).click();
   await page.getByRole('heading', { level: 1, name: 'Cancelling the order' }).waitFor();
-  assert.equal((await finished(slow, id)).order.status, 'cancelled');
+  await stageIs(patient, id, 'payment', 'waiting');
+  await send(patient, `/orders/${id}/signals/payment`, {});
+  assert.equal((await finished(patient, id)).order.status, 'cancelled');
   await page.getByRole('heading', { level: 1, name: 'Order cancelled' }).waitFor();
 });
 
@@ -104,13 +108,16 @@ test('keeping_the_order_returns_the_focus', async (t) => {
 });
 
 test('an_order_that_completes_under_the_dialog_is_told_in_it', async (t) => {
-  const { page } = await track(t, slow);
+  const id = await placeScripted(patient, { shipping: 'w' });
+  const page = await track(t, patient, id);
   await opener(page).click();
+  await stageIs(patient, id, 'shipping', 'waiting');
+  await send(patient, `/orders/${id}/signals/shipping`, {});
   await dialogOf(page).getByText('It is too late to cancel: the order is completed.').waitFor();
   assert.ok(await hasFocus(page.getByRole('button', { name: 'Close' })));
   await page.keyboard.press('Enter');
   await dialogOf(page).waitFor({ state: 'hidden' });
-  assert.ok(await hasFocus(page.getByRole('heading', { level: 1, name: 'Order complete' })));
+  await page.locator('h1:focus', { hasText: 'Order complete' }).waitFor();
 });
 
 test('a_server_that_refuses_or_is_silent_is_told_in_the_dialog', async (t) => {
