@@ -6,7 +6,7 @@ import { order, place } from '../lib/orders.mjs';
 import { fastPipeline } from '../lib/pipeline.mjs';
 import { startStageline } from '../lib/stageline.mjs';
 
-const slow = { config: { latency: '20s' } };
+const slow = { timeout: '10m', config: { latency: '5m' } }; /* under way however long a page takes */
 const odd = [
   { id: 'PROD-LONG', name: 'Rindfleischetikettierungsüberwachungsaufgabenübertragungsgesetz '.repeat(2), price: 1 },
   { id: 'PROD-RTL', name: 'מקלדת אלחוטית (שחור)', price: 129.5 },
