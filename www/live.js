@@ -33,6 +33,7 @@ export function follow(options) {
     isFresh: options.isFresh ?? false,
     close: () => {},
     timer: 0,
+    calm: 0,
     lostAt: null,
     state: null,
     leastLag: Infinity,
@@ -49,6 +50,7 @@ export function follow(options) {
   signal.addEventListener('abort', () => {
     clearInterval(check);
     clearTimeout(link.timer);
+    clearTimeout(link.calm);
     link.close();
   });
   say(link, 'connecting');
@@ -177,8 +179,17 @@ function measureLag(link, at) {
   link.lagMs = behind + link.tripMs;
   if (isNews)
     link.behindMs = shown;
+  clearTimeout(link.calm);
+  if (shown)
+    link.calm = setTimeout(() => caughtUp(link), BEHIND_MS);
   if (isNews || link.options.measuresLag)
     say(link, link.state);
+}
+
+/* A message came late, and none has come since: nothing waits behind it. */
+function caughtUp(link) {
+  link.behindMs = 0;
+  say(link, link.state);
 }
 
 async function measureTrip(link) {

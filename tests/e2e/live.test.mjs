@@ -5,6 +5,7 @@ import { launchBrowser, openPage } from '../lib/browser.mjs';
 import { finished, look, order, place } from '../lib/orders.mjs';
 import { send } from '../lib/scripted.mjs';
 import { startStageline } from '../lib/stageline.mjs';
+import { until } from '../lib/until.mjs';
 
 let server, browser;
 before(async () => {
@@ -141,6 +142,32 @@ test('what_happens_before_the_connection_is_made_is_not_missed', async (t) => {
   await finished(server, (await place(server, order({ 'PROD-003': 1 }))).id);
   connect();
   await page.getByRole('button', { name: '1 new order – show' }).waitFor();
+});
+
+test('a_page_that_was_behind_and_has_caught_up_says_that_it_is_live', async (t) => {
+  const buy = async () => finished(server, (await place(server, order({ 'PROD-003': 1 }))).id);
+  await buy();
+  const page = await openPage(t, browser);
+  const held = [];
+  let passOn = (send) => send();
+  await page.clock.install();
+  await page.routeWebSocket(/\/ws\/events/, (socket) => {
+    const daemon = socket.connectToServer();
+    daemon.onMessage((message) => passOn(() => socket.send(message)));
+  });
+  await page.goto(`${server.url}/#/orders`);
+  await stateOf(page, 'Live').waitFor();
+  await buy();
+  await page.getByRole('button', { name: '1 new order – show' }).waitFor();
+
+  passOn = (send) => held.push(send);
+  const { events } = await buy();
+  await until('its events', () => held.length >= events.length);
+  await page.clock.pauseAt(Date.now() + 60_000);
+  held.forEach((send) => send());
+  await stateOf(page, 'behind').waitFor();
+  await page.clock.runFor(5_000);
+  await stateOf(page, 'Live').waitFor();
 });
 
 test('the_tracking_page_is_never_ahead_of_its_history', async (t) => {
