@@ -4,11 +4,12 @@
 # shellcheck shell=bash
 
 passed=0 failed=0 skipped=0
-report=() # one line per part
+report=()   # one line per part, and under it the names of what failed
+failures=() # with their reasons, so that nobody has to look for them in the output of an hour
 
 # part NAME COMMAND…
 part() {
-	local name=$1 log status=0 start=$SECONDS p=0 f=0 s=0
+	local name=$1 log reasons status=0 start=$SECONDS p=0 f=0 s=0
 	shift
 	log=$(mktemp)
 	printf '\n=== %s\n' "$name"
@@ -24,13 +25,22 @@ part() {
 		f=1
 	fi
 	[ "$status" = 0 ] || [ "$f" -gt 0 ] || f=1
-	rm -f "$log"
+	reasons=$(failures_in "$log")
+	[ -z "$reasons" ] || failures+=("$reasons")
 	passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + s))
 	report+=("$(printf '%-4s %-34s %4d passed %3d failed %3d skipped %5ds' \
 		"$([ "$f" = 0 ] && echo ok || echo FAIL)" "$name" "$p" "$f" "$s" $((SECONDS - start)))")
+	mapfile -t -O ${#report[@]} report < <(sed -n 's/^FAIL /     /p' "$log" | sort -u)
+	rm -f "$log"
+}
+
+# failures_in LOG: each `FAIL NAME` with the indented lines behind it, once.
+failures_in() {
+	awk '/^FAIL / { is_in = !seen[$0]++ } !/^(FAIL |     )/ { is_in = 0 } is_in' "$1"
 }
 
 sum_up() {
+	[ ${#failures[@]} = 0 ] || printf '%s\n' '' 'What failed:' '' "${failures[@]}"
 	printf '\n'
 	printf '%s\n' "${report[@]}"
 	printf '\n%d passed, %d failed%s\n' "$passed" "$failed" \

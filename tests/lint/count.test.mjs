@@ -51,6 +51,16 @@ for (const [name, script, sum] of [
   });
 }
 
+test('what_failed_is_named_at_the_end_with_its_reason_once', () => {
+  const log = ['ok   a (1 ms)', 'FAIL b [x.test.mjs]', '     Error: no', '     ', '         at c', 'ok   d (1 ms)',
+    'The 2 failures again:', '', 'FAIL b [x.test.mjs]', '     Error: no', 'node: 3 passed, 1 failed'];
+  const { lines } = parts(`${good}; part f printf '%s\\n' ${log.map((line) => `'${line}'`).join(' ')}; ${good}`);
+  const end = lines.slice(lines.indexOf('What failed:'));
+  assert.deepEqual(end.slice(2, 6), log.slice(1, 5));
+  assert.deepEqual(end.slice(6).map((line) => line.replace(/ +\d+ passed .*$/, '')),
+    ['', 'ok   good', 'FAIL f', '     b [x.test.mjs]', 'ok   good', '', '9 passed, 1 failed']);
+});
+
 const report = (files) => withFiles(files, (dir) => run(process.execPath, ['--test',
   `--test-reporter=${root}/tests/lib/report.mjs`, ...Object.keys(files).map((name) => join(dir, name))]));
 
