@@ -85,7 +85,7 @@ test('two_handles_show_the_difference_between_two_moments', async (t) => {
   await other(page).focus();
   await page.keyboard.press('Home');
   await page.locator('.past-than', { hasText: 'before the first event' }).waitFor();
-  await page.waitForFunction(() => document.querySelectorAll('.changes tbody tr').length > 8);
+  await page.locator('.changes tbody tr').nth(8).waitFor();
   assert.equal(await linkOf(page), `#/orders/${id}/events?at=${events.at(-1).seq}&from=0`);
   let rows = await differences(page);
   assert.deepEqual(rows.find(([what]) => what === 'Customer email'), ['Customer email', '–', 'ann@example.com']);

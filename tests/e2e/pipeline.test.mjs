@@ -51,7 +51,7 @@ test('the_stages_stand_as_in_the_file_and_the_charts_are_full_when_the_page_open
   // What the chart was given, not what it looks like: it began before the page did.
   const label = await card(page, 'Ship').locator('canvas').getAttribute('aria-label');
   assert.match(label, /^Ship: attempts per second in the last five minutes, up to [\d.]*[1-9]/);
-  await page.waitForFunction(() => globalThis.Chart?.getChart(document.querySelector('.pipeline-orders canvas'))?.data.datasets[0].data.some(({ y }) => y > 0));
+  await until('the chart of the orders', () => page.evaluate(() => globalThis.Chart?.getChart(document.querySelector('.pipeline-orders canvas'))?.data.datasets[0].data.some(({ y }) => y > 0)));
   await page.locator('.live-lag', { hasText: /^lag / }).waitFor();
 });
 
