@@ -86,8 +86,10 @@ static struct task *put_entry(struct redis_bus *b, const char *key, struct task 
 	pack_text(&body, p->digest);
 	for (; t && t->pipeline == p && body.len < ENTRY_BYTES; t = (struct task *)t->node.next)
 		pack_verdict(&body, t);
-	redis_put(
-		&b->answers, "XADD %s * v %b", key, buf_view(&body).p, body.failed ? 0 : body.len);
+	if (body.failed)
+		redis_put_nothing(&b->answers);
+	else
+		redis_put(&b->answers, "XADD %s * v %b", key, body.data, body.len);
 	return t;
 }
 

@@ -2,6 +2,7 @@
 #include "bus/redis_link.h"
 
 #include <stdio.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/log.h"
@@ -13,6 +14,7 @@ enum {
 	BACKOFF_MAX_MS = 3000,
 	TURNED_MS = 1000,
 	PASSWORD_MAX = 512,
+	OUT_KEPT = 64 << 10, /* bytes of room that outlive a sending */
 };
 
 static const struct {
@@ -84,6 +86,7 @@ static void close_link(struct redis_link *l)
 	if (l->c)
 		redisFree(l->c);
 	l->c = NULL;
+	buf_fini(&l->out);
 	if (l->is_up)
 		atomic_fetch_sub(&l->health->n_up, 1);
 	l->is_up = false;
@@ -148,6 +151,29 @@ int redis_link_refused(struct redis_link *l, const char *key, const char *error)
 
 /* --- talking --- */
 
+void redis_put_nothing(struct redis_link *l)
+{
+	l->out.failed = l->c != NULL;
+}
+
+/* `n`: its length; negative: no memory for it. */
+static void put_command(struct redis_link *l, char *command, int n)
+{
+	if (n < 0)
+		redis_put_nothing(l);
+	else
+		buf_add(&l->out, command, (size_t)n);
+	free(command);
+}
+
+static void put_format(struct redis_link *l, const char *format, va_list ap)
+{
+	char *command = NULL;
+	int n = redisvFormatCommand(&command, format, ap);
+
+	put_command(l, command, n);
+}
+
 void redis_put(struct redis_link *l, const char *format, ...)
 {
 	va_list ap;
@@ -155,14 +181,51 @@ void redis_put(struct redis_link *l, const char *format, ...)
 	if (!l->c)
 		return;
 	va_start(ap, format);
-	redisvAppendCommand(l->c, format, ap);
+	put_format(l, format, ap);
 	va_end(ap);
 }
 
 void redis_put_argv(struct redis_link *l, int n, const char **argv, const size_t *lengths)
 {
-	if (l->c)
-		redisAppendCommandArgv(l->c, n, argv, lengths);
+	char *command = NULL;
+	int len;
+
+	if (!l->c)
+		return;
+	len = redisFormatCommandArgv(&command, n, argv, lengths);
+	put_command(l, command, len);
+}
+
+static void note_error(redisContext *c, int kind, const char *text)
+{
+	c->err = kind;
+	snprintf(c->errstr, sizeof c->errstr, "%s", text);
+}
+
+/* Not by hiredis 0.14: when there is no memory for an empty buffer behind the full one, it crashes. */
+static bool send_out(struct redis_link *l)
+{
+	size_t sent = 0;
+
+	if (l->out.failed) {
+		note_error(l->c, REDIS_ERR_OOM, "no memory for a command");
+		return false;
+	}
+	while (sent < l->out.len) {
+		ssize_t n = send(
+			l->c->fd, l->out.data + sent, l->out.len - sent, MSG_NOSIGNAL);
+
+		if (n >= 0) {
+			sent += (size_t)n;
+		} else if (errno != EINTR) {
+			note_error(l->c, REDIS_ERR_IO, strerror(errno));
+			return false;
+		}
+	}
+	if (l->out.cap > OUT_KEPT)
+		buf_fini(&l->out);
+	buf_clear(&l->out);
+	return true;
 }
 
 redisReply *redis_get(struct redis_link *l)
@@ -172,7 +235,7 @@ redisReply *redis_get(struct redis_link *l)
 	if (!l->c)
 		return NULL;
 	errno = 0;
-	if (redisGetReply(l->c, &reply) == REDIS_OK && reply)
+	if (send_out(l) && redisGetReply(l->c, &reply) == REDIS_OK && reply)
 		return reply;
 	redis_link_broke(l);
 	return NULL;
@@ -186,7 +249,7 @@ redisReply *redis_ask(struct redis_link *l, const char *key, const char *format,
 	if (!l->c)
 		return NULL;
 	va_start(ap, format);
-	redisvAppendCommand(l->c, format, ap);
+	put_format(l, format, ap);
 	va_end(ap);
 	reply = redis_get(l);
 	if (!reply || !redis_is_error(reply))
@@ -268,8 +331,11 @@ static redisContext *dial(const struct redis_options *o)
 	redisContext *c = o->path ? redisConnectUnixWithTimeout(o->path, connect_time)
 				  : redisConnectWithTimeout(o->host, o->port, connect_time);
 
-	if (c && !c->err && redisSetTimeout(c, time_of(o->timeout_ms)) == REDIS_OK)
+	if (!c || c->err)
+		return c;
+	if (redisSetTimeout(c, time_of(o->timeout_ms)) == REDIS_OK)
 		redisEnableKeepAlive(c);
+	c->reader->maxbuf = 0; /* it keeps its buffer; for a new one it would insist on memory */
 	return c;
 }
 

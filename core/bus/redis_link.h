@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "base/buf.h"
 #include "bus/redis.h"
 
 enum { REDIS_TROUBLES = 20 };
@@ -24,6 +25,7 @@ struct redis_link {
 	struct redis_health *health;
 	const char *what; /* it is for; a name that CLIENT LIST shows */
 	redisContext *c;  /* NULL: not connected */
+	struct buf out;	  /* what is sent next */
 	bool is_up;
 	unsigned n_failures;
 	int64_t again_ms; /* monotonic: not to be tried before */
@@ -45,6 +47,8 @@ int redis_link_refused(struct redis_link *l, const char *key, const char *error)
  * nothing, and the answer is NULL. */
 void redis_put(struct redis_link *l, const char *format, ...);
 void redis_put_argv(struct redis_link *l, int n, const char **argv, const size_t *lengths);
+/* There is no memory for what would be next: nothing is sent, and the connection breaks at the next answer. */
+void redis_put_nothing(struct redis_link *l);
 /* The next answer, owned by the caller; NULL: broken and said so. Errors of Redis are answers, too. */
 redisReply *redis_get(struct redis_link *l);
 /* Sends one command and takes its answer; NULL also when Redis refused it, which was said. */

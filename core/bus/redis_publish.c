@@ -22,8 +22,11 @@ static void put_task(struct redis_bus *b, const struct channel *ch, const struct
 	pack_u32(&body, REDIS_VERSION);
 	task_pack(&body, t);
 	argv[5] = buf_view(&body).p;
-	lengths[5] = body.failed ? 0 : body.len;
-	redis_put_argv(&b->publish, ARRAY_LEN(argv), argv, lengths);
+	lengths[5] = body.len;
+	if (body.failed)
+		redis_put_nothing(&b->publish);
+	else
+		redis_put_argv(&b->publish, ARRAY_LEN(argv), argv, lengths);
 }
 
 /* Takes some of the channel's tasks and writes them into the connection. */

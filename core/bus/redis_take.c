@@ -104,11 +104,15 @@ static size_t take_entries(
 	for (size_t i = 0; i < entries->elements && !ch->is_quiet; i++) {
 		const redisReply *e = entries->element[i];
 		const char *id = e->elements == 2 ? e->element[0]->str : NULL;
-		struct task *t;
+		struct task *t = NULL;
+		int result = id ? redis_entry_task(ch, e->element[1], &t) : -EPROTO;
 
-		if (!id || redis_entry_task(ch, e->element[1], &t) < 0)
-			continue;
-		if (hold_again(ch, t, id) || goes_back(b, r, ch, t, id) || hold(b, ch, t, id) < 0) {
+		if (result == 0 && (hold_again(ch, t, id) || goes_back(b, r, ch, t, id)))
+			result = -EALREADY;
+		else if (result == 0)
+			result = hold(b, ch, t, id);
+		b->must_reread |= result == -ENOMEM;
+		if (result < 0) {
 			task_free(t);
 			continue;
 		}

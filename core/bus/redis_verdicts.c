@@ -84,8 +84,10 @@ static struct task *read_verdict(struct redis_bus *b, struct str digest, struct 
 	if (!ch)
 		return NULL; /* of a generation whose orders have ended */
 	t = task_of(b, ch, &n.attempt);
-	if (!t)
+	if (!t) {
+		redis_put_nothing(&b->verdicts); /* all is read again over the next connection */
 		return NULL;
+	}
 	t->duration_us = n.duration_us >= -1 ? n.duration_us : -1;
 	if (task_answer_take(t, &answer) < 0) {
 		redis_link_refused(&b->verdicts, "verdicts",
@@ -103,7 +105,8 @@ static void hand_over(struct redis_bus *b, struct task *first, size_t n, const c
 	struct carrier *c;
 
 	pthread_mutex_lock(&b->lock);
-	c = carrier_new(b, NULL, entry, n);
+	/* Without one it stays in Redis. */
+	c = b->verdicts.out.failed ? NULL : carrier_new(b, NULL, entry, n);
 	if (c && !n) {
 		*c->slot = c->next;
 		if (c->next)

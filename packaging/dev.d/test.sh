@@ -79,9 +79,10 @@ flow_files() {
 	done
 }
 
-# Those that say most of a bus: attempts, deaths, hangs, undoing, stops, load. `packaging/dev flow --bus redis` has all.
-redis_flow_tests() {
-	local name files=()
+# Those that say most of a bus: attempts, deaths, hangs, undoing, stops, load, memory that is short.
+# `packaging/dev flow --bus redis` and `packaging/dev fault --bus redis` have all.
+redis_tests() {
+	local name files=(tests/fault/memory.test.mjs)
 	for name in orders recovery restart retry saga hang stop; do
 		files+=("tests/flow/$name.test.mjs")
 	done
@@ -159,7 +160,7 @@ run_tests() {
 	part "unit: TSan" unit_tests "$build-tsan"
 	# shellcheck disable=SC2046 # names without blanks
 	at_once=4 part "flow: ASan+UBSan" node_tests "$build-asan" $(flow_files)
-	at_once=3 part "flow: on Redis" redis_flow_tests "$build"
+	at_once=3 part "flow and fault: on Redis" redis_tests "$build"
 	part "flow: TSan" node_tests "$build-tsan" tests/flow/load.test.mjs
 	part "flow: memory and time" node_tests "$build" "${plain_tests[@]}"
 	# shellcheck disable=SC2046
