@@ -34,6 +34,7 @@ void queue_fini(struct queue *q)
 	pthread_mutex_destroy(&q->lock);
 }
 
+/* With the lock free: who wakes up does not have to wait for it at once. */
 static void wake(struct queue *q)
 {
 	if (q->event_fd >= 0)
@@ -46,14 +47,17 @@ void queue_push_all(struct queue *q, struct queue_node *first)
 {
 	struct queue_node *last = first;
 
+	bool was_empty;
+
 	while (last->next)
 		last = last->next;
 	pthread_mutex_lock(&q->lock);
-	if (!q->first)
-		wake(q);
+	was_empty = !q->first;
 	*q->last = first;
 	q->last = &last->next;
 	pthread_mutex_unlock(&q->lock);
+	if (was_empty)
+		wake(q);
 }
 
 void queue_push(struct queue *q, struct queue_node *node)
@@ -64,11 +68,14 @@ void queue_push(struct queue *q, struct queue_node *node)
 
 void queue_poke(struct queue *q)
 {
+	bool was_poked;
+
 	pthread_mutex_lock(&q->lock);
-	if (!q->poked)
-		wake(q);
+	was_poked = q->poked;
 	q->poked = true;
 	pthread_mutex_unlock(&q->lock);
+	if (!was_poked)
+		wake(q);
 }
 
 static bool wait_until(struct queue *q, int64_t until_ms)

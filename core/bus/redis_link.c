@@ -212,8 +212,7 @@ static bool send_out(struct redis_link *l)
 		return false;
 	}
 	while (sent < l->out.len) {
-		ssize_t n = send(
-			l->c->fd, l->out.data + sent, l->out.len - sent, MSG_NOSIGNAL);
+		ssize_t n = send(l->c->fd, l->out.data + sent, l->out.len - sent, MSG_NOSIGNAL);
 
 		if (n >= 0) {
 			sent += (size_t)n;

@@ -221,8 +221,13 @@ void batch_release(struct engine *en, struct batch *b)
 	for (const struct task *t = b->tasks; t; t = (const struct task *)t->node.next)
 		out_count(en, t);
 	batch_drop_tasks(en, b);
-	if (b->feed->events.n)
+}
+
+void batch_feed(struct engine *en, struct batch *b)
+{
+	if (b->feed && b->feed->events.n)
 		en->options.on_commit(en->options.arg, steal_ptr(b->feed));
+	feed_batch_free(steal_ptr(b->feed));
 }
 
 /* --- trouble: nothing of the batch has happened; people hear why, verdicts wait --- */
@@ -293,6 +298,7 @@ void batch_undo(struct engine *en, struct batch *b)
 	forget_changes(en, b);
 	for (struct task *t = b->tasks; t; t = (struct task *)t->node.next)
 		out_again(en, t);
+	feed_batch_free(steal_ptr(b->feed));
 }
 
 void batch_refuse(struct engine *en, struct batch *b, const struct err *why)

@@ -127,8 +127,10 @@ int batch_remove(struct engine *en, struct batch *b, struct event_list *list, st
 int order_advance(struct engine *en, struct batch *b, struct live_order *lo,
 	struct event_list *list, struct err *e);
 int batch_commit(struct engine *en, struct batch *b, struct err *e);
-/* After the commit: orders are lined up, commands answered, tasks freed, the feed handed on. */
+/* After the commit: orders are lined up, commands answered, tasks freed. */
 void batch_release(struct engine *en, struct batch *b);
+/* At its end, and whatever became of it: the feed, if there is one, is handed on. */
+void batch_feed(struct engine *en, struct batch *b);
 /* Instead of it: nothing of it has happened, and attempts whose verdicts are in it are out again. */
 void batch_undo(struct engine *en, struct batch *b);
 /* Undoes it; the journal is in trouble: commands are told why, verdicts and timers come again. */
@@ -160,7 +162,7 @@ int quarantine_do(struct engine *en, batch_work *work, const int64_t *seqs, int 
 	int64_t (*order_of)(struct engine *en, int64_t seq), struct err *e);
 
 /* sequencer.c */
-/* Handles what is in the batch, commits and releases it; or whatever is to happen instead. */
+/* Handles what is in the batch, commits and releases it; or whatever is to happen instead. batch_feed() is left to do. */
 void batch_try(struct engine *en, struct batch *b);
 void *sequencer_run(void *engine);
 

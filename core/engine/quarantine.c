@@ -139,11 +139,13 @@ static void try_singly(struct engine *en, struct batch *b)
 		t = (struct task *)t->node.next;
 		one.tasks->node.next = NULL;
 		batch_try(en, &one);
+		batch_feed(en, &one);
 	}
 	for (size_t i = 0; i < b->n_timers; i++) {
 		struct batch one = {.timers = &b->timers[i], .n_timers = 1};
 
 		batch_try(en, &one);
+		batch_feed(en, &one);
 	}
 	while (c) {
 		struct batch one = {.commands = c};
@@ -153,6 +155,7 @@ static void try_singly(struct engine *en, struct batch *b)
 		one.commands->result = 0;
 		one.commands->err = (struct err){0};
 		batch_try(en, &one);
+		batch_feed(en, &one);
 	}
 }
 

@@ -62,8 +62,6 @@ void batch_try(struct engine *en, struct batch *b)
 		if (b->is_begun || en->try_again_ms)
 			batch_clear_trouble(en, b->is_begun);
 	}
-	feed_batch_free(b->feed);
-	b->feed = NULL;
 }
 
 static void batch_run(struct engine *en, struct batch *b)
@@ -144,7 +142,7 @@ static void turn(struct engine *en)
 	struct backlog *backlog = &en->backlog;
 	int64_t retire_ms, upkeep_ms;
 	struct batch b;
-	bool is_busy;
+	bool is_busy, is_over;
 
 	atomic_fetch_add_explicit(&en->n_turns, 1, memory_order_relaxed);
 	if (en->try_again_ms && clock_mono_ms() < en->try_again_ms) {
@@ -154,9 +152,13 @@ static void turn(struct engine *en)
 	b = batch_take(en, backlog);
 	is_busy = b.commands || b.tasks || backlog->commands || backlog->verdicts;
 	batch_run(en, &b);
-	if (atomic_load(&en->is_stopping) || batch_was_last(en))
+	is_over = atomic_load(&en->is_stopping) || batch_was_last(en);
+	/* Before those who watch are told: who serves them and a stage's thread would want the same processor. */
+	if (!is_over)
+		en->again_ms = dispatch_run(en);
+	batch_feed(en, &b);
+	if (is_over)
 		return;
-	en->again_ms = dispatch_run(en);
 	retire_ms = en->generations->next ? reload_retire(en) : INT64_MAX;
 	en->again_ms = retire_ms < en->again_ms ? retire_ms : en->again_ms;
 	upkeep_ms = upkeep_run(en, is_busy);

@@ -58,7 +58,7 @@ static int erase_all(struct engine *en, const int64_t *seqs, int n)
 		batch_release(en, &b);
 	else
 		batch_undo(en, &b);
-	feed_batch_free(b.feed);
+	batch_feed(en, &b);
 	if (r < 0 && n == 1)
 		log_error("order_seq=%lld cannot be erased: %s", (long long)seqs[0], err_text(&e));
 	return r;

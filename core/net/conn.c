@@ -37,8 +37,8 @@ size_t conn_unsent(const struct conn *c)
 	return evbuffer_get_length(bufferevent_get_output(c->bev));
 }
 
-/* Writing is not enabled in the bufferevent between requests: it would ask the kernel to be told when the socket
- * can be written, which nearly always is now. */
+/* Writing is enabled in the bufferevent only while something is left over: it would ask the kernel to be told when the
+ * socket can be written, which nearly always is now. */
 void conn_send(struct conn *c)
 {
 	struct evbuffer *out = bufferevent_get_output(c->bev);
@@ -50,6 +50,40 @@ void conn_send(struct conn *c)
 	}
 	if (conn_unsent(c)) /* also after an error: the bufferevent finds it and tells */
 		bufferevent_enable(c->bev, EV_WRITE);
+}
+
+void conn_send_soon(struct conn *c)
+{
+	struct http_server *s = c->server;
+
+	if (c->to_send || c->state == CONN_DEAD)
+		return;
+	c->next_to_send = s->to_send;
+	if (s->to_send)
+		s->to_send->to_send = &c->next_to_send;
+	c->to_send = &s->to_send;
+	s->to_send = c;
+	event_active(s->send, EV_TIMEOUT, 0);
+}
+
+static void send_no_more(struct conn *c)
+{
+	if (!c->to_send)
+		return;
+	*c->to_send = c->next_to_send;
+	if (c->next_to_send)
+		c->next_to_send->to_send = c->to_send;
+	c->to_send = NULL;
+}
+
+void conn_send_all(struct http_server *s)
+{
+	while (s->to_send) {
+		struct conn *c = s->to_send;
+
+		send_no_more(c);
+		conn_send(c);
+	}
 }
 
 bool conn_is_idle(const struct conn *c)
@@ -74,6 +108,7 @@ void conn_kill(struct conn *c)
 		steal_ptr(c->req)->conn = NULL;
 	}
 	move(c, CONN_DEAD);
+	send_no_more(c);
 	bufferevent_setcb(c->bev, NULL, NULL, NULL, NULL);
 	bufferevent_disable(c->bev, EV_READ | EV_WRITE);
 	event_active(c->server->reap, EV_TIMEOUT, 0);
@@ -101,7 +136,10 @@ void conn_close(struct conn *c)
 	if (c->is_reading_paused) /* what was read ahead is read away */
 		bufferevent_trigger(
 			c->bev, EV_READ, BEV_TRIG_IGNORE_WATERMARKS | BEV_TRIG_DEFER_CALLBACKS);
-	if (c->state == CONN_CLOSING && conn_unsent(c) == 0)
+	if (c->state != CONN_CLOSING)
+		return;
+	conn_send(c);
+	if (conn_unsent(c) == 0)
 		linger(c);
 }
 
@@ -111,7 +149,7 @@ void conn_take(struct conn *c, const struct conn_taker *taker, void *arg)
 	c->taker = taker;
 	c->taken_by = arg;
 	request_free(steal_ptr(c->req));
-	bufferevent_enable(c->bev, EV_WRITE);
+	conn_send_soon(c);
 	if (c->at_eof) /* it went while the application had the request: libevent says so only once */
 		bufferevent_trigger_event(
 			c->bev, BEV_EVENT_READING | BEV_EVENT_EOF, BEV_TRIG_DEFER_CALLBACKS);
@@ -231,8 +269,7 @@ static void on_written(struct bufferevent *bev, void *arg)
 {
 	struct conn *c = arg;
 
-	if (c->state != CONN_TAKEN)
-		bufferevent_disable(bev, EV_WRITE);
+	bufferevent_disable(bev, EV_WRITE);
 	if (c->state == CONN_CLOSING)
 		linger(c);
 	else if (c->state == CONN_READING)

@@ -31,6 +31,8 @@ struct conn_taker {
 
 struct conn {
 	struct conn *next;
+	struct conn *next_to_send,
+		**to_send; /* `to_send`: the place in the list that points here; NULL: in none */
 	struct http_server *server;
 	struct bufferevent *bev;
 	struct http_request *req;
@@ -84,7 +86,8 @@ struct http_server {
 	size_t n_hosts;
 	struct conn *conns;
 	size_t n_conns;
-	struct event *sweep, *reap;
+	struct conn *to_send; /* before this round of the loop is over */
+	struct event *sweep, *reap, *send;
 	const char *read_only; /* why nothing but GET is answered; NULL: it is */
 	bool is_draining, are_listeners_paused;
 	int64_t sweep_ms, last_accept_error_ms;
@@ -103,6 +106,10 @@ void conn_close(struct conn *c);
 void conn_kill(struct conn *c);
 /* What is to be sent goes out at once; what the socket does not take now waits until it does. */
 void conn_send(struct conn *c);
+/* The same before this round of the loop is over, together with what else it adds to the output until then. */
+void conn_send_soon(struct conn *c);
+/* Does so. */
+void conn_send_all(struct http_server *s);
 void conn_take(struct conn *c, const struct conn_taker *taker, void *arg);
 void conn_tick(struct conn *c, int64_t now_ms);
 void conn_free(struct conn *c);

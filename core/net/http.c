@@ -42,6 +42,13 @@ static void on_reap(evutil_socket_t fd, short what, void *arg)
 	}
 }
 
+static void on_send(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	conn_send_all(arg);
+}
+
 static void pause_listeners(struct http_server *s, bool pause)
 {
 	s->are_listeners_paused = pause;
@@ -279,7 +286,8 @@ int http_create(struct event_base *base, const struct http_route *routes, void *
 	every = (struct timeval){s->sweep_ms / 1000, s->sweep_ms % 1000 * 1000};
 	s->sweep = event_new(base, -1, EV_PERSIST, on_sweep, s);
 	s->reap = event_new(base, -1, 0, on_reap, s);
-	if (!s->sweep || !s->reap || event_add(s->sweep, &every) < 0) {
+	s->send = event_new(base, -1, 0, on_send, s);
+	if (!s->sweep || !s->reap || !s->send || event_add(s->sweep, &every) < 0) {
 		http_destroy(s);
 		return err_set(e, -ENOMEM, "no memory for the HTTP server");
 	}
@@ -306,6 +314,8 @@ void http_destroy(struct http_server *s)
 		event_free(s->sweep);
 	if (s->reap)
 		event_free(s->reap);
+	if (s->send)
+		event_free(s->send);
 	while (s->n_hosts)
 		free(s->hosts[--s->n_hosts]);
 	buf_fini(&s->head);

@@ -90,6 +90,8 @@ bool http_stream_send(struct http_stream *s, struct str data)
 		r |= evbuffer_add(out, "\r\n", 2);
 	if (r)
 		conn_kill(c);
+	else
+		conn_send_soon(c);
 	return r == 0;
 }
 

@@ -39,8 +39,10 @@ static ssize_t on_send(
 	struct ws *ws = arg;
 
 	(void)flags;
-	if (evbuffer_add(bufferevent_get_output(ws->conn->bev), data, n) == 0)
+	if (evbuffer_add(bufferevent_get_output(ws->conn->bev), data, n) == 0) {
+		conn_send_soon(ws->conn);
 		return (ssize_t)n;
+	}
 	wslay_event_set_error(w, WSLAY_ERR_CALLBACK_FAILURE);
 	return -1;
 }

@@ -92,13 +92,16 @@ static int threads_create(struct instance *in, size_t workers,
 
 static void threads_submit(struct pool *p, struct task *first)
 {
+	pthread_cond_t *cond;
+
 	pthread_mutex_lock(&p->lock);
 	for (struct task *t = first, *next; t; t = next) {
 		next = task_next(t);
 		task_list_add(&p->ready, t);
 	}
-	threads_call(p);
+	cond = threads_call(p);
 	pthread_mutex_unlock(&p->lock);
+	threads_wake(cond);
 }
 
 static struct call *call_find(struct pool *p, int64_t order_seq, uint32_t attempt, bool undo)
@@ -126,7 +129,7 @@ static int64_t threads_ask(
 		if (!again_ms && !c->is_lost) {
 			c->is_lost = true;
 			p->n_lost++;
-			threads_call(p);
+			threads_wake(threads_call(p));
 		}
 	} else if (p->n_lost < p->n_threads || threads_may_start(p)) {
 		again_ms = now_ms + p->later.timeout_ms;

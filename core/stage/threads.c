@@ -45,19 +45,21 @@ int threads_start(struct pool *p)
 	return 0;
 }
 
-void threads_call(struct pool *p)
+pthread_cond_t *threads_call(struct pool *p)
 {
 	bool is_wanted = p->ready.n || (p->later.n && !p->has_keeper);
+	pthread_cond_t *cond = NULL;
 
 	if (!is_wanted || p->n_waking || p->n_starting)
-		return;
+		return NULL;
 	if (p->n_idle > p->has_keeper)
-		pthread_cond_signal(&p->work);
+		cond = &p->work;
 	else if (p->has_keeper)
-		pthread_cond_signal(&p->timer);
+		cond = &p->timer;
 	else if (threads_may_start(p))
 		threads_start(p);
 	p->n_waking = p->n_idle > 0;
+	return cond;
 }
 
 /* Moves what is due from the heap: to the ready tasks, or to `finished` when its time is up. */
@@ -164,7 +166,7 @@ static void work(struct pool *p)
 		wait_for_work(p);
 		return;
 	}
-	threads_call(p);
+	threads_wake(threads_call(p));
 	if (t) {
 		call_begin(p, &call, t);
 		pthread_mutex_unlock(&p->lock);
@@ -185,7 +187,7 @@ static void leave(struct pool *p)
 		if (p->slots[i].is_used && pthread_equal(p->slots[i].id, pthread_self()))
 			p->slots[i].is_over = true;
 	p->n_threads--;
-	threads_call(p);
+	threads_wake(threads_call(p));
 }
 
 static void *worker(void *arg)

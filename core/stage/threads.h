@@ -44,5 +44,11 @@ struct pool {
 bool threads_may_start(const struct pool *p);
 int threads_start(struct pool *p);
 /* Wakes a thread when there is work, or starts one. One at a time: whoever takes a task calls the next, so that
- * short tasks do not wake more threads than they need. */
-void threads_call(struct pool *p);
+ * short tasks do not wake more threads than they need. Returns what is to be signalled, best with the lock free; NULL:
+ * nothing. */
+pthread_cond_t *threads_call(struct pool *p);
+static inline void threads_wake(pthread_cond_t *cond)
+{
+	if (cond)
+		pthread_cond_signal(cond);
+}

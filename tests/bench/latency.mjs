@@ -8,8 +8,9 @@ import { dropData, startDaemon } from './daemon.mjs';
 import { syncMs } from './machine.mjs';
 
 const RATE = 50;
-// An order's commits one after the other: placed, and one for each of four stages; two pages each at least.
-const COMMITS = { writes: 5, bytes: 8192 };
+// An order's commits one after the other: placed, and one for each of four stages; two pages each at least. Most of the
+// time until the next order the disk rests, and takes longer for what comes then.
+const COMMITS = { writes: 5, bytes: 8192, restMs: 1000 / RATE - 4 };
 
 export async function atRate(s, rate, seconds) {
   const { stdout } = await promisify(execFile)(join(build, 'tests/bench/latency'),

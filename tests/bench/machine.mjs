@@ -13,13 +13,14 @@ const say = (...command) => execFileSync(command[0], command.slice(1), { cwd: ro
 const median = (times) => times.sort((a, b) => a - b)[times.length >> 1];
 
 // The median time, in milliseconds, of `writes` writes of so many bytes one after the other, each with its fdatasync:
-// what as many commits in a row wait for at least.
-export function syncMs({ bytes = 4096, writes = 1 } = {}) {
+// what as many commits in a row wait for at least. `restMs`: how long the disk has nothing to do before each such row.
+export function syncMs({ bytes = 4096, writes = 1, restMs = 0 } = {}) {
   const path = join(folder, 'sync');
   const times = [];
   mkdirSync(folder, { recursive: true });
   const fd = openSync(path, 'w');
   for (let i = 0; i < SYNCS; i++) {
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, restMs);
     const start = performance.now();
     for (let k = 0; k < writes; k++) {
       writeSync(fd, Buffer.alloc(bytes, i));

@@ -201,6 +201,7 @@ static void check_goes_out(struct world *w, const struct task *t)
 			(long long)t->order_seq, t->pipeline->stages[t->stage].name);
 }
 
+/* They begin when the turn that sent them is over, and what it committed is told. */
 static void on_tasks(void *arg, struct task *first)
 {
 	struct world *w = arg;
@@ -209,21 +210,31 @@ static void on_tasks(void *arg, struct task *first)
 	while (first) {
 		struct task *next = (struct task *)first->node.next;
 
-		check_goes_out(w, first);
-		outside_of(w, first)->n_left[first->undo] = first->attempt;
-		if (w->is_dying) {
-			task_free(first);
-		} else {
-			if (first->mark && !w->has_elsewhere)
-				*first->mark =
-					world_one_in(w, 4) ? TASK_MARK_RUNNING : TASK_MARK_LATER;
-			work(w, first);
-			keep_pending(w, first, false);
-			for (uint64_t n = world_one_in(w, 5) ? 1 + world_below(w, 4) : 0;
-				n && w->n_pending < TASKS_MAX / 2; n--)
-				keep_pending(w, copy_of(w, first), true);
-		}
+		first->node.next = (struct queue_node *)w->sent;
+		w->sent = first;
 		first = next;
+	}
+}
+
+void world_begin_tasks(struct world *w)
+{
+	while (w->sent) {
+		struct task *t = w->sent;
+
+		w->sent = (struct task *)t->node.next;
+		check_goes_out(w, t);
+		outside_of(w, t)->n_left[t->undo] = t->attempt;
+		if (w->is_dying) {
+			task_free(t);
+			continue;
+		}
+		if (t->mark && !w->has_elsewhere)
+			*t->mark = world_one_in(w, 4) ? TASK_MARK_RUNNING : TASK_MARK_LATER;
+		work(w, t);
+		keep_pending(w, t, false);
+		for (uint64_t n = world_one_in(w, 5) ? 1 + world_below(w, 4) : 0;
+			n && w->n_pending < TASKS_MAX / 2; n--)
+			keep_pending(w, copy_of(w, t), true);
 	}
 }
 

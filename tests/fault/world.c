@@ -86,6 +86,7 @@ void world_step(struct world *w)
 
 	w->n_steps++;
 	w->next_turn_ms = engine_step(w->engine);
+	world_begin_tasks(w);
 	if (w->is_full && w->engine->try_again_ms && w->engine->try_again_ms != before_ms)
 		after_trouble(w);
 	world_after_step(w);

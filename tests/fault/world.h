@@ -86,6 +86,7 @@ struct world {
 	size_t n_commands;
 	bool is_full;
 	bool has_elsewhere; /* workers are elsewhere, and outlive the process */
+	struct task *sent;  /* in this turn */
 	struct pending pending[TASKS_MAX];
 	size_t n_pending;
 	struct outside outside[ORDERS_MAX * STAGES_MAX];
@@ -148,6 +149,8 @@ void world_drain(struct world *w);
 
 /* workers.c */
 int world_subscribe(void *world, struct bus *bus, const struct pipeline *p, size_t stage);
+/* What the turn sent out begins. */
+void world_begin_tasks(struct world *w);
 /* Hands back what is due; with `is_impatient` one that is not due yet, too. */
 void world_deliver(struct world *w, bool is_impatient);
 /* Workers elsewhere go on and answer the next life. */
