@@ -46,7 +46,6 @@ static void wake(struct queue *q)
 void queue_push_all(struct queue *q, struct queue_node *first)
 {
 	struct queue_node *last = first;
-
 	bool was_empty;
 
 	while (last->next)

@@ -1,6 +1,6 @@
 /* The answerer: the thread with the workers' connection for commands. A verdict is written first and its task's
- * entry acknowledged and deleted after that, so that no moment has neither. Leases are renewed, attempts that take
- * too long are asked after, and the worker says that it lives. */
+ * entry acknowledged and deleted after that, so that no moment has neither. Beside that it looks after what is held
+ * (redis_held.c) and says that the worker lives. */
 #include <stdio.h>
 #include <unistd.h>
 
@@ -11,7 +11,6 @@
 
 enum {
 	ANSWERS_MAX = 512,
-	ACKS_MAX = 256,
 	LOOK_MS = 50,
 	BEAT_MS = 1000,
 	REFUSED_MS = 250,
@@ -93,22 +92,6 @@ static struct task *put_entry(struct redis_bus *b, const char *key, struct task 
 	return t;
 }
 
-void redis_held_add(struct channel *ch, struct held *h)
-{
-	h->channel = ch;
-	h->next = ch->held;
-	h->slot = &ch->held;
-	if (h->next)
-		h->next->slot = &h->next;
-	ch->held = h;
-}
-
-void redis_held_end(struct held *h)
-{
-	h->channel->n_held--;
-	h->channel->n_risky -= redis_is_risky(h->channel, h->attempt.number);
-}
-
 void redis_send_later(struct redis_bus *b, struct task *t)
 {
 	struct held *h = t->carrier;
@@ -117,14 +100,6 @@ void redis_send_later(struct redis_bus *b, struct task *t)
 	t->node.next = NULL;
 	*b->answered_last = t;
 	b->answered_last = (struct task **)&t->node.next;
-}
-
-void redis_held_free(struct held *h)
-{
-	*h->slot = h->next;
-	if (h->next)
-		h->next->slot = h->slot;
-	free(h);
 }
 
 /* Their verdicts are in Redis: the entries can go. */
@@ -193,8 +168,7 @@ static void put_leaving(struct redis_bus *b, struct channel *ch)
 	redis_put_argv(&b->answers, n - 1, argv + 1, NULL);
 }
 
-/* Where the group is gone the entry is, too. */
-static int hear(struct redis_bus *b, const char *key)
+int redis_hear(struct redis_bus *b, const char *key)
 {
 	_cleanup_(redis_reply_freep) redisReply *reply = redis_get(&b->answers);
 
@@ -207,7 +181,7 @@ static int hear(struct redis_bus *b, const char *key)
 
 static int hear_of_leaving(struct redis_bus *b, struct channel *ch)
 {
-	int acked = hear(b, ch->key), deleted = hear(b, ch->key);
+	int acked = redis_hear(b, ch->key), deleted = redis_hear(b, ch->key);
 	bool is_done = acked == 0 && deleted == 0;
 	struct held *next;
 
@@ -250,104 +224,6 @@ static int send_some(struct redis_bus *b)
 	else
 		mark_answered(b, first);
 	return r < 0 ? r : is_any;
-}
-
-/* --- renewing --- */
-
-/* Entries of one channel for one command. */
-struct picked {
-	struct held *held[ACKS_MAX];
-	char ids[ACKS_MAX][ENTRY_ID_MAX];
-	size_t n;
-};
-
-static void pick(struct redis_bus *b, struct channel *ch, struct picked *p,
-	bool (*is_wanted)(const struct held *h, int64_t arg), int64_t arg)
-{
-	p->n = 0;
-	pthread_mutex_lock(&b->lock);
-	for (struct held *h = ch->held; h && p->n < ACKS_MAX; h = h->next) {
-		if (!is_wanted(h, arg))
-			continue;
-		memcpy(p->ids[p->n], h->entry, sizeof h->entry);
-		p->held[p->n++] = h;
-	}
-	pthread_mutex_unlock(&b->lock);
-}
-
-static bool is_to_renew(const struct held *h, int64_t before_ms)
-{
-	return !h->is_over && h->renewed_ms <= before_ms;
-}
-
-/* `head` and the ids. Negative errno: Redis did not take it. */
-static int ask_with_ids(struct redis_bus *b, const char **head, int n_head, const struct picked *p,
-	const char *tail)
-{
-	const char *argv[ACKS_MAX + 8];
-	int n = 0;
-
-	for (; n < n_head; n++)
-		argv[n] = head[n];
-	for (size_t i = 0; i < p->n; i++)
-		argv[n++] = p->ids[i];
-	if (tail)
-		argv[n++] = tail;
-	redis_put_argv(&b->answers, n, argv, NULL);
-	return hear(b, head[1]);
-}
-
-static void renew(struct redis_bus *b, struct channel *ch)
-{
-	int64_t now_ms = clock_mono_ms();
-	const char *claim[] = {"XCLAIM", ch->key, WORKER_GROUP, b->consumer, "0"};
-	struct picked p;
-
-	do {
-		pick(b, ch, &p, is_to_renew, now_ms - atomic_load(&b->lease_ms) / 3);
-		if (!p.n || ask_with_ids(b, claim, 5, &p, "JUSTID") < 0)
-			return;
-		pthread_mutex_lock(&b->lock);
-		for (size_t i = 0; i < p.n; i++)
-			p.held[i]->renewed_ms = now_ms;
-		pthread_mutex_unlock(&b->lock);
-	} while (p.n == ACKS_MAX);
-}
-
-/* --- attempts that take too long --- */
-
-/* With the lock held. */
-static void answer_late(struct redis_bus *b, struct held *h)
-{
-	const struct stage_spec *spec = &h->channel->pipeline->stages[h->channel->stage];
-	struct task *t = attempt_task(&h->attempt, h->channel);
-	char text[160];
-
-	if (!t)
-		return; /* at the next look */
-	t->verdict = VERDICT_TIMEOUT;
-	t->duration_us = spec->timeout_ms * 1000;
-	snprintf(text, sizeof text, "%s gave no answer within %lld ms", spec->name,
-		(long long)spec->timeout_ms);
-	t->message = task_keep(t, str_of(text));
-	t->carrier = h;
-	h->is_late = true;
-	redis_held_end(h);
-	redis_send_later(b, t);
-}
-
-static void look_at_deadlines(struct redis_bus *b, struct channel *ch, int64_t now_ms)
-{
-	pthread_mutex_lock(&b->lock);
-	for (struct held *h = ch->held; h && !ch->is_quiet; h = h->next) {
-		if (!h->has_call || h->is_late || h->is_answered || now_ms < h->deadline_ms)
-			continue;
-		h->deadline_ms = ch->workers.ask(ch->workers.arg, h->attempt.order_seq,
-			h->attempt.number, h->attempt.undo, now_ms);
-		if (!h->deadline_ms)
-			answer_late(b, h);
-	}
-	pthread_mutex_unlock(&b->lock);
 }
 
 /* --- saying that it lives --- */
@@ -483,8 +359,8 @@ static void look(struct redis_bus *b, int64_t now_ms)
 	for (struct channel *ch = first_channel(b); ch && b->answers.c; ch = ch->next) {
 		if (!ch->has_workers)
 			continue;
-		renew(b, ch);
-		look_at_deadlines(b, ch, now_ms);
+		redis_renew(b, ch);
+		redis_look_at_deadlines(b, ch, now_ms);
 	}
 	b->looked_ms = now_ms;
 }

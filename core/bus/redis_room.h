@@ -13,6 +13,7 @@ enum {
 	ENTRY_ID_MAX = 48, /* "MILLISECONDS-NUMBER" */
 	TICK_MS = 1000,
 	READ_MAX = 256,	     /* entries of one read */
+	ACKS_MAX = 256,	     /* entries that one command is about */
 	ENTRY_BYTES = 65536, /* verdicts in one entry; one alone may be larger */
 };
 
@@ -160,7 +161,8 @@ static inline struct redis_bus *redis_of(struct bus *b)
 	return (struct redis_bus *)((char *)b - offsetof(struct redis_bus, bus));
 }
 
-/* redis.c */
+/* redis.c: the bus is that of the pipeline of this name. */
+void redis_tag(struct redis_bus *b, const char *name);
 void key_of(const struct redis_bus *b, char out[KEY_MAX], const char *name, const char *rest);
 void stream_key(
 	const struct redis_bus *b, char out[KEY_MAX], const char *stage, const char *digest);
@@ -221,11 +223,19 @@ bool redis_is_at_risk(const struct channel *ch, size_t n_waiting);
 /* Whether this attempt may end its worker. */
 bool redis_is_risky(const struct channel *ch, uint32_t attempt);
 
-/* redis_answer.c: puts it into its channel, takes it out. With the lock held. */
+/* redis_held.c: puts it into its channel, takes it out. With the lock held. */
 void redis_held_add(struct channel *ch, struct held *h);
 void redis_held_free(struct held *h);
 /* Its call has ended, or is not waited for any more. With the lock held. */
 void redis_held_end(struct held *h);
+/* The channel's leases that are due are renewed. [answerer] */
+void redis_renew(struct redis_bus *b, struct channel *ch);
+/* The channel's attempts that have had their time are answered so. [answerer] */
+void redis_look_at_deadlines(struct redis_bus *b, struct channel *ch, int64_t now_ms);
+
+/* redis_answer.c: the answer to a command with entries of `key`. Where the group is gone the entry is, too.
+ * Negative errno: broken, or refused and said so. [answerer] */
+int redis_hear(struct redis_bus *b, const char *key);
 /* Takes it, answered; its carrier is what holds it. With the lock held. */
 void redis_send_later(struct redis_bus *b, struct task *t);
 /* What was delivered and has not begun goes back, in its attempt, for somebody else; false: it could not. */
