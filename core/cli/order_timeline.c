@@ -241,7 +241,7 @@ static int print_table(const struct buf *text)
 	return EXIT_SUCCESS;
 }
 
-static int print(const struct remote *r, const cJSON *answer)
+int order_timeline(const struct remote *r, const cJSON *answer)
 {
 	const cJSON *order = cJSON_GetObjectItemCaseSensitive(answer, "order"),
 		    *events = cJSON_GetObjectItemCaseSensitive(answer, "events"), *stage;
@@ -268,20 +268,4 @@ static int print(const struct remote *r, const cJSON *answer)
 		return print_table(&text);
 	puts(text.data);
 	return EXIT_SUCCESS;
-}
-
-int order_timeline(struct remote *r)
-{
-	static const enum remote_flag query[] = {FLAG_AT};
-	_cleanup_(client_answer_fini) struct client_answer answer = {0};
-	_cleanup_(buf_fini) struct buf path = {0};
-	char id[ID_TEXT_SIZE];
-
-	if (!remote_id(r, r->arguments[0], id))
-		return EXIT_USAGE;
-	buf_fmt(&path, "/orders/%s", id);
-	remote_query(r, &path, query, ARRAY_LEN(query));
-	if (remote_request(r, path.failed ? NULL : path.data, NULL, &answer) != EXIT_SUCCESS)
-		return EXIT_FAILURE;
-	return print(r, answer.json);
 }

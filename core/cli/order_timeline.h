@@ -3,4 +3,5 @@
 
 #include "cli/remote.h"
 
-int order_timeline(struct remote *r);
+/* Of an answer of GET /orders/{id}, up to now or the moment that was asked for. Returns the exit status. */
+int order_timeline(const struct remote *r, const cJSON *answer);

@@ -60,17 +60,38 @@ static int run_list(struct remote *r)
 	return remote_ask(r, path.failed ? NULL : path.data, NULL, print_list);
 }
 
-static int run_show(struct remote *r)
+/* Of the order that is named, now or at a moment. */
+static bool order_path(struct remote *r, struct buf *path)
 {
 	static const enum remote_flag query[] = {FLAG_AT};
-	_cleanup_(buf_fini) struct buf path = {0};
 	char id[ID_TEXT_SIZE];
 
 	if (!remote_id(r, r->arguments[0], id))
+		return false;
+	buf_fmt(path, "/orders/%s", id);
+	remote_query(r, path, query, ARRAY_LEN(query));
+	return true;
+}
+
+static int run_show(struct remote *r)
+{
+	_cleanup_(buf_fini) struct buf path = {0};
+
+	if (!order_path(r, &path))
 		return EXIT_USAGE;
-	buf_fmt(&path, "/orders/%s", id);
-	remote_query(r, &path, query, ARRAY_LEN(query));
 	return remote_ask(r, path.failed ? NULL : path.data, NULL, order_print);
+}
+
+static int run_timeline(struct remote *r)
+{
+	_cleanup_(client_answer_fini) struct client_answer answer = {0};
+	_cleanup_(buf_fini) struct buf path = {0};
+
+	if (!order_path(r, &path))
+		return EXIT_USAGE;
+	if (remote_request(r, path.failed ? NULL : path.data, NULL, &answer) != EXIT_SUCCESS)
+		return EXIT_FAILURE;
+	return order_timeline(r, answer.json);
 }
 
 static void print_cancelled(const struct remote *r, const cJSON *answer)
@@ -210,7 +231,7 @@ static const struct remote_action actions[] = {
 	{"diff", "ID", "Shows what is different between two moments of an order", 1, 1,
 		.takes = TAKES(FLAG_FROM) | TAKES(FLAG_TO), .run = order_diff},
 	{"timeline", "ID", "Shows what took how long, stage by stage", 1, 1,
-		.takes = TAKES(FLAG_AT), .run = order_timeline},
+		.takes = TAKES(FLAG_AT), .run = run_timeline},
 	{"watch", "[ID ...]", "Follows orders, all or these, until they have ended", 0, WATCH_MAX,
 		.run = watch_run},
 	{"products", "", "Lists what can be ordered", .run = run_products},

@@ -107,6 +107,10 @@ test('events_read_as_plain_sentences', async () => {
       'Fraud waits for an answer from outside, until 31 Jan 2020, 14:02',
     ],
     [{ event_type: 'stage_signalled', stage: 'fraud' }, 'Fraud has its answer and goes on'],
+    [{ event_type: 'stage_held', stage: 'payment', message: 'bank closed' }, 'Payment is on hold: bank closed'],
+    [{ event_type: 'stage_held', stage: 'payment', undo: true, message: 'bank closed' }, 'Undoing payment is on hold: bank closed'],
+    [{ event_type: 'attempt_lost', stage: 'payment', undo: true }, 'Undoing payment was interrupted'],
+    [{ event_type: 'stage_retrying', stage: 'payment', undo: true }, 'Undoing payment did not work, trying again'],
     [{ event_type: 'stage_paused', stage: 'payment', reason: 'bank closed' }, 'Payment was paused: bank closed'],
   ];
   for (const [event, text] of events)
