@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "bus/redis_dial.h"
 
 enum {
 	LOG_AGAIN_MS = 10000,
@@ -113,21 +114,20 @@ static void back_off(struct redis_link *l)
 
 static const char *why_broken(const struct redis_link *l)
 {
-	if (!l->c)
-		return "no memory for a connection";
 	if (l->c->err == REDIS_ERR_IO && (errno == EAGAIN || errno == EWOULDBLOCK))
 		return "it did not answer in time";
 	return l->c->errstr[0] ? l->c->errstr : "the connection broke";
 }
 
-int redis_link_broke(struct redis_link *l)
+/* It broke, or cannot be made: said, closed, backed off. Returns -EIO. */
+static int lost(struct redis_link *l, const char *why)
 {
 	char text[384], address[128];
 
 	address_text(l->options, address, sizeof address);
 	snprintf(text, sizeof text,
-		"%s cannot be reached: %s; orders are accepted, their tasks wait", address,
-		why_broken(l));
+		"%s cannot be reached: %.160s; orders are accepted, their tasks wait", address,
+		why);
 	close_link(l);
 	back_off(l);
 	say(l->health, BROKEN, text);
@@ -236,7 +236,7 @@ redisReply *redis_get(struct redis_link *l)
 	errno = 0;
 	if (send_out(l) && redisGetReply(l->c, &reply) == REDIS_OK && reply)
 		return reply;
-	redis_link_broke(l);
+	lost(l, why_broken(l));
 	return NULL;
 }
 
@@ -259,11 +259,6 @@ redisReply *redis_ask(struct redis_link *l, const char *key, const char *format,
 }
 
 /* --- logging in --- */
-
-static struct timeval time_of(int64_t ms)
-{
-	return (struct timeval){ms / 1000, ms % 1000 * 1000};
-}
 
 /* The first line of the file; read at each login, so that it may be changed. */
 static int read_password(const char *path, char out[PASSWORD_MAX])
@@ -324,20 +319,6 @@ static int greet(struct redis_link *l)
 	return answer ? 0 : -EPROTO;
 }
 
-static redisContext *dial(const struct redis_options *o)
-{
-	struct timeval connect_time = time_of(o->connect_timeout_ms);
-	redisContext *c = o->path ? redisConnectUnixWithTimeout(o->path, connect_time)
-				  : redisConnectWithTimeout(o->host, o->port, connect_time);
-
-	if (!c || c->err)
-		return c;
-	if (redisSetTimeout(c, time_of(o->timeout_ms)) == REDIS_OK)
-		redisEnableKeepAlive(c);
-	c->reader->maxbuf = 0; /* it keeps its buffer; for a new one it would insist on memory */
-	return c;
-}
-
 static void say_up(struct redis_link *l)
 {
 	struct redis_health *h = l->health;
@@ -356,6 +337,8 @@ static void say_up(struct redis_link *l)
 
 int redis_link_up(struct redis_link *l)
 {
+	struct err e = {0};
+
 	if (l->c && l->up_ms > atomic_load(&l->health->turned_ms))
 		return 0;
 	if (l->c) { /* after a fail-over that it outlived */
@@ -364,10 +347,9 @@ int redis_link_up(struct redis_link *l)
 	}
 	if (clock_mono_ms() < l->again_ms)
 		return -EAGAIN;
-	errno = 0;
-	l->c = dial(l->options);
-	if (!l->c || l->c->err)
-		return redis_link_broke(l);
+	l->c = redis_dial(l->options, &e);
+	if (!l->c)
+		return lost(l, err_text(&e));
 	if (greet(l) < 0) {
 		close_link(l);
 		if (l->again_ms <= clock_mono_ms())

@@ -38,8 +38,6 @@ void redis_link_init(struct redis_link *l, const struct redis_options *o, struct
 int redis_link_up(struct redis_link *l);
 /* It is lost, or of no use any more. */
 void redis_link_down(struct redis_link *l);
-/* The connection broke or did not answer in time: said, closed, backed off. Returns -EIO. */
-int redis_link_broke(struct redis_link *l);
 /* Redis refused a command that concerns `key`: says so with a remedy, at most every ten seconds. -EPROTO. */
 int redis_link_refused(struct redis_link *l, const char *key, const char *error);
 

@@ -1,10 +1,10 @@
 // Whatever becomes of Redis and of workers, under load (9): nothing is lost, and nothing is twice in effect.
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import { result, size } from '../lib/faults.mjs';
+import { faultControl, result, size } from '../lib/faults.mjs';
 import { startLoad } from '../lib/load.mjs';
 import { checkFile, checkOrders } from '../lib/oracle.mjs';
-import { getJson, place } from '../lib/orders.mjs';
+import { finished, getJson, place } from '../lib/orders.mjs';
 import { openPartition, whyNoPartition } from '../lib/partition.mjs';
 import { fastPipeline, plenty } from '../lib/pipeline.mjs';
 import { startProxy } from '../lib/proxy.mjs';
@@ -114,6 +114,31 @@ test(`9_redis_partition_${times}_times_loses_and_doubles_nothing`, { timeout: 18
   } finally {
     await net.close();
   }
+});
+
+const dials = size(60, 1000);
+
+// Each allocation of a dial in turn: hiredis by itself would end the process at some of them.
+test(`9_${dials}_failing_allocations_while_the_bus_connects_kill_nothing`, { timeout: 60_000 + dials * 2000 }, async () => {
+  const redis = await startRedis();
+  const faults = faultControl();
+  const s = await startStageline({ pipeline: fastPipeline({ stock: plenty }), bus: redisBus(redis), env: faults.env });
+  await connected(s);
+  let hits = 0;
+  for (let n = 1; n <= dials; n++) {
+    faults.failMemory(1 + n % 30);
+    await redis.cli('CLIENT', 'KILL', 'TYPE', 'normal');
+    await until('the allocation to fail, and the bus to be connected again', async () => !s.isRunning
+      || (faults.get('memoryHits') > 0 && (await getJson(s, '/health').catch(() => ({}))).event_bus === 'connected'), { deadline: 30_000 });
+    assert.ok(s.isRunning, `allocation ${1 + n % 30}: ${s.death}\n${s.logs().slice(-2000)}`);
+    hits += faults.get('memoryHits');
+  }
+  faults.failMemory(0);
+  const { id } = await place(s);
+  assert.equal((await finished(s, id)).order.status, 'completed');
+  assert.equal(await s.stop(), 0);
+  result(9, 'allocations fail while the bus connects', { dials, 'of them met': hits });
+  await redis.kill();
 });
 
 const OUT = 100;
