@@ -10,10 +10,31 @@
 #include "cli/offline.h"
 #include "journal/line.h"
 
-static size_t n_listed(const struct recover_report *report)
+/* Of a list whose first RECOVER_ORDERS_MAX are there. */
+static size_t n_listed(int64_t n)
 {
-	return report->n_broken < RECOVER_ORDERS_MAX ? (size_t)report->n_broken
-						     : RECOVER_ORDERS_MAX;
+	return n < RECOVER_ORDERS_MAX ? (size_t)n : RECOVER_ORDERS_MAX;
+}
+
+static void json_ids(struct json_writer *w, const char *name, const struct id *ids, int64_t n)
+{
+	json_key(w, name);
+	json_open(w, '[');
+	for (size_t i = 0; i < n_listed(n); i++)
+		json_id(w, &ids[i]);
+	json_close(w, ']');
+}
+
+static void print_ids(const struct id *ids, int64_t n, const char *what)
+{
+	char text[ID_TEXT_SIZE];
+
+	for (size_t i = 0; i < n_listed(n); i++) {
+		id_text(&ids[i], text);
+		printf("order %s %s\n", text, what);
+	}
+	if (n > RECOVER_ORDERS_MAX)
+		printf("… and %" PRId64 " more such orders\n", n - RECOVER_ORDERS_MAX);
 }
 
 static void print_json(const struct recover_report *report)
@@ -26,7 +47,8 @@ static void print_json(const struct recover_report *report)
 	} numbers[] = {{"kept", report->n_kept}, {"last_saved", report->last_saved.seq},
 		{"missing", report->n_missing}, {"mended", report->n_mended},
 		{"unplaced", report->n_unplaced}, {"pipelines", report->n_generations},
-		{"broken_orders", report->n_broken}, {"lost_orders", report->n_headless}};
+		{"broken_orders", report->n_broken}, {"lost_orders", report->n_headless},
+		{"unsure_orders", report->n_unsure}};
 	char head[CHAIN_HEAD_TEXT];
 
 	chain_head_text(&report->head, head);
@@ -44,11 +66,8 @@ static void print_json(const struct recover_report *report)
 		json_close(&w, ']');
 	}
 	json_close(&w, ']');
-	json_key(&w, "orders");
-	json_open(&w, '[');
-	for (size_t i = 0; i < n_listed(report); i++)
-		json_id(&w, &report->orders[i]);
-	json_close(&w, ']');
+	json_ids(&w, "orders", report->orders, report->n_broken);
+	json_ids(&w, "unsure", report->unsure, report->n_unsure);
 	json_key(&w, "head");
 	json_text(&w, head);
 	json_close(&w, '}');
@@ -74,13 +93,10 @@ static void print_text(const struct recover_report *report)
 	if (report->n_generations)
 		printf("pipelines found beside their missing events: %" PRId64 "\n",
 			report->n_generations);
-	for (size_t i = 0; i < n_listed(report); i++) {
-		id_text(&report->orders[i], text);
-		printf("order %s lost events and stands as it did before\n", text);
-	}
-	if (report->n_broken > RECOVER_ORDERS_MAX)
-		printf("… and %" PRId64 " more such orders\n",
-			report->n_broken - RECOVER_ORDERS_MAX);
+	print_ids(report->orders, report->n_broken, "lost events and stands as it did before");
+	print_ids(report->unsure, report->n_unsure,
+		"has no event behind the gap: it may have lost its last ones, and goes on from "
+		"where it stood");
 	if (report->n_headless)
 		printf("%" PRId64 " orders are lost: their placing is missing, though later events "
 		       "of theirs are kept\n",

@@ -132,6 +132,12 @@ int64_t journal_copy_broken(const struct journal_copy *c, struct id *ids, size_t
 	return c->folding.n_broken;
 }
 
+int64_t journal_copy_open_before(
+	const struct journal_copy *c, int64_t seq, struct id *ids, size_t max)
+{
+	return folding_open_before(&c->folding, seq, ids, max);
+}
+
 sqlite3 *journal_copy_db(struct journal_copy *c)
 {
 	return c->db;

@@ -19,6 +19,9 @@ int journal_copy_on_row(void *copy, const struct chain_row *row, bool is_after_g
 int journal_copy_append(struct journal_copy *c, struct event *ev, struct err *e);
 /* How many orders could not be folded to their end, because events are missing in a gap; the first `max` of them. */
 int64_t journal_copy_broken(const struct journal_copy *c, struct id *ids, size_t max);
+/* How many orders under way have no event from `seq` on; the first `max` of them. */
+int64_t journal_copy_open_before(
+	const struct journal_copy *c, int64_t seq, struct id *ids, size_t max);
 /* The database that is being built, within its transaction: for looking at rows that were taken over. */
 sqlite3 *journal_copy_db(struct journal_copy *c);
 /* Writes everything to disk under its name. The copy is gone after it in any case. */

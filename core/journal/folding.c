@@ -131,6 +131,32 @@ int folding_event(struct folding *f, const struct event *ev, struct err *e)
 	return r;
 }
 
+struct open_before {
+	int64_t seq, n;
+	struct id *ids;
+	size_t max;
+};
+
+static void list_open(const void *node, VISIT visit, void *open_before)
+{
+	const struct order *o = *(struct order *const *)node;
+	struct open_before *b = open_before;
+
+	if ((visit != postorder && visit != leaf) || o->last_seq >= b->seq)
+		return;
+	if (b->n < (int64_t)b->max)
+		b->ids[b->n] = o->id;
+	b->n++;
+}
+
+int64_t folding_open_before(const struct folding *f, int64_t seq, struct id *ids, size_t max)
+{
+	struct open_before b = {.seq = seq, .ids = ids, .max = max};
+
+	twalk_r(f->open, list_open, &b);
+	return b.n;
+}
+
 int folding_end(struct folding *f, struct err *e)
 {
 	f->e = e;

@@ -25,6 +25,8 @@ void folding_break(struct folding *f);
 int folding_init(struct folding *f, sqlite3 *db, struct pipeline_set *set, struct err *e);
 /* `ev` needs its order's id on order_created alone. -EPROTO: it does not fit its order. */
 int folding_event(struct folding *f, const struct event *ev, struct err *e);
+/* Counts the orders under way of which no event was folded from `seq` on; `ids` takes the first `max` of them. */
+int64_t folding_open_before(const struct folding *f, int64_t seq, struct id *ids, size_t max);
 /* After the last event: what is still open, and what was kept in memory. */
 int folding_end(struct folding *f, struct err *e);
 void folding_fini(struct folding *f);

@@ -355,6 +355,17 @@ static int check_new(struct recovery *v, struct err *e)
 		0, &v->report->n_headless, e);
 }
 
+static void find_harmed(struct recovery *v)
+{
+	struct recover_report *report = v->report;
+	const struct chain_gaps *gaps = &report->gaps;
+
+	report->n_broken = journal_copy_broken(v->copy, report->orders, RECOVER_ORDERS_MAX);
+	if (gaps->n)
+		report->n_unsure = journal_copy_open_before(
+			v->copy, gaps->list[gaps->n - 1].from, report->unsure, RECOVER_ORDERS_MAX);
+}
+
 static int recover(struct recovery *v, const char *damaged, int64_t now_us,
 	const struct journal_watch *watch, struct err *e)
 {
@@ -377,7 +388,7 @@ static int recover(struct recovery *v, const char *damaged, int64_t now_us,
 		r = append_report(v, now_us, e);
 	if (r == 0)
 		r = check_new(v, e);
-	v->report->n_broken = journal_copy_broken(v->copy, v->report->orders, RECOVER_ORDERS_MAX);
+	find_harmed(v);
 	return r;
 }
 

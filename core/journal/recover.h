@@ -15,6 +15,8 @@ struct recover_report {
 	struct chain_head head;	      /* of the new one */
 	int64_t n_broken;	      /* orders that lost events in a gap and cannot go on */
 	struct id orders[RECOVER_ORDERS_MAX]; /* the first of them */
+	int64_t n_unsure; /* orders under way of which nothing was saved behind the last gap: that may be all, or not */
+	struct id unsure[RECOVER_ORDERS_MAX]; /* the first of them */
 	int64_t n_headless; /* orders of which later events are there, but not their placing */
 };
 void recover_report_fini(struct recover_report *r);

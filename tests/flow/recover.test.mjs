@@ -34,6 +34,18 @@ function pageOf(file, seq) {
   return Math.floor(readFileSync(file).indexOf(hash) / PAGE) + 1;
 }
 
+// What a gap does to orders, all of which have ended, by the events that were there: those that lost some in their
+// midst (their last event alone behind the gap ends them all the same), their end, their beginning.
+function harmed([from, until]) {
+  const rows = sql(journalFile(s), `SELECT lower(hex(o.id)), min(e.seq) >= ${from}, min(sum(e.seq > ${until}), 2) FROM events e
+    JOIN orders o ON o.seq = e.order_seq GROUP BY o.seq HAVING sum(e.seq BETWEEN ${from} AND ${until}) > 0`);
+  const all = rows.trim().split('\n').map((row) => row.split('|'));
+  const those = (is) => all.filter(([, isHeadless, nBehind]) => is(isHeadless === '1', Number(nBehind)))
+    .map(([id]) => id.replace(/^(.{8})(.{4})(.{4})(.{4})/, '$1-$2-$3-$4-'));
+  return { middle: those((isHeadless, n) => !isHeadless && n > 1), end: those((isHeadless, n) => !isHeadless && n === 0),
+    beginning: those((isHeadless, n) => isHeadless && n > 0) };
+}
+
 async function recover(file) {
   const to = join(temporaryFolder(), 'saved.sqlite');
   return { ...await run('recover', file, to, '--json'), to };
@@ -65,9 +77,11 @@ test('a_torn_page_costs_its_events_and_the_chain_is_picked_up_behind_it', async 
   assert.equal((await audit('verify', to, '--gap', `${from}-${until}`)).code, 0, 'but one may know of it');
   assert.equal((await replay('--verify', to)).code, 0);
 
+  const { middle, end, beginning } = harmed(json.gaps[0]);
+  assert.deepEqual([json.orders, json.unsure, json.broken_orders, json.unsure_orders, json.lost_orders],
+    [middle, end, middle.length, end.length, beginning.length]);
   const saved = await serve(to);
   assert.equal((await look(saved, ids[0])).order.status, 'completed');
-  assert.ok(json.broken_orders + json.lost_orders > 0);
   const { id } = await place(saved);
   assert.equal((await finished(saved, id)).order.status, 'completed', 'it goes on');
   assert.equal((await getJson(saved, '/stats')).set_aside, json.orders.length);
@@ -85,6 +99,22 @@ test('an_order_that_lost_an_event_is_named_and_set_aside', async () => {
   const saved = await serve(to);
   assert.equal((await getJson(saved, '/stats')).set_aside, json.orders.length);
   assert.deepEqual(await look(saved, ids[4]), whole, 'an order beside it is what it was');
+  await saved.stop();
+});
+
+test('an_order_that_lost_its_end_is_named_and_goes_on', async () => {
+  const copy = copyJournal(s);
+  const events = sql(copy, `SELECT e.seq FROM events e JOIN orders o ON o.seq = e.order_seq
+    WHERE o.id = x'${ids[1].replaceAll('-', '')}' ORDER BY e.seq`).trim().split('\n').map(Number);
+  sql(copy, `DELETE FROM events WHERE seq BETWEEN ${events.at(-2)} AND ${events.at(-1)}`);
+  const { json, to } = await recover(copy);
+  const { middle, end } = harmed(json.gaps[0]);
+  assert.ok(end.includes(ids[1]), JSON.stringify(json));
+  assert.deepEqual([json.orders, json.unsure], [middle, end]);
+  assert.match((await run('recover', copy, join(temporaryFolder(), 'again.sqlite'))).out,
+    new RegExp(`order ${ids[1]} has no event behind the gap: it may have lost its last ones`));
+  const saved = await serve(to);
+  assert.equal((await finished(saved, ids[1])).order.status, 'completed');
   await saved.stop();
 });
 
