@@ -5,6 +5,7 @@
 
 #include "base/mem.h"
 #include "cli/cli.h"
+#include "cli/order_cancel.h"
 #include "cli/order_diff.h"
 #include "cli/order_file.h"
 #include "cli/order_text.h"
@@ -82,7 +83,8 @@ static int run_show(struct remote *r)
 	return remote_ask(r, path.failed ? NULL : path.data, NULL, order_print);
 }
 
-static int run_timeline(struct remote *r)
+/* Tells of the order what is not simply the daemon's answer. */
+static int tell(struct remote *r, int (*told)(const struct remote *r, const cJSON *answer))
 {
 	_cleanup_(client_answer_fini) struct client_answer answer = {0};
 	_cleanup_(buf_fini) struct buf path = {0};
@@ -91,7 +93,12 @@ static int run_timeline(struct remote *r)
 		return EXIT_USAGE;
 	if (remote_request(r, path.failed ? NULL : path.data, NULL, &answer) != EXIT_SUCCESS)
 		return EXIT_FAILURE;
-	return order_timeline(r, answer.json);
+	return told(r, answer.json);
+}
+
+static int run_timeline(struct remote *r)
+{
+	return tell(r, order_timeline);
 }
 
 static void print_cancelled(const struct remote *r, const cJSON *answer)
@@ -121,7 +128,8 @@ static int act(struct remote *r, const char *verb,
 
 static int run_cancel(struct remote *r)
 {
-	return act(r, "cancel", print_cancelled);
+	return r->flags[FLAG_DRY_RUN] ? tell(r, order_cancel_preview)
+				      : act(r, "cancel", print_cancelled);
 }
 
 static void print_erased(const struct remote *r, const cJSON *answer)
@@ -240,7 +248,8 @@ static const struct remote_action actions[] = {
 	{"signal", "ID STAGE", "Gives a stage that waits the answer in --file", 2, 2,
 		.takes = TAKES(FLAG_FILE), .run = run_signal},
 	{"cancel", "ID", "Cancels an order; what was done is undone", 1, 1,
-		.takes = TAKES(FLAG_REASON), .needs_reason = true, .run = run_cancel},
+		.takes = TAKES(FLAG_REASON) | TAKES(FLAG_DRY_RUN), .needs_reason = true,
+		.run = run_cancel},
 	{"erase", "ID", "Erases what an order that has ended says of people", 1, 1,
 		.takes = TAKES(FLAG_REASON), .needs_reason = true, .run = run_erase},
 	{0},

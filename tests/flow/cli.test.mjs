@@ -272,6 +272,32 @@ test('cancel_asks_a_reason_and_cancels', async () => {
   assert.match(again.err, /409 Conflict/);
 });
 
+test('cancel_tells_beforehand_what_it_would_undo', async () => {
+  const id = await held();
+  const { out, err } = await ok('orders', 'cancel', id, '--dry-run');
+  assert.deepEqual([out, err], ['STAGE       WHAT\nvalidation  stays as it is: it has no undo\n',
+    `Order ${id} would be cancelled; nothing was changed\n`]);
+  assert.equal((await look(s, id)).order.status, 'on_hold');
+
+  await ok('dead-letters', 'skip', id, '--reason', 'paid in cash');
+  await finished(s, id);
+  const late = await stageline('orders', 'cancel', id, '--dry-run');
+  assert.deepEqual([late.code, late.out], [1, '']);
+  assert.equal(late.err, `stageline: error: order ${id} cannot be cancelled: it has ended\n`);
+});
+
+test('cancel_tells_beforehand_what_is_undone_and_what_is_waited_for', async () => {
+  const slow = await startStageline({ pipeline: fastPipeline({ stages: { shipping: { config: { latency: '20s' } } } }) });
+  const { id } = await place(slow);
+  await until('the order to be at its last stage', async () =>
+    (await look(slow, id)).order.stages.at(-1).status === 'queued');
+  const { ok: tells } = cliOf(() => slow);
+  const { out } = await tells('orders', 'cancel', id, '--dry-run', '--json');
+  assert.deepEqual(JSON.parse(out).stages, [{ stage: 'shipping', what: 'wait' }, { stage: 'inventory', what: 'undo' },
+    { stage: 'payment', what: 'undo' }, { stage: 'validation', what: 'keep' }]);
+  await slow.kill();
+});
+
 test('state_is_adjusted_by_delta_and_by_value', async () => {
   const { err } = await ok('state', 'adjust', 'stock/PROD-003', '--delta', '-5', '--reason', 'broken');
   assert.equal(err, 'stock/PROD-003 is adjusted; it is now 20\n');
