@@ -7,12 +7,26 @@
 #include "base/mem.h"
 #include "cli/table.h"
 
-/* Why it is too late to cancel; NULL: it is not. */
-static const char *why_too_late(const cJSON *order)
+/* Also one that is on hold at an undo, or waits for a stage that still runs, has turned round. */
+static bool has_turned_round(const cJSON *events)
 {
-	if (str_is(json_member(order, "status"), "compensating"))
-		return "it is being undone already";
-	return cJSON_GetObjectItemCaseSensitive(order, "completed_at") ? "it has ended" : NULL;
+	const cJSON *event;
+
+	cJSON_ArrayForEach (event, events) {
+		const struct str type = json_member(event, "event_type");
+
+		if (str_is(type, "cancel_requested") || str_is(type, "stage_failed"))
+			return true;
+	}
+	return false;
+}
+
+/* Why it is too late to cancel; NULL: it is not. */
+static const char *why_too_late(const cJSON *order, const cJSON *events)
+{
+	if (cJSON_GetObjectItemCaseSensitive(order, "completed_at"))
+		return "it has ended";
+	return has_turned_round(events) ? "it is being undone already" : NULL;
 }
 
 struct fate {
@@ -89,7 +103,7 @@ int order_cancel_preview(const struct remote *r, const cJSON *answer)
 {
 	const cJSON *order = cJSON_GetObjectItemCaseSensitive(answer, "order");
 	const cJSON *stages = cJSON_GetObjectItemCaseSensitive(order, "stages");
-	const char *late = why_too_late(order);
+	const char *late = why_too_late(order, cJSON_GetObjectItemCaseSensitive(answer, "events"));
 
 	if (late) {
 		fprintf(stderr, "stageline: error: order %s cannot be cancelled: %s\n",

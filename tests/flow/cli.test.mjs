@@ -295,6 +295,8 @@ test('cancel_tells_beforehand_what_is_undone_and_what_is_waited_for', async () =
   const { out } = await tells('orders', 'cancel', id, '--dry-run', '--json');
   assert.deepEqual(JSON.parse(out).stages, [{ stage: 'shipping', what: 'wait' }, { stage: 'inventory', what: 'undo' },
     { stage: 'payment', what: 'undo' }, { stage: 'validation', what: 'keep' }]);
+  await tells('orders', 'cancel', id, '--reason', 'changed her mind');
+  await assert.rejects(tells('orders', 'cancel', id, '--dry-run'), /cannot be cancelled: it is being undone already/);
   await slow.kill();
 });
 
