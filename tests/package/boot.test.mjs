@@ -82,6 +82,16 @@ test('it_is_confined', async () => {
     assert.match(status, new RegExp(`^${set}:\t0{16}$`, 'm'));
 });
 
+test('its_threads_may_ask_for_short_turns', async () => {
+  assert.ok((await property('SystemCallFilter')).split(' ').includes('sched_setattr'), 'the filter takes them');
+  const turns = await must('cd /proc/$(systemctl show -P MainPID stageline)/task; '
+    + 'for t in *; do echo $(cat $t/comm) $(grep ^se.slice $t/sched); done');
+  if (turns.includes('se.slice')) // since Linux 6.12
+    assert.match(turns, /^sequencer se\.slice : 100000$/m);
+  else
+    console.log('this kernel does not tell of turns');
+});
+
 test('orders_are_placed_over_http', async () => {
   const { id } = await place(s);
   await completes(id);
