@@ -11,14 +11,6 @@ fault_files() {
 	done
 }
 
-# One file after the other: they measure, and share two cores with the daemons.
-fault_tests() {
-	local dir=$1 pattern=${FAULT_PATTERN:-}
-	shift
-	STAGELINE_BUILD=$dir node --test --test-concurrency=1 ${pattern:+--test-name-pattern="$pattern"} \
-		--test-reporter="$root/tests/lib/report.mjs" "$@"
-}
-
 # fault_pattern N[,N…]: the tests of those numbers, as their names begin.
 fault_pattern() {
 	local numbers=${1//,/|}
@@ -27,7 +19,7 @@ fault_pattern() {
 }
 
 fault() {
-	local results status=0
+	local results pattern='' status=0
 	choose_bus "$@" || shift $?
 	need_unit
 	need "for the fault tests" "${flow_packages[@]}"
@@ -36,7 +28,7 @@ fault() {
 	compile_asan
 	if [ "${1:-}" = --long ]; then
 		export STAGELINE_FAULT=long
-		[ $# -lt 2 ] || FAULT_PATTERN=$(fault_pattern "$2")
+		[ $# -lt 2 ] || pattern=$(fault_pattern "$2")
 		results=$(mktemp)
 		export STAGELINE_RESULTS=$results
 	elif [ $# -gt 0 ]; then
@@ -44,8 +36,8 @@ fault() {
 		return 2
 	fi
 	# shellcheck disable=SC2046 # names without blanks
-	fault_tests "$build" $(fault_files) || status=$?
-	fault_tests "$build-asan" "$crash_tests" || status=$?
+	node_tests "$build" $(fault_files) || status=$?
+	node_tests "$build-asan" "$crash_tests" || status=$?
 	[ -z "${results:-}" ] || node tests/lib/results.mjs "$results" tests/fault/RESULTS.md
 	[ -z "${results:-}" ] || rm -f "$results"
 	return "$status"

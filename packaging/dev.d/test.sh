@@ -56,8 +56,8 @@ unit_tests() {
 	return "$status"
 }
 
-# [at_once=N] node_tests BUILD FILE…: N files at a time. Each test has its own folder, ports and daemon, and
-# waits longer than it computes; but where time is measured, a file runs alone.
+# [at_once=N] [pattern=P] node_tests BUILD FILE…: N files at a time; of their tests those with such names. Each test has
+# its own folder, ports and daemon, and waits longer than it computes; but where time is measured, a file runs alone.
 node_tests() {
 	local dir=$1 files=() file
 	shift
@@ -66,7 +66,8 @@ node_tests() {
 	done
 	[ ${#files[@]} -gt 0 ] || { echo "no test files in $*" >&2; return 1; }
 	mapfile -t files < <(ls -S "${files[@]}") # the largest first, so that none is left over at the end
-	STAGELINE_BUILD=$dir node --test --test-concurrency="${at_once:-1}" --test-reporter="$root/tests/lib/report.mjs" "${files[@]}"
+	STAGELINE_BUILD=$dir node --test --test-concurrency="${at_once:-1}" ${pattern:+--test-name-pattern="$pattern"} \
+		--test-reporter="$root/tests/lib/report.mjs" "${files[@]}"
 }
 
 # The flow tests that measure or preload something, or start the program hundreds of times; they need the build that people run.
@@ -163,9 +164,10 @@ run_tests() {
 	at_once=3 part "flow and fault: on Redis" redis_tests "$build"
 	part "flow: TSan" node_tests "$build-tsan" tests/flow/load.test.mjs
 	part "flow: memory and time" node_tests "$build" "${plain_tests[@]}"
+	# Half of their time they wait, for a Redis that is away most of all.
 	# shellcheck disable=SC2046
-	part "fault" fault_tests "$build" $(fault_files)
-	part "fault: crash points, ASan+UBSan" fault_tests "$build-asan" "$crash_tests"
+	at_once=2 part "fault" node_tests "$build" $(fault_files)
+	part "fault: crash points, ASan+UBSan" node_tests "$build-asan" "$crash_tests"
 	part "bench: instructions" node_tests "$build" tests/bench/instructions.test.mjs
 	at_once=3 part "browser" node_tests "$build" tests/e2e/*.test.mjs
 	part "packages on a booted machine" package_test
