@@ -3,6 +3,8 @@
 
 #include "base/mem.h"
 
+enum { KEY_MAX = 255 };
+
 cJSON *ask_body(struct app *app, struct http_request *req)
 {
 	cJSON *body = NULL;
@@ -67,6 +69,19 @@ bool ask_id(struct http_request *req, struct id *ret)
 		return true;
 	http_problem(req, 404, "there is no such order");
 	return false;
+}
+
+bool ask_key(struct http_request *req, struct str *ret)
+{
+	bool is_fine;
+
+	*ret = http_header(req, "Idempotency-Key");
+	is_fine = !ret->p || (ret->n && ret->n <= KEY_MAX);
+	for (size_t i = 0; i < ret->n && is_fine; i++)
+		is_fine = ret->p[i] >= 0x21 && ret->p[i] <= 0x7e;
+	if (!is_fine)
+		http_problem(req, 400, "Idempotency-Key must be 1 to 255 visible ASCII characters");
+	return is_fine;
 }
 
 struct command *ask_command(struct http_request *req, enum command_kind kind, char *reason)

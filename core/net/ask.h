@@ -12,6 +12,8 @@ cJSON *ask_body(struct app *app, struct http_request *req);
 char *ask_reason(struct http_request *req, const cJSON *body);
 /* The order id in the path. */
 bool ask_id(struct http_request *req, struct id *ret);
+/* The Idempotency-Key, 1 to 255 visible ASCII characters; p == NULL: there is none. Borrowed from the request. */
+bool ask_key(struct http_request *req, struct str *ret);
 /* One fault of the body: 422. */
 void ask_refuse(struct http_request *req, const char *pointer, const char *detail);
 

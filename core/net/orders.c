@@ -2,24 +2,13 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "net/app.h"
+#include "net/ask.h"
 #include "net/moment.h"
 #include "net/shape.h"
 
-enum { KEY_MAX = 255, LIST_DEFAULT = 50, LIST_MAX = 200 };
+enum { LIST_DEFAULT = 50, LIST_MAX = 200 };
 
 /* --- placing --- */
-
-static bool key_is_fine(struct str key)
-{
-	if (!key.p)
-		return true;
-	if (!key.n || key.n > KEY_MAX)
-		return false;
-	for (size_t i = 0; i < key.n; i++)
-		if (key.p[i] < 0x21 || key.p[i] > 0x7e)
-			return false;
-	return true;
-}
 
 /* What waits for its commit may be another order each. */
 static bool is_full(struct app *app)
@@ -57,12 +46,11 @@ static bool is_refused(struct app *app, struct http_request *req)
 
 static bool is_badly_asked(struct http_request *req)
 {
-	if (!http_is_json(req))
-		http_problem(req, 415, "the order must be sent as application/json");
-	else if (!key_is_fine(http_header(req, "Idempotency-Key")))
-		http_problem(req, 400, "Idempotency-Key must be 1 to 255 visible ASCII characters");
-	else
-		return false;
+	struct str key;
+
+	if (http_is_json(req))
+		return !ask_key(req, &key);
+	http_problem(req, 415, "the order must be sent as application/json");
 	return true;
 }
 

@@ -48,11 +48,11 @@ void route_signal_order(void *arg, struct http_request *req)
 	_cleanup_(json_freep) cJSON *body = NULL;
 	_cleanup_(buf_fini) struct buf text = {0};
 	struct json_writer w = {&text, false};
-	struct str key = http_header(req, "Idempotency-Key");
 	struct command *c;
+	struct str key;
 	struct id id;
 
-	if (!ask_id(req, &id) || !(body = ask_body(app, req)) ||
+	if (!ask_id(req, &id) || !ask_key(req, &key) || !(body = ask_body(app, req)) ||
 		!(c = ask_command(req, COMMAND_SIGNAL, NULL)))
 		return;
 	json_tree(&w, body);

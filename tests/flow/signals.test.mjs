@@ -57,9 +57,30 @@ test('an_earlier_answer_that_is_sent_again_is_not_taken_for_the_next_one', async
   assert.equal((await signal(id, { n: 1 }, 'k1')).status, 200, 'when it is completed too');
 });
 
+test('a_key_that_is_not_visible_ascii_is_refused_and_nothing_is_taken', async () => {
+  const id = await waiting();
+  for (const key of ['Zo\u00eb', 'a b', 'k'.repeat(256)])
+    assert.equal((await signal(id, { approved: true }, key)).status, 400, key);
+  await stageIs(s, id, 'two', 'waiting');
+  assert.equal((await signal(id, { approved: true }, 'k'.repeat(255))).status, 200);
+  assert.equal(ofType(await finished(s, id), 'stage_signalled').length, 1);
+});
+
+test('an_undo_that_waits_is_not_given_the_answer_to_the_run', async () => {
+  const id = await waiting({ two: 'w', 'undo two': 'w', three: 'f' });
+  assert.equal((await signal(id, { approved: true })).status, 200);
+  await when(s, id, 'the undo waits', (whole) => ofType(whole, 'stage_waiting').length === 2);
+  assert.equal((await signal(id, { paid_back: true })).status, 200);
+  const whole = await finished(s, id);
+  assert.equal(whole.order.status, 'failed');
+  assert.deepEqual(types(whole).slice(1), ['one_done', 'stage_waiting', 'stage_signalled', 'two_done', 'stage_failed',
+    'stage_waiting', 'stage_signalled', 'two_undone', 'one_undone', 'order_failed']);
+  assert.deepEqual(ofType(whole, 'stage_signalled').map((e) => e.metadata), [{ approved: true }, { paid_back: true }]);
+});
+
 test('of_many_answers_at_once_one_is_taken', async () => {
   const id = await waiting();
-  const answers = await Promise.all(Array.from({ length: 10 }, (_, n) => signal(id, { n }, `at once ${n}`)));
+  const answers = await Promise.all(Array.from({ length: 10 }, (_, n) => signal(id, { n }, `at-once-${n}`)));
   assert.deepEqual(answers.map((a) => a.status).sort(), [200, ...Array(9).fill(409)]);
   assert.equal(ofType(await finished(s, id), 'stage_signalled').length, 1);
 });
