@@ -50,6 +50,8 @@ struct task *out_make_task(struct engine *en, const struct order *o, size_t stag
 {
 	const struct stage_state *s = &o->stages[stage];
 	struct buf *order = &en->order_text, *results = &en->results_text;
+	/* What was answered to the run is not for the undo. */
+	const char *signal = s->signal_undo == s->undo ? s->signal : NULL;
 	struct task *t;
 
 	buf_clear(order);
@@ -57,7 +59,7 @@ struct task *out_make_task(struct engine *en, const struct order *o, size_t stag
 	order_task_json(o, order, results);
 	t = order->failed || results->failed
 		    ? NULL
-		    : task_new(buf_view(order), buf_view(results), str_of(s->signal));
+		    : task_new(buf_view(order), buf_view(results), str_of(signal));
 	if (!t)
 		return NULL;
 	t->pipeline = o->pipeline;

@@ -259,6 +259,7 @@ static void on_signalled(
 	move(s, STAGE_QUEUED);
 	s->attempt++;
 	s->unsure |= ev->unsure;
+	s->signal_undo = s->undo;
 	replace(&s->signal, &k->result);
 	replace(&s->signal_key, &k->key);
 }
@@ -295,8 +296,10 @@ static const struct stage_rule {
 };
 
 /* Remains do not tell what conditions looked at: the stage stood as the event says. */
-static void stand_as_told(struct stage_state *s, const struct stage_rule *rule)
+static void stand_as_told(
+	struct stage_state *s, const struct event *ev, const struct stage_rule *rule)
 {
+	s->undo = ev->undo;
 	if (rule->from & BIT(s->status))
 		return;
 	if (!(rule->from & BIT(STAGE_QUEUED))) {
@@ -317,7 +320,7 @@ static int apply_stage(struct order *o, const struct event *ev, struct kept *k)
 		return -EPROTO;
 	s = &o->stages[i];
 	if (ev->removed.p)
-		stand_as_told(s, rule);
+		stand_as_told(s, ev, rule);
 	if (!(rule->from & BIT(s->status)) || !(rule->directions & (s->undo ? UNDO : RUN)))
 		return -EPROTO;
 	rule->on_event(o, s, ev, k);

@@ -42,6 +42,7 @@ struct stage_state {
 	char *error;	  /* last error, owned; may be NULL */
 	char *result;	  /* JSON object, owned; may be NULL */
 	char *signal;	  /* body of the answer it waited for, owned; may be NULL */
+	bool signal_undo; /* `signal` came to the undo */
 	char *signal_key; /* the Idempotency-Key it came with, owned; may be NULL */
 };
 

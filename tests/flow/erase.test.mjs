@@ -8,7 +8,7 @@ import WebSocket from 'ws';
 import { checkFile, query } from '../lib/oracle.mjs';
 import { allOrders, finished, getJson, look, order, place, post, state } from '../lib/orders.mjs';
 import { fastPipeline, hostFile } from '../lib/pipeline.mjs';
-import { ofType, onHold, placeScripted, send, startScripted, types } from '../lib/scripted.mjs';
+import { ofType, onHold, placeScripted, send, stageOf, startScripted, types } from '../lib/scripted.mjs';
 import { runStageline, startStageline } from '../lib/stageline.mjs';
 import { until } from '../lib/until.mjs';
 
@@ -156,6 +156,22 @@ test('an_order_on_hold_is_erased_after_it_was_given_up', async () => {
   await isGone(t, 'hanna');
   assert.equal(await t.stop(), 0);
   checkFile(t);
+});
+
+test('an_order_is_erased_of_which_a_stage_with_a_condition_was_undone', async () => {
+  const t = await startScripted({ one: {}, two: { timeout: '1s', when: { field: 'gift', equals: true } } });
+  const id = await placeScripted(t, { two: '-' }, { gift: true });
+  await until('the second stage to be called', async () => (await stageOf(t, 'two')).live.later === 1);
+  assert.equal((await send(t, `/orders/${id}/cancel`, { reason: 'not wanted' })).status, 200);
+  const whole = await finished(t, id);
+  assert.deepEqual(types(whole).slice(-4), ['attempt_lost', 'two_undone', 'one_undone', 'order_cancelled']);
+  assert.equal((await erase(t, id)).status, 200);
+  assert.equal((await look(t, id)).order.status, 'cancelled');
+  assert.equal(await t.stop(), 0);
+  for (const how of ['--verify', '--rebuild']) {
+    const { code, err } = await runStageline(['replay', how, '--data', t.dataDir]);
+    assert.equal(code, 0, err);
+  }
 });
 
 test('it_is_for_good_after_kills_and_restarts', async () => {
