@@ -14,7 +14,8 @@ static int repeat_order(struct engine *en, struct command *c, int64_t seq, struc
 	struct live_order *lo = live_find(&en->live, seq);
 	const struct order *o = lo ? lo->order : NULL;
 
-	if (!lo || !lo->is_dirty) {
+	/* One that was committed may have been edited since. */
+	if (!lo || !lo->is_dirty || lo->committed_class != CLASS_NONE) {
 		int r = reader_order(en->reader, seq, seq, &committed, NULL, e);
 
 		if (r == -EPROTO)

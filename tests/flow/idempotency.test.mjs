@@ -2,7 +2,8 @@
 import assert from 'node:assert/strict';
 import test, { after, before } from 'node:test';
 import { fastPipeline } from '../lib/pipeline.mjs';
-import { finished, getJson, order, post } from '../lib/orders.mjs';
+import { finished, getJson, order, place, post } from '../lib/orders.mjs';
+import { onHold, send as edit, startScripted } from '../lib/scripted.mjs';
 import { startStageline } from '../lib/stageline.mjs';
 
 let s;
@@ -42,6 +43,31 @@ test('concurrent_duplicates_make_one_order', async () => {
   assert.deepEqual([...new Set(answers.map((a) => a.status))], [200]);
   assert.equal(new Set(answers.map((a) => a.text)).size, 1);
   assert.equal(await accepted(), before_ + 1);
+});
+
+// Many short stages, so that repeats meet verdicts about the order in their own batch.
+test('a_repeat_meets_the_order_as_it_was_sent_whatever_was_edited_since', { timeout: 60_000 }, async () => {
+  const line = await startScripted(Object.fromEntries(Array.from({ length: 60 }, (_, i) => [`s${i}`, {}])));
+  const body = order({ 'PROD-002': 1 }, { script: { s0: 'rrrd' }, note: 'as sent' });
+  const { id } = await place(line, body, { 'Idempotency-Key': 'edited' });
+  await onHold(line, id);
+  const edited = await edit(line, `/dead-letters/${id}/edit`, { reason: 'a typo', order: { ...body, note: 'as edited' } });
+  assert.equal(edited.status, 200, JSON.stringify(edited.body));
+  const statuses = [];
+  let isOver = false;
+  const repeat = async () => {
+    while (!isOver) {
+      const answer = await post(line, body, { 'Idempotency-Key': 'edited' });
+      statuses.push(answer.status);
+      await answer.arrayBuffer();
+    }
+  };
+  const repeats = Array.from({ length: 8 }, repeat);
+  await finished(line, id);
+  isOver = true;
+  await Promise.all(repeats);
+  assert.deepEqual([...new Set(statuses)], [200]);
+  assert.equal(await line.stop(), 0);
 });
 
 test('orders_without_a_key_or_with_different_keys_are_different_orders', async () => {
