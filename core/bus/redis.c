@@ -50,12 +50,13 @@ struct channel *redis_channel_of(struct redis_bus *b, struct str digest, size_t 
 	return ch;
 }
 
-/* A stage whose generation came back gets its place again: nothing that a thread may look at goes away. */
-static struct channel *closed_channel(struct redis_bus *b, const struct pipeline *p, size_t stage)
+/* A stage whose generation came back, or that can run here at last, gets its place again: nothing that a thread may look
+ * at goes away. */
+static struct channel *known_channel(struct redis_bus *b, const struct pipeline *p, size_t stage)
 {
 	struct channel *ch = b->channels;
 
-	while (ch && (!atomic_load(&ch->is_closed) || ch->pipeline != p || ch->stage != stage))
+	while (ch && (ch->pipeline != p || ch->stage != stage))
 		ch = ch->next;
 	return ch;
 }
@@ -70,7 +71,7 @@ static int redis_subscribe(struct bus *bus, const struct pipeline *p, size_t sta
 	if (!made)
 		return -ENOMEM;
 	pthread_mutex_lock(&b->lock);
-	ch = closed_channel(b, p, stage);
+	ch = known_channel(b, p, stage);
 	if (!ch) {
 		ch = steal_ptr(made);
 		ch->pipeline = p;

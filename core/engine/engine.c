@@ -39,6 +39,7 @@ int engine_make_generation(struct engine *en, const struct pipeline *p, bool is_
 	if (r < 0)
 		return r;
 	pthread_mutex_lock(&en->generations_lock);
+	g->lock = &en->generations_lock;
 	is_counted = has_tallies(en, g);
 	pthread_mutex_unlock(&en->generations_lock);
 	if (is_counted) {

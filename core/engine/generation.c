@@ -90,12 +90,33 @@ static void on_verdicts(void *arg, struct task *first)
 	bus_answer(arg, first);
 }
 
-static int stage_start(struct generation *g, size_t i, const struct engine_options *options,
+/* Other threads see either nothing of the stage or all that it needs. */
+static void put(struct generation *g, struct stage_runtime *s, struct instance *i, struct pool *p)
+{
+	if (g->lock)
+		pthread_mutex_lock(g->lock);
+	s->instance = i;
+	s->pool = p;
+	if (g->lock)
+		pthread_mutex_unlock(g->lock);
+}
+
+static void clear_trouble(struct generation *g, struct stage_runtime *s)
+{
+	if (g->lock)
+		pthread_mutex_lock(g->lock);
+	free(steal_ptr(s->trouble));
+	if (g->lock)
+		pthread_mutex_unlock(g->lock);
+}
+
+static int stage_make(struct generation *g, size_t i, const struct engine_options *options,
 	struct bus *bus, struct err *e)
 {
 	const struct stage_spec *spec = &g->pipeline->stages[i];
-	struct stage_runtime *s = &g->stages[i];
+	struct instance *instance;
 	const struct plugin *plugin;
+	struct pool *pool;
 	int r = plugin_load_stage(&options->folders, spec, &plugin, e);
 
 	if (r < 0)
@@ -111,12 +132,27 @@ static int stage_start(struct generation *g, size_t i, const struct engine_optio
 			 "it began, was replaced before this start",
 			g->pipeline->digest, spec->name, spec->plugin, plugin->build, spec->build);
 	r = (spec->isolation == ISOLATION_PROCESS ? instance_describe : instance_create)(
-		g->pipeline, i, plugin, &s->instance, e);
+		g->pipeline, i, plugin, &instance, e);
 	if (r < 0)
 		return err_wrap(e, r, "stage '%s'", spec->name);
-	r = pool_create(s->instance, (size_t)spec->workers, on_verdicts, bus, &s->pool);
-	if (r < 0)
+	r = pool_create(instance, (size_t)spec->workers, on_verdicts, bus, &pool);
+	if (r < 0) {
+		instance_destroy(instance);
 		return err_set(e, r, "stage '%s': no memory for its workers", spec->name);
+	}
+	put(g, &g->stages[i], instance, pool);
+	return 0;
+}
+
+static int stage_start(struct generation *g, size_t i, const struct engine_options *options,
+	struct bus *bus, struct err *e)
+{
+	const struct stage_spec *spec = &g->pipeline->stages[i];
+	struct stage_runtime *s = &g->stages[i];
+	int r = s->pool ? 0 : stage_make(g, i, options, bus, e);
+
+	if (r < 0)
+		return r;
 	r = bus_subscribe(bus, g->pipeline, i, (size_t)spec->in_flight,
 		&(struct bus_workers){on_tasks, places, ask, s});
 	return r < 0 ? err_set(e, r, "stage '%s': no memory for its queue", spec->name) : 0;
@@ -139,8 +175,6 @@ static int stage_create(struct generation *g, size_t i, const struct engine_opti
 	const struct worker_source *workers = options->workers;
 	const struct stage_spec *spec = &g->pipeline->stages[i];
 
-	if (gate_init(&g->stages[i].gate, spec, clock_mono_ms()) < 0)
-		return err_set(e, -ENOMEM, "stage '%s': no memory", spec->name);
 	if (!is_wanted(options, spec))
 		return 0;
 	if (workers)
@@ -158,6 +192,11 @@ int generation_create(const struct pipeline *p, const struct engine_options *opt
 	if (!g)
 		return err_set(e, -ENOMEM, "no memory for the pipeline's stages");
 	g->pipeline = p;
+	for (size_t i = 0; i < p->n_stages; i++)
+		if (gate_init(&g->stages[i].gate, &p->stages[i], clock_mono_ms()) < 0) {
+			generation_free(g);
+			return err_set(e, -ENOMEM, "stage '%s': no memory", p->stages[i].name);
+		}
 	for (size_t i = 0; i < p->n_stages; i++) {
 		struct err why = {0};
 		int r = stage_create(g, i, options, bus, &why);
@@ -181,25 +220,25 @@ int generation_create(const struct pipeline *p, const struct engine_options *opt
 	return 0;
 }
 
-bool generation_try_again(
-	struct generation *g, const struct engine_options *options, struct bus *bus)
+int generation_try_again(struct generation *g, const struct engine_options *options,
+	struct bus *bus, bool *ret_is_any, struct err *e)
 {
-	bool is_any = false;
+	int result = 0;
 
+	*ret_is_any = false;
 	for (size_t i = 0; i < g->pipeline->n_stages; i++) {
 		struct stage_runtime *s = &g->stages[i];
 		struct err why = {0};
+		int r = s->trouble ? stage_create(g, i, options, bus, &why) : 0;
 
-		if (!s->trouble || s->pool)
+		if (r < 0 && result == 0)
+			result = err_set(e, r, "%s", err_text(&why));
+		if (r < 0 || !s->trouble)
 			continue;
-		if (s->instance)
-			instance_destroy(steal_ptr(s->instance));
-		if (stage_start(g, i, options, bus, &why) < 0)
-			continue;
-		free(steal_ptr(s->trouble));
-		is_any = true;
+		clear_trouble(g, s);
+		*ret_is_any = true;
 	}
-	return is_any;
+	return result;
 }
 
 void generation_pause(struct generation *g, size_t stage, bool is_paused)

@@ -1,6 +1,7 @@
 /* A generation at run time: per stage its instance, its pool of workers, what waits and what is out. */
 #pragma once
 
+#include <pthread.h>
 #include <stdatomic.h>
 
 #include "bus/bus.h"
@@ -51,6 +52,9 @@ struct stage_runtime {
 struct generation {
 	struct generation *next;
 	const struct pipeline *pipeline;
+	/* Held to change instance, pool and trouble of its stages, and to look at them from another thread; NULL: there
+	 * is none. Borrowed. */
+	pthread_mutex_t *lock;
 	atomic_llong n_open; /* [sequencer] writes: unfinished orders */
 	bool is_wanted;	     /* is becoming the current one; under the engine's generations_lock */
 	struct stage_runtime stages[];
@@ -61,9 +65,10 @@ struct generation {
  * and the reason is logged. */
 int generation_create(const struct pipeline *p, const struct engine_options *options,
 	struct bus *bus, bool is_strict, struct generation **ret, struct err *e);
-/* Tries again to make the stages that could not be made; whether one was. */
-bool generation_try_again(
-	struct generation *g, const struct engine_options *options, struct bus *bus);
+/* Tries again to make the stages that could not be made. *ret_is_any: one was. Negative errno, and why the first of
+ * them cannot be made now: one cannot. One thread at a time; `e` may be NULL. */
+int generation_try_again(struct generation *g, const struct engine_options *options,
+	struct bus *bus, bool *ret_is_any, struct err *e);
 /* Whether attempts of the stage go out. [sequencer] */
 void generation_pause(struct generation *g, size_t stage, bool is_paused);
 /* Whether no code of its stages runs, or will without a new task. */

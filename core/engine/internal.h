@@ -48,7 +48,8 @@ struct engine {
 	struct upkeep upkeep;
 	struct line suspects;	  /* attempts to be tried alone, before anything else */
 	struct line_entry trying; /* the suspect that is out; order_seq 0: none */
-	/* [sequencer] changes them, with the lock held; who is another thread holds it to look. */
+	/* [sequencer] changes them, with the lock held; who is another thread holds it to look. What a stage lacked the
+	 * loader makes, also with the lock held. */
 	pthread_mutex_t generations_lock;
 	struct generation *generations; /* newest first */
 	struct generation *current;
@@ -205,7 +206,7 @@ void reload_adopted(struct engine *en, struct generation *g);
 /* Before commands are answered: tells the loader when one of them is its own. */
 void reload_on_answers(struct engine *en, const struct command *first);
 /* What the loader does; without its thread whoever has the sequencer's. */
-/* The generation at run time: one that is there still, or a new one. *ret_is_new: the caller's. */
+/* The generation at run time, all its stages made: one that is there still, or a new one. *ret_is_new: the caller's. */
 int reload_make(struct engine *en, const struct pipeline *p, struct generation **ret,
 	bool *ret_is_new, struct err *e);
 /* Lends the command to the sequencer, which makes the generation current or not: reload.is_adopted. */

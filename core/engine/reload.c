@@ -120,31 +120,32 @@ void reload_on_answers(struct engine *en, const struct command *first)
 	}
 }
 
-/* Takes it out of the list and gives it to the loader. False: it is to become current once more. */
+static bool is_idle(const struct engine *en, const struct generation *g)
+{
+	const struct worker_source *workers = en->options.workers;
+
+	return workers ? workers->is_idle(workers->arg, g->pipeline) : generation_is_idle(g);
+}
+
+/* Takes it out of the list and gives it to the loader. False: code of it still runs, or it is to become current once
+ * more. */
 static bool retire(struct engine *en, struct generation **slot)
 {
 	struct generation *g = *slot;
-	bool is_wanted;
+	bool is_over;
 
 	pthread_mutex_lock(&en->generations_lock);
-	is_wanted = g->is_wanted;
-	if (!is_wanted) {
+	is_over = !g->is_wanted && is_idle(en, g);
+	if (is_over) {
 		stats_keep(g);
 		*slot = g->next;
 		g->next = en->reload.retired;
 		en->reload.retired = g;
 	}
 	pthread_mutex_unlock(&en->generations_lock);
-	if (!is_wanted)
+	if (is_over)
 		queue_poke(&en->reload.jobs);
-	return !is_wanted;
-}
-
-static bool is_idle(const struct engine *en, const struct generation *g)
-{
-	const struct worker_source *workers = en->options.workers;
-
-	return workers ? workers->is_idle(workers->arg, g->pipeline) : generation_is_idle(g);
+	return is_over;
 }
 
 int64_t reload_retire(struct engine *en)
@@ -161,7 +162,7 @@ int64_t reload_retire(struct engine *en)
 		struct generation *g = *slot;
 		bool is_over = g != en->current && !atomic_load(&g->n_open);
 
-		if (is_over && is_idle(en, g) && retire(en, slot))
+		if (is_over && retire(en, slot))
 			continue;
 		is_any_busy |= is_over; /* a call that the order did not wait for */
 		slot = &g->next;
@@ -214,10 +215,24 @@ static void refuse_file(
 	c->err.code = c->result;
 }
 
+/* A start that lacked a plugin left stages out. What waits there goes on, whether or not the others can be made. */
+static int complete(struct engine *en, struct generation *g, struct err *e)
+{
+	bool is_any;
+	int r = generation_try_again(g, &en->options, en->bus, &is_any, e);
+
+	if (is_any)
+		queue_poke(&en->commands);
+	if (r < 0)
+		reload_give_up(en, g, false);
+	return r;
+}
+
 int reload_make(struct engine *en, const struct pipeline *p, struct generation **ret,
 	bool *ret_is_new, struct err *e)
 {
 	struct generation *g;
+	int r;
 
 	pthread_mutex_lock(&en->generations_lock);
 	g = engine_generation(en, p);
@@ -225,9 +240,12 @@ int reload_make(struct engine *en, const struct pipeline *p, struct generation *
 		g->is_wanted = true;
 	pthread_mutex_unlock(&en->generations_lock);
 	*ret_is_new = !g;
-	*ret = g;
-	if (g)
-		return 0;
+	if (g) {
+		r = complete(en, g, e);
+		if (r == 0)
+			*ret = g;
+		return r;
+	}
 	reload_take_down(en); /* it may be among them, with its place on the bus */
 	return engine_make_generation(en, p, true, ret, e);
 }

@@ -206,8 +206,12 @@ static void try_again(struct worker *w)
 		return;
 	w->try_ms = now_ms + TRY_AGAIN_MS;
 	forget_unread(w);
-	for (struct worked *g = w->first; g; g = g->next)
-		w->has_changed |= generation_try_again(g->generation, &w->stages, w->bus);
+	for (struct worked *g = w->first; g; g = g->next) {
+		bool is_any;
+
+		generation_try_again(g->generation, &w->stages, w->bus, &is_any, NULL);
+		w->has_changed |= is_any;
+	}
 }
 
 int worker_look(struct worker *w, struct err *e)

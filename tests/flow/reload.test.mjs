@@ -312,6 +312,27 @@ test('an_earlier_generation_whose_plugin_is_missing_says_so', { timeout: 60_000 
   await stopAndCheck(s);
 });
 
+test('a_reload_to_a_generation_whose_plugin_was_missing_makes_its_stages_again', { timeout: 60_000 }, async () => {
+  const { s, files } = await startReplaceable();
+  const { generation } = await pipeline(s);
+  const text = readFileSync(s.pipeline);
+  const waiting = await placeScripted(s, { one: 'w' });
+  await stageIs(s, waiting, 'one', 'waiting');
+  rmSync(join(files.folder, 'versioned.so'));
+  write(s, { one: {} });
+  await s.restart();
+  await send(s, `/orders/${waiting}/signals/one`, {});
+  await stageIs(s, waiting, 'two', 'queued');
+  files.rename('versioned', 'versioned');
+  writeFileSync(s.pipeline, text);
+  assert.equal(await loaded(s), generation);
+  const { live } = await stageOf(s, 'two');
+  assert.deepEqual([live.trouble, live.served_by], [null, 1]);
+  for (const id of [waiting, await placeScripted(s)])
+    assert.equal(versionOf(await finished(s, id)), 'one');
+  await stopAndCheck(s);
+});
+
 test('orders_are_moved_to_the_current_generation_and_go_on_there', { timeout: 60_000 }, async () => {
   const s = await startScripted({ one: {}, two: {}, three: {} });
   const from = (await pipeline(s)).generation;

@@ -24,6 +24,10 @@ static const char strict_text[] =
 	"stages:\n"
 	"  - {name: check, plugin: x, event: checked, retry: {attempts: 1}, on_exhausted: fail}\n"
 	"  - {name: gift, plugin: x, event: wrapped, undo_event: unwrapped, after: []}\n";
+/* The same without gift. */
+static const char short_text[] = "pipeline: two\n"
+				 "stages:\n"
+				 "  - {name: check, plugin: x, event: checked}\n";
 enum { CHECK_STAGE, GIFT_STAGE, OUT_MAX = 16 };
 
 static int64_t played_us, wall_ahead_us;
@@ -43,6 +47,7 @@ struct house {
 	char dir[32], path[64], attempts_path[64];
 	struct worker_source workers;
 	size_t orders_in_memory;
+	bool is_gift_missing; /* it cannot be made */
 	struct pipeline_set set;
 	struct engine *engine;
 	struct task *out[OUT_MAX];
@@ -67,6 +72,10 @@ static void on_tasks(void *arg, struct task *first)
 
 static int subscribe(void *arg, struct bus *bus, const struct pipeline *p, size_t stage)
 {
+	const struct house *h = arg;
+
+	if (h->is_gift_missing && strcmp(p->stages[stage].name, "gift") == 0)
+		return -ENOMEM;
 	return bus_subscribe(bus, p, stage, (size_t)p->stages[stage].in_flight,
 		&(struct bus_workers){.on_tasks = on_tasks, .arg = arg});
 }
@@ -787,6 +796,35 @@ static void what_ran_beside_a_last_attempt_is_undone_after_a_power_loss(void)
 	what_ran_beside_a_last_attempt_is_undone(house_lose_power);
 }
 
+/* What a start lacked of an earlier generation is made before that becomes current again; what waits for it goes on. */
+static void a_generation_is_current_again_with_all_its_stages_or_not_at_all(void)
+{
+	struct generation *g = NULL, *earlier;
+	struct house h;
+	struct err e = {0};
+	bool is_new;
+
+	house_init(&h);
+	place(&h);
+	h.pipeline = short_text;
+	h.is_gift_missing = true;
+	house_restart(&h);
+	engine_step(h.engine);
+	CHECK_INT(h.n_out, 1);
+	earlier = h.engine->generations->next;
+	REQUIRE(earlier && earlier->stages[GIFT_STAGE].trouble);
+	CHECK_INT(reload_make(h.engine, earlier->pipeline, &g, &is_new, &e), -ENOMEM);
+	CHECK(!g && !earlier->is_wanted);
+	CHECK_INT(e.code, -ENOMEM);
+	h.is_gift_missing = false;
+	CHECK_INT(reload_make(h.engine, earlier->pipeline, &g, &is_new, &e), 0);
+	CHECK(g == earlier && !is_new && !g->stages[GIFT_STAGE].trouble);
+	engine_step(h.engine);
+	REQUIRE(h.n_out == 2);
+	CHECK_INT(h.out[1]->stage, GIFT_STAGE);
+	house_fini(&h);
+}
+
 UNIT_MAIN("engine", TEST(after_a_failed_commit_nothing_goes_out_any_more),
 	TEST(after_a_failed_commit_people_are_refused_at_once_and_for_good),
 	TEST(a_verdict_that_waits_for_the_disk_counts_once),
@@ -807,4 +845,5 @@ UNIT_MAIN("engine", TEST(after_a_failed_commit_nothing_goes_out_any_more),
 	TEST(the_death_of_the_machine_costs_one_attempt),
 	TEST(the_death_of_the_machine_does_not_charge_an_undo_that_was_not_out),
 	TEST(what_ran_beside_a_last_attempt_is_undone_after_a_kill),
-	TEST(what_ran_beside_a_last_attempt_is_undone_after_a_power_loss))
+	TEST(what_ran_beside_a_last_attempt_is_undone_after_a_power_loss),
+	TEST(a_generation_is_current_again_with_all_its_stages_or_not_at_all))
