@@ -21,6 +21,7 @@ void command_free(struct command *c)
 	free(c->key);
 	free(c->stage);
 	free(c->reason);
+	free(c->held_error);
 	free(c->errors);
 	free(c);
 }

@@ -5,9 +5,10 @@
 #include "model/order.h"
 
 enum command_kind {
-	COMMAND_PLACE,	/* body, key → id, created_us */
-	COMMAND_CANCEL, /* id, reason */
-	COMMAND_RELEASE, /* id, action, reason, stage (absent: every held one), body (edited; may be NULL) */
+	COMMAND_PLACE,	 /* body, key → id, created_us */
+	COMMAND_CANCEL,	 /* id, reason */
+	COMMAND_RELEASE, /* id, action, reason, stage and held_error (absent: any),
+			  * body (edited; may be NULL) */
 	COMMAND_SIGNAL,	 /* id, stage, body, key (may be NULL) */
 	COMMAND_PAUSE,	 /* stage, reason */
 	COMMAND_RESUME,	 /* stage, reason */
@@ -32,6 +33,7 @@ struct command {
 	struct order_facts *facts; /* of the body of COMMAND_PLACE; may be NULL */
 	char *key;		   /* Idempotency-Key, or the key of the state */
 	char *stage, *reason;
+	char *held_error;   /* only stages that are held with exactly this error */
 	const char *action; /* "retry", "skip", "discard"; static */
 	struct effect effect;
 	char digest[PIPELINE_DIGEST_SIZE]; /* of a generation */

@@ -82,6 +82,18 @@ static int release_stage(struct engine *en, struct batch *b, struct live_order *
 	return r < 0 ? r : order_advance(en, b, lo, &list, e);
 }
 
+/* Whether the stage is held, and is one of those that are to be released. */
+static bool is_asked_for(const struct order *o, size_t stage, const struct command *c)
+{
+	const struct stage_state *s = &o->stages[stage];
+
+	if (s->status != STAGE_HELD)
+		return false;
+	if (c->stage && strcmp(o->pipeline->stages[stage].name, c->stage) != 0)
+		return false;
+	return !c->held_error || (s->error && strcmp(s->error, c->held_error) == 0);
+}
+
 int people_release(struct engine *en, struct batch *b, struct command *c, struct err *e)
 {
 	size_t n_released = 0;
@@ -93,9 +105,7 @@ int people_release(struct engine *en, struct batch *b, struct command *c, struct
 	if (c->stage && pipeline_find(lo->order->pipeline, str_of(c->stage)) < 0)
 		return people_refuse_order(en, lo, c, -ENOENT, "the order has no such stage");
 	for (size_t i = 0; r == 0 && i < lo->order->pipeline->n_stages; i++) {
-		if (lo->order->stages[i].status != STAGE_HELD)
-			continue;
-		if (c->stage && strcmp(lo->order->pipeline->stages[i].name, c->stage) != 0)
+		if (!is_asked_for(lo->order, i, c))
 			continue;
 		r = release_stage(en, b, lo, i, c, e);
 		n_released++;

@@ -17,7 +17,7 @@ struct bulk {
 	struct http_request *req; /* waits for the end; NULL: answered with 202 */
 	int64_t number;
 	const char *action, *generation;
-	char *reason;
+	char *reason, *stage, *error;
 	int64_t rate;
 	struct id *ids;
 	size_t n, at, n_out, n_done, n_refused;
@@ -38,6 +38,8 @@ static void bulk_free(struct bulk *b)
 	if (b->tick)
 		event_free(b->tick);
 	free(b->reason);
+	free(b->stage);
+	free(b->error);
 	free(b->ids);
 	free(b);
 }
@@ -110,13 +112,20 @@ static void on_answer(struct command *c)
 	bulk_go_on(b);
 }
 
+/* False: no memory. */
+static bool copy(const char *text, char **ret)
+{
+	if (text)
+		*ret = str_dup(str_of(text));
+	return !text || *ret;
+}
+
 static void send_one(struct bulk *b, const struct id *id)
 {
 	struct command *c = command_new(b->generation ? COMMAND_MIGRATE : COMMAND_RELEASE, b);
 
-	if (c)
-		c->reason = str_dup(str_of(b->reason));
-	if (!c || !c->reason) {
+	if (!c || !copy(b->reason, &c->reason) || !copy(b->stage, &c->stage) ||
+		!copy(b->error, &c->held_error)) {
 		command_free(c);
 		refused(b, id, "no memory");
 		return;
@@ -192,6 +201,8 @@ void bulk_start(struct app *app, struct http_request *req, struct bulk_order *o)
 	if (!b || !b->tick) {
 		free(b);
 		free(steal_ptr(o->reason));
+		free(steal_ptr(o->stage));
+		free(steal_ptr(o->error));
 		free(steal_ptr(o->ids));
 		http_problem(req, 503, app->is_draining ? "Stageline is stopping" : "no memory");
 		return;
@@ -202,6 +213,8 @@ void bulk_start(struct app *app, struct http_request *req, struct bulk_order *o)
 	b->action = o->action;
 	b->generation = o->generation;
 	b->reason = steal_ptr(o->reason);
+	b->stage = steal_ptr(o->stage);
+	b->error = steal_ptr(o->error);
 	b->ids = steal_ptr(o->ids);
 	b->n = o->n;
 	b->is_capped = o->is_capped;

@@ -9,6 +9,7 @@ struct bulk_order {
 	const char *action;	/* "retry", "skip", "discard", "migrate"; static */
 	const char *generation; /* migrate: the one that they are on; of a pipeline; else NULL */
 	char *reason;		/* taken */
+	char *stage, *error;	/* taken; what else holds an order is left alone; NULL: any */
 	int64_t rate;		/* orders per second; 0: as fast as they are decided */
 	struct id *ids;		/* taken */
 	size_t n;

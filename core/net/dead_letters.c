@@ -252,6 +252,8 @@ static void answer_dry(struct bulk_job *b)
 static void bulk_job_free(struct bulk_job *b)
 {
 	free(b->order.reason);
+	free(b->order.stage);
+	free(b->order.error);
 	free(b->order.ids);
 	free(b);
 }
@@ -291,6 +293,21 @@ static bool take_ids(struct http_request *req, const cJSON *list, struct bulk_jo
 	return true;
 }
 
+/* What matches is acted on, and not what else holds the same order. */
+static bool keep_filter(struct http_request *req, struct bulk_job *b)
+{
+	struct bulk_order *o = &b->order;
+	bool has_memory = true;
+
+	if (b->filter.stage.p)
+		has_memory = (o->stage = str_dup(b->filter.stage));
+	if (b->filter.error.p)
+		has_memory = (o->error = str_dup(b->filter.error)) && has_memory;
+	if (!has_memory)
+		http_problem(req, 503, "no memory");
+	return has_memory;
+}
+
 static bool take_filter(struct http_request *req, const cJSON *filter, struct bulk_job *b)
 {
 	const cJSON *m;
@@ -307,7 +324,7 @@ static bool take_filter(struct http_request *req, const cJSON *filter, struct bu
 	b->filter.limit = (size_t)b->app->limits.bulk + 1;
 	if (keep(json_member(filter, "stage"), b->stage, sizeof b->stage, &b->filter.stage) &&
 		keep(json_member(filter, "error"), b->error, sizeof b->error, &b->filter.error))
-		return true;
+		return keep_filter(req, b);
 	ask_refuse(req, "/filter", "`stage` or `error` is too long");
 	return false;
 }

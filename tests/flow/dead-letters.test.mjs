@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import test, { after, beforeEach } from 'node:test';
 import { finished, getJson, look, order } from '../lib/orders.mjs';
 import { hostFile } from '../lib/pipeline.mjs';
-import { ofType, onHold, placeScripted, send, startScripted, types } from '../lib/scripted.mjs';
+import { ofType, onHold, placeScripted, send, startScripted, types, when } from '../lib/scripted.mjs';
 import { runStageline } from '../lib/stageline.mjs';
 import { until } from '../lib/until.mjs';
 
@@ -130,6 +130,47 @@ test('a_filter_releases_what_it_matches_and_nothing_else', async () => {
     assert.equal((await finished(s, id)).order.status, 'completed');
   assert.deepEqual(await ids(), later.reverse());
   assert.equal((await act('skip', { filter: {} })).body.done, 2, 'an empty filter is all');
+});
+
+// Both branches of an order are held, each for a cause of its own.
+async function heldTwice() {
+  await s.stop();
+  s = await startScripted({ gift: { after: [] }, payment: { after: [] }, ship: { after: ['gift', 'payment'] } });
+  const id = await placeScripted(s, { gift: 'r', payment: 'RRRd' });
+  await when(s, id, 'both to be held', (whole) => ofType(whole, 'stage_held').length === 2);
+  return id;
+}
+
+for (const [by, filter] of [['stage', { stage: 'gift' }], ['error', { error: 'not now' }]])
+  test(`a_filter_by_${by}_leaves_the_other_stage_that_holds_an_order_alone`, async () => {
+    const id = await heldTwice();
+    assert.equal((await act('skip', { filter })).body.done, 1);
+    const { order: { status, stages } } = await look(s, id);
+    assert.deepEqual([status, stages.map((stage) => stage.status)], ['on_hold', ['skipped', 'held', 'idle']]);
+    assert.equal((await act('retry', { filter: { stage: 'payment', error: 'not now, later' } })).body.done, 1);
+    const whole = await finished(s, id);
+    assert.deepEqual(types(whole).slice(-4), ['stage_released', 'payment_done', 'ship_done', 'order_completed']);
+  });
+
+test('a_filter_discards_an_order_that_another_stage_holds_too', async () => {
+  const id = await heldTwice();
+  assert.equal((await act('discard', { filter: { stage: 'gift' } })).body.done, 1);
+  assert.equal((await finished(s, id)).order.status, 'failed');
+});
+
+test('an_order_that_another_stage_holds_when_its_turn_comes_is_refused', async () => {
+  const [moved] = await held(1, { two: 'rrrd', three: 'r' });
+  await held(1);
+  const { body } = await act('skip', { filter: { stage: 'two' }, rate: 1 });
+  assert.equal((await act('retry', { ids: [moved] })).body.done, 1);
+  await when(s, moved, 'three to hold it', (whole) => ofType(whole, 'stage_held').some((e) => e.stage === 'three'));
+  const job = await until('the job to finish', async () => {
+    const seen = await getJson(s, `/dead-letters/jobs/${body.job}`);
+    return seen.finished && seen;
+  });
+  assert.deepEqual([job.done, job.refused, job.refusals[0].id], [1, 1, moved]);
+  assert.match(job.refusals[0].detail, /on hold there/);
+  assert.equal((await look(s, moved)).order.status, 'on_hold');
 });
 
 test('a_filter_that_matches_more_than_one_call_takes_says_so', async () => {
