@@ -274,6 +274,8 @@ static void on_written(struct bufferevent *bev, void *arg)
 		linger(c);
 	else if (c->state == CONN_READING)
 		read_requests(c);
+	else if (c->state == CONN_TAKEN && evbuffer_get_length(bufferevent_get_input(bev)))
+		c->taker->on_readable(c->taken_by);
 	limit_reading(c);
 }
 

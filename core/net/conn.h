@@ -24,7 +24,7 @@ enum conn_state {
 /* What a stream or a WebSocket does with the connection it has taken. None of these may free the connection;
  * conn_close() and conn_kill() are fine. */
 struct conn_taker {
-	void (*on_readable)(void *arg);
+	void (*on_readable)(void *arg); /* also when all is sent and something is left to read */
 	void (*on_tick)(void *arg, int64_t now_ms);
 	void (*on_gone)(void *arg); /* the last call; `arg` may be freed in it */
 };

@@ -111,11 +111,24 @@ static void fail(struct ws *ws)
 
 /* --- the connection's side --- */
 
+/* Whoever pings without reading the pongs is not read until it has taken what waits for it. */
+static bool is_backed_up(struct ws *ws)
+{
+	size_t limit = (size_t)ws->conn->server->limits.backlog_bytes;
+
+	if (ws_unsent(ws) <= limit)
+		return false;
+	conn_send(ws->conn);
+	return ws_unsent(ws) > limit;
+}
+
 static void on_readable(void *arg)
 {
 	struct ws *ws = arg;
 
 	ws->heard_ms = clock_mono_ms();
+	if (is_backed_up(ws))
+		return;
 	if (wslay_event_recv(ws->wslay) < 0)
 		fail(ws);
 	else

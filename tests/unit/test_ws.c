@@ -422,6 +422,57 @@ static void a_slow_reader_that_stays_away_is_cut(void)
 	served_stop(&s);
 }
 
+enum { PING_BYTES = 6 + 125 };
+
+static size_t most_unsent;
+
+static void measure(struct served *s)
+{
+	(void)s;
+	if (ws && ws_unsent(ws) > most_unsent)
+		most_unsent = ws_unsent(ws);
+}
+
+/* Sends pings as long as they are taken. Returns how many whole ones. */
+static size_t ping_without_reading(struct served *s, struct wire *w)
+{
+	static char pings[32 * PING_BYTES];
+	size_t sent = 0;
+
+	for (size_t at = 0; at < sizeof pings; at += PING_BYTES)
+		memcpy(pings + at, "\x89\xfd", 2);
+	for (int i = 0; i < 8000; i++) {
+		size_t at = sent % sizeof pings;
+		ssize_t n = send(w->fd, pings + at, sizeof pings - at, MSG_DONTWAIT | MSG_NOSIGNAL);
+
+		CHECK(n > 0 || errno == EAGAIN);
+		sent += n > 0 ? (size_t)n : 0;
+		served_call(s, measure);
+	}
+	return sent / PING_BYTES;
+}
+
+static void pings_wait_until_their_pongs_are_read(void)
+{
+	struct served s;
+	struct wire *w;
+	char text[8192];
+	size_t n;
+
+	start(&s, &limits);
+	w = open_ws(&s, 4096);
+	most_unsent = 0;
+	n = ping_without_reading(&s, w);
+	CHECK(most_unsent > (size_t)limits.backlog_bytes);
+	CHECK(most_unsent < (size_t)limits.backlog_bytes + (128 << 10));
+	for (size_t i = 0; i < n; i++)
+		CHECK_INT(read_frame(w, text, sizeof text), PONG);
+	CHECK_INT(n_closed, 0);
+	wire_close(w);
+	wait_for_connections(&s, 0);
+	served_stop(&s);
+}
+
 static void a_quiet_client_is_pinged_and_then_dropped(void)
 {
 	struct http_limits quick = limits;
@@ -492,6 +543,7 @@ UNIT_MAIN("ws", TEST(the_handshake_follows_the_example_of_the_rfc),
 	TEST(the_server_closes_with_a_code_and_waits_for_the_answer),
 	TEST(a_client_that_does_not_answer_the_close_is_cut),
 	TEST(a_slow_reader_is_closed_with_1013), TEST(a_slow_reader_that_stays_away_is_cut),
+	TEST(pings_wait_until_their_pongs_are_read),
 	TEST(a_quiet_client_is_pinged_and_then_dropped),
 	TEST(a_handshake_whose_client_is_gone_gives_no_socket),
 	TEST(stopping_the_server_ends_its_sockets))
