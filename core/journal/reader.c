@@ -239,19 +239,20 @@ int reader_order(struct reader *r, int64_t order_seq, int64_t at_seq, struct ord
 }
 
 int reader_events(
-	struct reader *r, int64_t after, size_t limit, struct event_list *list, struct err *e)
+	struct reader *r, int64_t *after, size_t limit, struct event_list *list, struct err *e)
 {
 	sqlite3_stmt *s = r->stmts[READER_EVENTS];
-	int bad = sql_bind_int(s, 1, after) | sql_bind_int(s, 2, (int64_t)limit);
+	int bad = sql_bind_int(s, 1, *after) | sql_bind_int(s, 2, (int64_t)limit);
 	int n, n_events = 0;
 
 	while ((n = sql_row(s, bad, e)) > 0) {
 		n = row_event(s, list, NULL, e);
-		if (n < 0) {
+		if (n < 0 && n != -EPROTO) {
 			sqlite3_reset(s);
 			return n;
 		}
-		n_events++;
+		*after = sqlite3_column_int64(s, 0);
+		n_events += n == 0;
 	}
 	return n < 0 ? n : n_events;
 }

@@ -27,10 +27,16 @@ int reader_head(struct reader *r, struct chain_head *ret, struct err *e);
  * oldest first, in its arena. Returns owned. -ENOENT; -EPROTO: the events do not fit together. */
 int reader_order(struct reader *r, int64_t order_seq, int64_t at_seq, struct order **ret,
 	struct event_list *events, struct err *e);
+/* Whether the order that was read is damaged: nobody can say where it stands, and a list goes on without it. */
+static inline bool reader_is_damaged(int result)
+{
+	return result == -EPROTO || result == -EINVAL;
+}
 
-/* Appends up to `limit` events with seq > `after`, oldest first. Returns how many. */
+/* Appends up to `limit` events with seq > `*after`, oldest first, without those that are damaged, and moves
+ * `*after` to the last one that was looked at. Returns how many. */
 int reader_events(
-	struct reader *r, int64_t after, size_t limit, struct event_list *list, struct err *e);
+	struct reader *r, int64_t *after, size_t limit, struct event_list *list, struct err *e);
 
 struct order_filter {
 	struct str
@@ -51,7 +57,7 @@ struct order_row {
 	int64_t created_us, updated_us, completed_us;
 };
 
-/* Newest first. `on_row` returns 0 to go on. Returns the number of rows. *ret_next: `before` of the
+/* Newest first, without those that are damaged. `on_row` returns 0 to go on. Returns the number of rows. *ret_next: `before` of the
  * next page, 0 when there is none. A page of orders at one stage can be short of `limit` and have a
  * next one all the same: it looks at no more than some thousand orders under way. */
 int reader_orders(struct reader *r, const struct order_filter *f,

@@ -22,10 +22,11 @@ int reader_stage_trouble(struct reader *r, struct str stage, int64_t last_seq, s
 	      sql_bind_int(s, 3, EVENT_STAGE_RETRYING) | sql_bind_int(s, 4, EVENT_ATTEMPT_LOST) |
 	      sql_bind_int(s, 5, EVENT_STAGE_FAILED) | sql_bind_int(s, 6, EVENT_STAGE_HELD) |
 	      sql_bind_int(s, 7, (int64_t)limit);
-	for (; (n = sql_row(s, bad, e)) > 0; n_events++) {
+	while ((n = sql_row(s, bad, e)) > 0) {
 		n = row_event(s, list, NULL, e);
-		if (n < 0)
+		if (n < 0 && n != -EPROTO)
 			break;
+		n_events += n == 0;
 	}
 	return n < 0 ? n : n_events;
 }
@@ -62,6 +63,8 @@ int reader_key_changes(struct reader *r, struct str key, int64_t before, size_t 
 	*ret_next = from > 1 ? from : 0;
 	while ((n = sql_row(s, bad, e)) > 0) {
 		n = row_event(s, list, &ev, e);
+		if (n == -EPROTO) /* damaged */
+			continue;
 		if (n < 0)
 			return n;
 		if (!changes(ev, key) || (size_t)++n_events < limit)

@@ -63,9 +63,11 @@ static const char *const status_conditions[] = {
 	[STATUS_MOVING] = " AND o.is_open = 1 AND o.status IS NULL",
 };
 
-/* Whether the body of the order names the product; its block says only that one of 64 may. */
+/* Whether the body of the order names the product; its block says only that one of 64 may. A damaged one
+ * names none. */
 #define HAS_PRODUCT                                                                                \
-	" AND EXISTS(SELECT 1 FROM events b, json_each(b.payload, '$.order.items') i"              \
+	" AND EXISTS(SELECT 1 FROM events b, json_each(CASE WHEN json_valid(b.payload)"            \
+	" THEN b.payload END, '$.order.items') i"                                                  \
 	" WHERE b.seq = o.body_seq AND json_extract(i.value, '$.product_id') = :low)"
 
 _Static_assert(PRODUCT_BLOCK == 64, "as the statements here and the schema say");
@@ -195,7 +197,7 @@ static int find_by(struct search *q, enum query_kind query, struct err *e)
 	_cleanup_(sql_finalizep) sqlite3_stmt *s = NULL;
 	const char *order;
 	enum path path;
-	char text[640];
+	char text[704];
 	int r = choose_path(q, query, &path, e);
 
 	if (r < 0)
@@ -297,7 +299,7 @@ static int show_settled(
 	return show_row(shown, &row);
 }
 
-static int show(struct shown *shown, int64_t seq, struct err *e)
+static int show_found(struct shown *shown, int64_t seq, struct err *e)
 {
 	_cleanup_(arena_fini) struct arena arena = {0};
 	sqlite3_stmt *s = shown->r->stmts[READER_ROW];
@@ -317,6 +319,13 @@ static int show(struct shown *shown, int64_t seq, struct err *e)
 	}
 	sqlite3_reset(s);
 	return show_moving(shown, seq, e);
+}
+
+static int show(struct shown *shown, int64_t seq, struct err *e)
+{
+	int r = show_found(shown, seq, e);
+
+	return reader_is_damaged(r) ? 2 : r;
 }
 
 /* A word that no settled order has is the label of a stage, or "compensating". */

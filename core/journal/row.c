@@ -16,12 +16,11 @@ static int read_payload(sqlite3_stmt *s, struct event_list *list, struct event *
 	return r < 0 ? err_set(e, r, "out of memory") : 0;
 }
 
-int row_event(sqlite3_stmt *s, struct event_list *list, struct event **ret, struct err *e)
+static int read_row(sqlite3_stmt *s, struct event_list *list, struct event **ret, struct err *e)
 {
 	int64_t seq = sqlite3_column_int64(s, SEQ), kind = sqlite3_column_int64(s, KIND);
 	struct str id = sql_str(s, ID);
 	struct event *ev;
-	int r;
 
 	if (kind <= 0 || kind >= EVENT_KINDS)
 		return err_set(e, -EPROTO, "event %" PRId64 ": unknown kind %" PRId64, seq, kind);
@@ -38,8 +37,21 @@ int row_event(sqlite3_stmt *s, struct event_list *list, struct event **ret, stru
 			ev->order_seq);
 	if (id.n == sizeof ev->order_id.bytes)
 		memcpy(ev->order_id.bytes, id.p, id.n);
-	r = read_payload(s, list, ev, e);
-	if (r == 0 && ret)
+	*ret = ev;
+	return read_payload(s, list, ev, e);
+}
+
+int row_event(sqlite3_stmt *s, struct event_list *list, struct event **ret, struct err *e)
+{
+	const struct event_list before = *list;
+	struct event *ev = NULL;
+	int r = read_row(s, list, &ev, e);
+
+	if (r < 0) {
+		*list = before;
+		*list->last = NULL;
+	} else if (ret) {
 		*ret = ev;
+	}
 	return r;
 }

@@ -12,5 +12,5 @@
 enum { ROW_N_COLUMNS = 9 };
 
 /* The event of the statement's row, at the end of `list`, all in its arena. An erased payload
- * leaves its fields absent. -EPROTO: it cannot be read; -ENOMEM. */
+ * leaves its fields absent. -EPROTO: it cannot be read; -ENOMEM. A failure leaves the list as it was. */
 int row_event(sqlite3_stmt *s, struct event_list *list, struct event **ret, struct err *e);

@@ -48,6 +48,8 @@ static int on_held(void *arg, int64_t seq, const struct id *id)
 	(void)id;
 	l->last_seq = seq;
 	l->result = reader_order(l->r, seq, INT64_MAX, &o, NULL, &l->err);
+	if (reader_is_damaged(l->result))
+		return l->result = 0;
 	if (l->result < 0)
 		return l->result;
 	json_open(&l->w, '{');

@@ -21,7 +21,7 @@ struct follower {
 struct page_job {
 	struct read_job job;
 	struct follower *follower;
-	int64_t after, last;
+	int64_t after, read_to, last;
 	struct arena arena;
 	struct event_list events;
 	int result;
@@ -61,7 +61,7 @@ static void event_text(const struct event *ev, struct buf *out)
 	event_json(ev, &(struct json_writer){out, false});
 }
 
-/* `json` is the event as text. False: the follower is gone. */
+/* `json` is the event as text. False: it was not sent, or the follower is gone. */
 static bool send_event(struct follower *f, int64_t seq, struct str json)
 {
 	_cleanup_(buf_fini) struct buf text = {0};
@@ -74,7 +74,7 @@ static bool send_event(struct follower *f, int64_t seq, struct str json)
 	buf_text(&text, f->ws ? "}" : "\n\n");
 	if (text.failed) {
 		f->is_live = false; /* reads it again */
-		return !f->is_gone;
+		return false;
 	}
 	if (f->ws)
 		ws_send(f->ws, buf_view(&text));
@@ -95,7 +95,7 @@ static void run_page(struct read_job *job, struct reader *r)
 	p->result = reader_begin(r, &p->last, &p->err);
 	if (p->result < 0)
 		return;
-	p->result = reader_events(r, p->after, PAGE, &p->events, &p->err);
+	p->result = reader_events(r, &p->read_to, PAGE, &p->events, &p->err);
 	reader_end(r);
 }
 
@@ -113,7 +113,7 @@ static void read_page(struct follower *f)
 		return; /* again with the next commit or beat */
 	p->job = (struct read_job){.run = run_page, .done = done_page};
 	p->follower = f;
-	p->after = f->after;
+	p->after = p->read_to = f->after;
 	f->is_reading = true;
 	reading_submit(f->room->reading, &p->job);
 }
@@ -150,13 +150,17 @@ static void on_pause_over(evutil_socket_t fd, short events, void *arg)
 
 static void send_page(struct follower *f, const struct page_job *p)
 {
-	for (const struct event *ev = p->events.first; ev && !has_enough(f); ev = ev->next) {
+	const struct event *ev;
+
+	for (ev = p->events.first; ev && !has_enough(f); ev = ev->next) {
 		_cleanup_(buf_fini) struct buf json = {0};
 
 		event_text(ev, &json);
 		if (json.failed || !send_event(f, ev->seq, buf_view(&json)))
 			return;
 	}
+	if (!ev)
+		f->after = p->read_to; /* past those that are damaged */
 }
 
 /* It has seen events that this journal does not have, so it knew another one: it goes on from here. */
@@ -200,7 +204,7 @@ static void done_page(struct read_job *job)
 	}
 	if (!f->is_gone && p->after > p->last)
 		send_reset(f, p->last);
-	if (!f->is_gone)
+	else if (!f->is_gone)
 		send_page(f, p);
 	/* Live from here on: a commit that came meanwhile is not adjacent to `after` and is read then. */
 	f->is_live = !f->is_gone && p->result >= 0 && f->after >= p->last;

@@ -63,8 +63,8 @@ static int each_order(struct reader *r, const struct pipeline *p, size_t max,
 			int result = reader_order(r, seqs[i], INT64_MAX, &o, NULL, e);
 
 			after = seqs[i];
-			if (result == -EPROTO || result == -EINVAL)
-				continue; /* set aside: nobody can say where it stands */
+			if (reader_is_damaged(result))
+				continue;
 			if (result == 0)
 				result = on_order(arg, o);
 			if (result < 0)

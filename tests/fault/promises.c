@@ -166,9 +166,11 @@ static void read_events(struct world *w, struct stories *all)
 	_cleanup_(arena_fini) struct arena arena = {0};
 	struct event_list list;
 	struct err e = {0};
+	int64_t after = 0;
 
 	event_list_init(&list, &arena);
-	if (reader_events(w->engine->reader, 0, SIZE_MAX, &list, &e) < 0)
+	/* The error stays also where a damaged event is passed over. */
+	if (reader_events(w->engine->reader, &after, SIZE_MAX, &list, &e) < 0 || e.code)
 		world_fail(w, "the events cannot be read: %s", err_text(&e));
 	for (const struct event *ev = list.first; ev; ev = ev->next)
 		read_event(w, all, ev);
@@ -178,10 +180,11 @@ void world_check_charges(struct world *w, int64_t seq)
 {
 	_cleanup_(arena_fini) struct arena arena = {0};
 	struct event_list list;
+	struct err e = {0};
 
 	event_list_init(&list, &arena);
-	if (reader_events(w->engine->reader, seq, SIZE_MAX, &list, NULL) < 0)
-		world_fail(w, "the events cannot be read");
+	if (reader_events(w->engine->reader, &seq, SIZE_MAX, &list, &e) < 0 || e.code)
+		world_fail(w, "the events cannot be read: %s", err_text(&e));
 	for (const struct event *ev = list.first; ev; ev = ev->next)
 		if (is_charge(ev))
 			check_attempt(w, ev, world_stage(w, ev->stage.p));

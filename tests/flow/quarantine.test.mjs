@@ -5,7 +5,7 @@ import test from 'node:test';
 import { journalFile } from '../lib/oracle.mjs';
 import { finished, getJson, look } from '../lib/orders.mjs';
 import { hostFile } from '../lib/pipeline.mjs';
-import { ofType, placeScripted, send, stageIs, startScripted } from '../lib/scripted.mjs';
+import { ofType, onHold, placeScripted, send, stageIs, startScripted } from '../lib/scripted.mjs';
 import { until } from '../lib/until.mjs';
 
 const damage = (s, sql) => execFileSync('sqlite3', [journalFile(s), sql]);
@@ -94,6 +94,62 @@ test('an_order_that_cannot_be_read_does_not_keep_the_daemon_from_starting', { ti
   for (const id of ids)
     assert.equal((await send(s, `/orders/${id}/signals/two`, {})).status, 200);
   await checkOthers(s, ids);
+  assert.equal(await s.stop(), 0);
+});
+
+async function placeWaiting(s, n) {
+  const ids = await placeMany(s, n, { one: 'w' });
+  await Promise.all(ids.map((id) => stageIs(s, id, 'one', 'waiting')));
+  return ids;
+}
+
+async function placeHeld(s, n) {
+  const ids = await placeMany(s, n, { two: 'r' });
+  await Promise.all(ids.map((id) => onHold(s, id)));
+  return ids;
+}
+
+// All that a list has, two at a time.
+async function listed(s, path, key, idOf) {
+  const ids = [];
+  for (let cursor = null; ;) {
+    const page = await getJson(s, `${path}${path.includes('?') ? '&' : '?'}limit=2${cursor ? `&cursor=${cursor}` : ''}`);
+    assert.ok(page[key].length <= 2);
+    ids.push(...page[key].map(idOf));
+    if (!page.next)
+      return ids.reverse();
+    cursor = page.next;
+  }
+}
+
+const orders = (s, query = '') => listed(s, `/orders${query}`, 'orders', ({ id }) => id);
+
+test('lists_go_on_without_an_order_that_cannot_be_read', { timeout: 60_000 }, async () => {
+  const s = await startScripted({ one: {}, two: { retry: { attempts: 1 } } });
+  const waiting = await placeWaiting(s, 5), held = await placeHeld(s, 5);
+  const damaged = [await look(s, waiting.splice(2, 1)[0]), await look(s, held.splice(1, 1)[0])];
+  await s.stop();
+  damaged.forEach((whole) => garble(s, whole));
+  await s.restart();
+  assert.deepEqual(await orders(s, '?status=one_under_way'), waiting);
+  assert.deepEqual((await orders(s, '?status=open')).filter((id) => waiting.includes(id)), waiting);
+  assert.deepEqual((await orders(s)).filter((id) => held.includes(id)), held);
+  assert.deepEqual(await listed(s, '/dead-letters', 'dead_letters', ({ order: o }) => o.id), held);
+  assert.equal((await getJson(s, '/pipeline/stages/two/errors')).errors.length, held.length);
+  assert.equal((await getJson(s, '/dead-letters?group=cause')).causes[0].count, held.length + 1);
+  assert.equal(await s.stop(), 0);
+});
+
+test('lists_go_on_without_an_order_whose_body_cannot_be_read', { timeout: 60_000 }, async () => {
+  const s = await startScripted({ one: {}, two: { retry: { attempts: 1 } } });
+  const waiting = await placeWaiting(s, 3), held = await placeHeld(s, 3);
+  const damaged = [await look(s, waiting.splice(1, 1)[0]), await look(s, held.splice(1, 1)[0])];
+  await s.stop();
+  damaged.forEach(({ events }) => garble(s, { events: events.slice(0, 1) }));
+  await s.restart();
+  assert.deepEqual(await orders(s), [...waiting, ...held]);
+  assert.deepEqual(await orders(s, '?q=PROD-002'), [...waiting, ...held]);
+  assert.deepEqual(await listed(s, '/dead-letters', 'dead_letters', ({ order: o }) => o.id), held);
   assert.equal(await s.stop(), 0);
 });
 

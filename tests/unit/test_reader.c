@@ -131,16 +131,20 @@ static void events_come_in_order_with_their_order_ids(void)
 	struct fixture f;
 	struct arena arena = {0};
 	struct event_list events;
+	int64_t after = 1;
 
 	fixture_init(&f);
 	shop_sell(&f.shop, "a@x.org", "A", 9);
 	event_list_init(&events, &arena);
-	CHECK_INT(reader_events(f.reader, 1, 3, &events, &f.shop.e), 3);
+	CHECK_INT(reader_events(f.reader, &after, 3, &events, &f.shop.e), 3);
+	CHECK_INT(after, 4);
 	CHECK_INT(events.first->seq, 2);
 	CHECK_INT(events.first->n_effects, 2);
 	CHECK(id_eq(&events.first->next->order_id, &events.first->next->next->order_id));
 	CHECK_INT(events.first->next->next->order_seq, 3);
-	CHECK_INT(reader_events(f.reader, 7, 3, &events, &f.shop.e), 0);
+	after = 7;
+	CHECK_INT(reader_events(f.reader, &after, 3, &events, &f.shop.e), 0);
+	CHECK_INT(after, 7);
 	arena_fini(&arena);
 	fixture_fini(&f);
 }
