@@ -1,7 +1,7 @@
 /* Dead letters: seen by cause, live; one, many or all that match retried, skipped, discarded or corrected. */
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { assertLooksRight, launchBrowser, openPage, sizes } from '../lib/browser.mjs';
+import { assertLooksRight, holdAnswers, launchBrowser, openPage, sizes } from '../lib/browser.mjs';
 import { finished, getJson, look } from '../lib/orders.mjs';
 import { ofType, onHold, placeScripted, startScripted } from '../lib/scripted.mjs';
 import { until } from '../lib/until.mjs';
@@ -59,6 +59,19 @@ test('causes_are_counted_and_one_of_them_is_one_click_away', async (t) => {
   await page.getByRole('link', { name: 'All causes' }).click();
   await page.getByRole('button', { name: 'Load more' }).click();
   await until('the second page', async () => (await rows(page).count()) === MANY + 2);
+});
+
+test('a_page_that_comes_after_the_cause_was_changed_is_not_added_to_it', async (t) => {
+  const page = await open(t, '?stage=two');
+  const late = await holdAnswers(page, /cursor=/);
+  await page.getByRole('button', { name: 'Load more' }).click();
+  await late.asked;
+  await page.getByRole('link', { name: 'Three Not now, later' }).click();
+  await until('those of the other cause', async () => (await rows(page).count()) === 2);
+  await late.release();
+  assert.deepEqual(await rows(page).locator('.cause-stage').allTextContents(), ['Three', 'Three']);
+  await page.getByLabel('Select all that are shown').check();
+  await bar(page).getByText('2 selected').waitFor();
 });
 
 test('a_new_one_is_offered_and_one_that_left_goes_by_itself', async (t) => {

@@ -1,9 +1,10 @@
 /* The list of orders: search, tabs, the address bar, and rows that change in place. */
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { launchBrowser, openPage } from '../lib/browser.mjs';
+import { holdAnswers, launchBrowser, openPage } from '../lib/browser.mjs';
 import { finished, order, place } from '../lib/orders.mjs';
 import { startStageline } from '../lib/stageline.mjs';
+import { until } from '../lib/until.mjs';
 
 let server, browser, done, failed;
 before(async () => {
@@ -107,4 +108,17 @@ test('more_orders_than_a_page_are_loaded_on_request', async (t) => {
   const ids = await shown(page);
   assert.equal(new Set(ids).size, 60);
   assert.deepEqual(ids, [...ids].sort().reverse());
+});
+
+test('a_page_that_comes_after_the_search_was_changed_is_not_added_to_it', async (t) => {
+  const email = 'more@example.com';
+  await Promise.all(Array.from({ length: 55 }, () => buy({ 'PROD-002': 1 }, email)));
+  const page = await openList(t, `?q=${encodeURIComponent(email)}`);
+  const late = await holdAnswers(page, /cursor=/);
+  await page.getByRole('button', { name: 'Load more' }).click();
+  await late.asked;
+  await page.getByRole('searchbox').fill('ada@example.com');
+  await until('those that are searched for', async () => (await shown(page)).length === 1);
+  await late.release();
+  assert.deepEqual(await shown(page), [done.id]);
 });

@@ -1,7 +1,7 @@
 /* Stock and state in the client: values live, what changed one, and changing it with a reason. */
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { assertLooksRight, launchBrowser, openPage, sizes } from '../lib/browser.mjs';
+import { assertLooksRight, holdAnswers, launchBrowser, openPage, sizes } from '../lib/browser.mjs';
 import { finished, order, place, state } from '../lib/orders.mjs';
 import { fastPipeline } from '../lib/pipeline.mjs';
 import { send } from '../lib/scripted.mjs';
@@ -108,6 +108,20 @@ test('keys_are_found_by_their_start_and_more_come_page_by_page', async (t) => {
   await page.waitForURL(/prefix=many%2F11/);
   await page.getByLabel('Keys that start with').fill('nothing');
   await page.getByText('No key starts like that').waitFor();
+});
+
+test('a_page_that_comes_after_the_prefix_was_changed_is_not_added_to_it', async (t) => {
+  await Promise.all(Array.from({ length: 105 }, (_, i) => send(s, '/state/adjust', { key: `more/${String(i).padStart(3, '0')}`, value: i, reason: 'test' })));
+  const page = await openPage(t, browser);
+  await page.goto(`${s.url}/#/stock?prefix=more/`);
+  const late = await holdAnswers(page, /after=more/);
+  await page.getByRole('button', { name: 'Load more' }).click();
+  await late.asked;
+  await page.getByLabel('Keys that start with').fill('more/00');
+  await row(page, 'more/010').waitFor({ state: 'detached' });
+  await row(page, 'more/009').waitFor();
+  await late.release();
+  assert.equal(await row(page, 'more/104').count(), 0);
 });
 
 test('it_looks_right', async (t) => {

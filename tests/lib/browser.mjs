@@ -49,6 +49,26 @@ export async function openPage(t, browser, options = {}) {
   return page;
 }
 
+/* Holds back the answers to requests that match. { asked, release() }: both are promises; after release() the page has
+ * done whatever it does with the answer, or with having given it up. */
+export async function holdAnswers(page, pattern) {
+  let letGo;
+  const isFree = new Promise((done) => { letGo = done; });
+  const matches = (request) => pattern.test(request.url());
+  const over = Promise.race(['requestfinished', 'requestfailed'].map((name) => page.waitForEvent(name, matches)));
+  const asked = page.waitForRequest(matches);
+  await page.route(pattern, async (route) => {
+    await isFree;
+    await route.continue().catch(() => {}); /* given up meanwhile */
+  });
+  async function release() {
+    letGo();
+    await over;
+    await page.evaluate(() => new Promise((done) => { requestAnimationFrame(() => requestAnimationFrame(done)); }));
+  }
+  return { asked, release };
+}
+
 /* No violation of any rule that axe knows, best practices included. */
 export async function assertAccessible(page, what) {
   if (!(await page.evaluate(() => 'axe' in window)))

@@ -61,6 +61,7 @@ export function open(root, { route, signal, announce, setTitle }) {
     load.abort();
     load = new AbortController();
     clearTimeout(reloadTimer);
+    next = null; /* known again with the answer */
     news.hidden = true;
     chosen.clear();
     isAll = false;
@@ -108,14 +109,17 @@ export function open(root, { route, signal, announce, setTitle }) {
   }
 
   async function loadMore() {
+    if (!next)
+      return;
+    const loading = AbortSignal.any([signal, load.signal]); /* a reload overtakes it */
     more.setAttribute('aria-busy', 'true');
     const before = rows.size;
     try {
-      append(await get(listPath(filter, next), { signal }));
+      append(await get(listPath(filter, next), { signal: loading }));
       announce(`${count(rows.size - before, 'more dead letter', 'more dead letters')} loaded`);
       [...rows.values()][before]?.box.focus();
     } catch (problem) {
-      if (!signal.aborted)
+      if (!loading.aborted)
         announce(problem.title);
     }
     more.removeAttribute('aria-busy');

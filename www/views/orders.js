@@ -71,6 +71,7 @@ export function open(root, { route, signal, announce, setTitle }) {
     load.abort();
     load = new AbortController();
     clearTimeout(reloadTimer);
+    next = null; /* known again with the answer */
     news.hidden = true;
     filters.show(query);
     if (rows.size === 0 && !list.querySelector('.problem'))
@@ -111,14 +112,17 @@ export function open(root, { route, signal, announce, setTitle }) {
   }
 
   async function loadMore() {
+    if (!next)
+      return;
+    const loading = AbortSignal.any([signal, load.signal]); /* a reload overtakes it */
     more.setAttribute('aria-busy', 'true');
     const before = rows.size;
     try {
-      append(await get(listPath(query, next), { signal }));
+      append(await get(listPath(query, next), { signal: loading }));
       announce(`${count(rows.size - before, 'more order', 'more orders')} loaded`);
       [...rows.values()][before]?.link.focus();
     } catch (problem) {
-      if (!signal.aborted)
+      if (!loading.aborted)
         announce(problem.title);
     }
     more.removeAttribute('aria-busy');

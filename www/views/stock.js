@@ -67,6 +67,7 @@ export function open(root, { route, signal, announce, setTitle }) {
     load.abort();
     load = new AbortController();
     clearTimeout(reloadTimer);
+    next = null; /* known again with the answer */
     search.show(wanted.prefix);
     if (rows.size === 0 && !list.querySelector('.problem'))
       fill(list, skeleton('Loading the state', 5));
@@ -108,14 +109,17 @@ export function open(root, { route, signal, announce, setTitle }) {
   }
 
   async function loadMore() {
+    if (!next)
+      return;
+    const loading = AbortSignal.any([signal, load.signal]); /* a reload overtakes it */
     more.setAttribute('aria-busy', 'true');
     const before = rows.size;
     try {
-      append(await get(listPath(wanted.prefix, next), { signal }));
+      append(await get(listPath(wanted.prefix, next), { signal: loading }));
       announce(`${count(rows.size - before, 'more value', 'more values')} loaded`);
       [...rows.values()][before]?.link.focus();
     } catch (problem) {
-      if (!signal.aborted)
+      if (!loading.aborted)
         announce(problem.title);
     }
     more.removeAttribute('aria-busy');
