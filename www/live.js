@@ -59,6 +59,7 @@ export function follow(options) {
 
 function connect(link) {
   const { signal } = link.options;
+  link.timer = 0; /* nothing to hurry while this is under way */
   if (signal.aborted)
     return;
   let isOver = false;

@@ -144,6 +144,31 @@ test('what_happens_before_the_connection_is_made_is_not_missed', async (t) => {
   await page.getByRole('button', { name: '1 new order – show' }).waitFor();
 });
 
+test('a_tab_that_is_shown_while_it_connects_again_connects_once', async (t) => {
+  const page = await openPage(t, browser);
+  const sockets = [];
+  let connect;
+  const mayConnect = new Promise((done) => { connect = done; });
+  await page.routeWebSocket(/\/ws\/events/, async (socket) => {
+    if (sockets.push(socket) > 1)
+      await mayConnect;
+    socket.connectToServer();
+  });
+  await page.goto(`${server.url}/#/orders`);
+  await stateOf(page, 'Live').waitFor();
+  await sockets[0].close();
+  await until('it to connect again', () => sockets.length > 1);
+
+  await page.evaluate(() => new Promise((done) => {
+    document.dispatchEvent(new Event('visibilitychange'));
+    window.dispatchEvent(new Event('online'));
+    setTimeout(done); /* after what the page has put off by them */
+  }));
+  connect();
+  await stateOf(page, 'Live').waitFor();
+  assert.equal(sockets.length, 2);
+});
+
 test('a_page_that_was_behind_and_has_caught_up_says_that_it_is_live', async (t) => {
   const buy = async () => finished(server, (await place(server, order({ 'PROD-003': 1 }))).id);
   await buy();
