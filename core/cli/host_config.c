@@ -30,6 +30,8 @@ static const struct sl_option limit_options[] = {
 		LIMIT(idle_ms), 1000, DAY},
 	{SL_OPTION_INT, 0, "unanswered", "new orders that wait for their commit", "4096", NULL,
 		LIMIT(unanswered), 1, 1000000},
+	{SL_OPTION_INT, 0, "reads", "requests that wait for the journal to be read", "4096", NULL,
+		LIMIT(reads), 1, 1000000},
 	{SL_OPTION_INT, 0, "open_orders", "orders that have neither ended nor are on hold",
 		"10000000", NULL, LIMIT(open_orders), 1, 1000000000},
 	{SL_OPTION_INT, 0, "json_depth", "deepest nesting of a body", "32", NULL, LIMIT(json_depth),

@@ -40,6 +40,7 @@ struct host_limits {
 	int64_t connections;	  /* open at once */
 	int64_t idle_ms;	  /* a connection may be silent this long */
 	int64_t unanswered;	  /* orders accepted by the network that wait for their commit */
+	int64_t reads;		  /* requests that wait for the journal to be read */
 	int64_t open_orders;	  /* that have neither ended nor are on hold */
 	int64_t json_depth;	  /* nesting of a body */
 	int64_t backlog;	  /* bytes unsent to one watcher before it is dropped */

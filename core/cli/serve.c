@@ -136,6 +136,7 @@ static struct app_options app_options_of(struct server *s)
 				   .idle_ms = l->idle_ms,
 				   .backlog_bytes = l->backlog},
 			.unanswered = l->unanswered,
+			.reads = l->reads,
 			.open_orders = l->open_orders,
 			.json_depth = l->json_depth,
 			.bulk = l->bulk},

@@ -175,6 +175,28 @@ int64_t app_journal_bytes(const struct app *app, const char *suffix)
 	return name.failed || stat(name.data, &st) < 0 ? 0 : st.st_size;
 }
 
+bool app_read(struct app *app, struct reading *reading, struct http_request *req,
+	struct read_job *job, int *result)
+{
+	if (reading_waiting(reading) >= (size_t)app->limits.reads) {
+		http_problem(req, 503, "too many requests wait for the journal to be read");
+		return false;
+	}
+	if (result) {
+		*result = -ECANCELED;
+		job->is_unwanted = http_unwanted(req);
+	}
+	reading_submit(reading, job);
+	return true;
+}
+
+void app_cannot_read(struct http_request *req, const char *what, const struct err *e)
+{
+	if (!atomic_load(http_unwanted(req)))
+		log_error("%s: %s", what, err_text(e));
+	http_problem(req, 503, "%s: %s", what, err_text(e));
+}
+
 bool app_query_int(struct http_request *req, const char *name, int64_t min, int64_t max,
 	int64_t fallback, int64_t *ret)
 {

@@ -10,6 +10,7 @@
 struct app_limits {
 	struct http_limits http;
 	int64_t unanswered;  /* commands that wait for their commit: 503 above */
+	int64_t reads;	     /* requests that wait for the journal to be read: 503 above */
 	int64_t open_orders; /* that have neither ended nor are on hold: 503 above */
 	int64_t json_depth;
 	int64_t bulk; /* dead letters that one filter takes */
@@ -170,6 +171,14 @@ int64_t app_watchers(const struct app *app);
 /* The size of the journal's file; of the one beside it with that suffix, such as "-wal". 0: there is none. */
 int64_t app_journal_bytes(const struct app *app, const char *suffix);
 
+/* Submits the job of a request, one of the many that only look. False: too many wait, the request is answered with 503,
+ * and the job is the caller's. When the client has gone before its turn comes, `run` is passed over and *result
+ * is -ECANCELED; NULL: `run` is never passed over. */
+bool app_read(struct app *app, struct reading *reading, struct http_request *req,
+	struct read_job *job, int *result);
+/* Answers that what was asked for cannot be read, and logs it, unless nobody waits for it. `what`: "orders cannot
+ * be listed". */
+void app_cannot_read(struct http_request *req, const char *what, const struct err *e);
 /* For numbers in queries: absent gives `fallback`. False: answered with 400. */
 bool app_query_int(struct http_request *req, const char *name, int64_t min, int64_t max,
 	int64_t fallback, int64_t *ret);

@@ -105,7 +105,8 @@ void conn_kill(struct conn *c)
 		return;
 	if (c->state == CONN_HANDLING) {
 		request_done(c->req, 499); /* "client closed request", as nginx counts it */
-		steal_ptr(c->req)->conn = NULL;
+		c->req->conn = NULL;
+		atomic_store(&steal_ptr(c->req)->is_unwanted, true);
 	}
 	move(c, CONN_DEAD);
 	send_no_more(c);

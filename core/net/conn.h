@@ -6,6 +6,7 @@
 #pragma once
 
 #include <event2/bufferevent.h>
+#include <stdatomic.h>
 
 #include "net/guard.h"
 #include "net/http.h"
@@ -58,6 +59,7 @@ struct http_pair {
  * the request, `conn` becomes NULL and the answer frees it. */
 struct http_request {
 	struct conn *conn;
+	atomic_bool is_unwanted; /* `conn` has become NULL; also for other threads */
 	struct guard guard;
 	const struct http_route *route;
 	struct http_pair params[PARAMS_MAX], queries[QUERIES_MAX];

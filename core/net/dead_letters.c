@@ -122,8 +122,7 @@ static void done_list(struct read_job *job)
 	struct engine_stats stats;
 
 	if (l->result < 0) {
-		log_error("dead letters cannot be listed: %s", err_text(&l->err));
-		http_problem(l->req, 503, "dead letters cannot be listed: %s", err_text(&l->err));
+		app_cannot_read(l->req, "dead letters cannot be listed", &l->err);
 	} else {
 		engine_stats(l->app->engine, &stats);
 		json_key(&l->w, "next");
@@ -178,7 +177,8 @@ void route_dead_letters(void *arg, struct http_request *req)
 		free(l);
 		return;
 	}
-	reading_submit(l->app->reading, &l->job);
+	if (!app_read(l->app, l->app->reading, req, &l->job, &l->result))
+		free(l);
 }
 
 /* --- retry, skip, discard: by ids or by filter --- */
@@ -396,10 +396,10 @@ static void act(struct app *app, struct http_request *req, const char *action)
 	b->order.reason = reason;
 	if (!take_which(req, body, b))
 		bulk_job_free(b);
-	else if (b->filter.limit)
-		reading_submit(app->reading, &b->job);
-	else
+	else if (!b->filter.limit)
 		go(b);
+	else if (!app_read(app, app->reading, req, &b->job, NULL))
+		bulk_job_free(b);
 }
 
 void route_retry_dead_letters(void *app, struct http_request *req)

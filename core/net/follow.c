@@ -15,7 +15,7 @@ struct follower {
 	int64_t after;		    /* it has everything up to this seq */
 	bool is_live;		    /* gets commits as they come; else reads the journal */
 	bool is_reading;
-	bool is_gone; /* freed when its job comes back */
+	atomic_bool is_gone; /* freed when its job comes back */
 };
 
 struct page_job {
@@ -111,7 +111,8 @@ static void read_page(struct follower *f)
 	p = calloc(1, sizeof *p);
 	if (!p)
 		return; /* again with the next commit or beat */
-	p->job = (struct read_job){.run = run_page, .done = done_page};
+	p->job = (struct read_job){.run = run_page, .done = done_page, .is_unwanted = &f->is_gone};
+	p->result = -ECANCELED;
 	p->follower = f;
 	p->after = p->read_to = f->after;
 	f->is_reading = true;
@@ -327,11 +328,7 @@ static struct follower *arrive(struct live_room *room, struct http_request *req)
 	struct follower *f;
 	int64_t after;
 
-	if (room->is_closing) {
-		http_problem(req, 503, "Stageline is stopping");
-		return NULL;
-	}
-	if (!after_of(room, req, &after))
+	if (live_refuses(room, req) || !after_of(room, req, &after))
 		return NULL;
 	f = follower_new(room, after);
 	if (!f)

@@ -240,7 +240,8 @@ void route_generations(void *arg, struct http_request *req)
 	j->n = engine_generations(app->engine, stats, LISTED_MAX);
 	for (size_t i = 0; i < j->n; i++)
 		j->list[i].stats = stats[i];
-	reading_submit(app->reading, &j->job);
+	if (!app_read(app, app->reading, req, &j->job, &j->result))
+		free(j);
 }
 
 /* --- moving --- */
@@ -451,8 +452,8 @@ void route_migrate(void *arg, struct http_request *req)
 	j->order.reason = reason;
 	if (take_from(req, body, j) && take_rest(req, body, j)) {
 		j->order.generation = j->from->digest;
-		reading_submit(app->reading, &j->job);
-		return;
+		if (app_read(app, app->reading, req, &j->job, NULL))
+			return;
 	}
 	free(j->order.reason);
 	free(j);

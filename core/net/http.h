@@ -9,6 +9,7 @@
 #pragma once
 
 #include <event2/event.h>
+#include <stdatomic.h>
 #include <sys/socket.h>
 
 #include "base/json.h"
@@ -89,6 +90,8 @@ struct str http_header(struct http_request *req, const char *name);
 struct str http_body(struct http_request *req);
 /* Whether Content-Type is JSON (application/json or any +json). */
 bool http_is_json(struct http_request *req);
+/* Becomes true when the client goes. [any thread] Borrowed until the request is answered. */
+const atomic_bool *http_unwanted(const struct http_request *req);
 /* For the answer; before it. Copies. A value with control characters is left out. Content-Type, Date,
  * Content-Length, Connection and the safety headers come by themselves; `Cache-Control: no-store` and, for 429
  * and 503, `Retry-After: 1` do unless they were added here. */

@@ -112,6 +112,18 @@ void live_free(struct live_room *room)
 	free(room);
 }
 
+bool live_refuses(const struct live_room *room, struct http_request *req)
+{
+	bool is_full = live_watchers(room) >= room->app->limits.http.connections;
+
+	/* More than can be connected: most have gone, and wait only for the journal to be read. */
+	if (room->is_closing || is_full)
+		http_problem(req, 503,
+			is_full ? "too many watchers wait for the journal to be read"
+				: "Stageline is stopping");
+	return room->is_closing || is_full;
+}
+
 int64_t live_watchers(const struct live_room *room)
 {
 	return atomic_load(&room->n_watchers);

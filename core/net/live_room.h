@@ -24,6 +24,9 @@ struct live_room {
 	struct follower *followers;
 };
 
+/* Whether nobody can begin to watch just now; then the request is answered. */
+bool live_refuses(const struct live_room *room, struct http_request *req);
+
 /* watch.c: one order */
 void watches_feed(struct live_room *room, const struct event *ev);
 void watches_reload(struct live_room *room);

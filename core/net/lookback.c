@@ -58,8 +58,7 @@ static bool succeeded(struct lookback_job *j)
 {
 	if (j->result >= 0)
 		return true;
-	log_error("looking back failed: %s", err_text(&j->err));
-	http_problem(j->req, 503, "the journal cannot be read: %s", err_text(&j->err));
+	app_cannot_read(j->req, "the journal cannot be read", &j->err);
 	return false;
 }
 
@@ -110,7 +109,8 @@ void route_stage_errors(void *arg, struct http_request *req)
 	if (!j)
 		return;
 	j->job = (struct read_job){.run = run_errors, .done = done_errors};
-	reading_submit(app->reading, &j->job);
+	if (!app_read(app, app->reading, req, &j->job, &j->result))
+		job_free(j);
 }
 
 /* --- what changed a value --- */
@@ -214,5 +214,6 @@ void route_state_history(void *arg, struct http_request *req)
 	j->job = (struct read_job){.run = run_changes, .done = done_changes};
 	j->is_past = true;
 	app->n_past++;
-	reading_submit(past, &j->job);
+	if (!app_read(app, past, req, &j->job, &j->result))
+		job_free(j);
 }

@@ -360,7 +360,7 @@ static void done_metrics(struct read_job *job)
 	struct engine_stats stats;
 
 	/* A journal that cannot be read is told by the families that are missing; the others matter then. */
-	if (j->result < 0)
+	if (j->result < 0 && j->result != -ECANCELED)
 		log_error("metrics: dead letters cannot be counted: %s", err_text(&j->err));
 	else
 		write_dead_letters(&x, j);
@@ -387,5 +387,6 @@ void route_metrics(void *arg, struct http_request *req)
 	j->job = (struct read_job){.run = run_metrics, .done = done_metrics};
 	j->app = app;
 	j->req = req;
-	reading_submit(app->reading, &j->job);
+	if (!app_read(app, app->reading, req, &j->job, &j->result))
+		free(j);
 }

@@ -199,45 +199,53 @@ static void done_get(struct read_job *job)
 			g->is_too_early ? "the order was placed later than that"
 					: "there is no such order");
 	} else {
-		log_error("an order cannot be read: %s", err_text(&g->err));
-		http_problem(g->req, 503, "the order cannot be read: %s", err_text(&g->err));
+		app_cannot_read(g->req, "the order cannot be read", &g->err);
 	}
 	buf_fini(&g->body);
 	free(g);
 }
 
-static void read_order(
-	struct app *app, struct http_request *req, const struct id *id, struct moment at)
+/* NULL: no memory, and answered. */
+static struct get_job *get_new(struct http_request *req, const struct id *id, struct moment at)
 {
 	struct get_job *g = calloc(1, sizeof *g);
 
 	if (!g) {
 		http_problem(req, 503, "no memory");
-		return;
+		return NULL;
 	}
 	g->job = (struct read_job){.run = run_get, .done = done_get};
 	g->req = req;
 	g->id = *id;
 	g->at = at;
-	reading_submit(app->reading, &g->job);
+	return g;
 }
 
+/* What was asked for is committed: no limit refuses the answer. */
 void orders_answer_read(struct app *app, struct http_request *req, const struct id *id)
 {
-	read_order(app, req, id, (struct moment){.value = INT64_MAX});
+	struct get_job *g = get_new(req, id, (struct moment){.value = INT64_MAX});
+
+	if (g)
+		reading_submit(app->reading, &g->job);
 }
 
 void route_get_order(void *arg, struct http_request *req)
 {
+	struct app *app = arg;
+	struct get_job *g;
 	struct moment at;
 	struct id id;
 
-	if (id_parse(http_param(req, "id"), &id) < 0)
+	if (id_parse(http_param(req, "id"), &id) < 0) {
 		http_problem(req, 404,
 			"there is no such order: an id looks like "
 			"01890a5d-ac96-774b-bcce-b302099a8057");
-	else if (moment_take(req, &at))
-		read_order(arg, req, &id, at);
+		return;
+	}
+	g = moment_take(req, &at) ? get_new(req, &id, at) : NULL;
+	if (g && !app_read(app, app->reading, req, &g->job, &g->result))
+		free(g);
 }
 
 /* --- lists --- */
@@ -351,8 +359,7 @@ static void done_list(struct read_job *job)
 	struct list_job *l = CONTAINER_OF(job, struct list_job, job);
 
 	if (l->result < 0) {
-		log_error("orders cannot be listed: %s", err_text(&l->err));
-		http_problem(l->req, 503, "orders cannot be listed: %s", err_text(&l->err));
+		app_cannot_read(l->req, "orders cannot be listed", &l->err);
 	} else {
 		json_key(&l->w, "next");
 		if (l->next)
@@ -424,5 +431,6 @@ void route_list_orders(void *arg, struct http_request *req)
 		return;
 	}
 	l->filter.limit = (size_t)limit;
-	reading_submit(app->reading, &l->job);
+	if (!app_read(app, app->reading, req, &l->job, &l->result))
+		free(l);
 }

@@ -1,14 +1,13 @@
 /* Reading for the net loop: one thread, a queue of jobs to it and a queue of finished ones back. */
 #include "net/reading.h"
 
-#include <stdatomic.h>
-
 struct reading {
 	struct queue jobs, finished;
 	struct reader *reader;
 	struct event *on_finished;
 	pthread_t thread;
 	bool has_thread;
+	size_t n_waiting; /* [net loop] */
 	atomic_bool is_ending, is_interrupted;
 };
 
@@ -29,7 +28,8 @@ static void *run_jobs(void *arg)
 			n = n->next;
 			if (atomic_load(&rd->is_interrupted))
 				reader_interrupt(rd->reader);
-			job->run(job, rd->reader);
+			if (!job->is_unwanted || !atomic_load(job->is_unwanted))
+				job->run(job, rd->reader);
 			queue_push(&rd->finished, &job->node);
 		}
 	} while (!is_last);
@@ -46,6 +46,7 @@ static void finish_jobs(evutil_socket_t fd, short events, void *arg)
 		struct read_job *job = (struct read_job *)n;
 
 		n = n->next;
+		rd->n_waiting--;
 		job->done(job);
 	}
 }
@@ -85,7 +86,13 @@ fail:
 
 void reading_submit(struct reading *rd, struct read_job *job)
 {
+	rd->n_waiting++;
 	queue_push(&rd->jobs, &job->node);
+}
+
+size_t reading_waiting(const struct reading *rd)
+{
+	return rd->n_waiting;
 }
 
 void reading_interrupt(struct reading *rd)

@@ -50,6 +50,11 @@ bool http_is_json(struct http_request *req)
 	       (n > 5 && field_equal((struct str){type.p + n - 5, 5}, STR("+json")));
 }
 
+const atomic_bool *http_unwanted(const struct http_request *req)
+{
+	return &req->is_unwanted;
+}
+
 bool request_is_same_origin(struct http_request *req)
 {
 	struct str origin = http_header(req, "Origin"),

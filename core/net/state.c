@@ -82,8 +82,7 @@ static void done_state(struct read_job *job)
 	if (s->result == -ENOENT) {
 		http_problem(s->req, 404, "%s", err_text(&s->err));
 	} else if (s->result < 0) {
-		log_error("the state cannot be read: %s", err_text(&s->err));
-		http_problem(s->req, 503, "the state cannot be read: %s", err_text(&s->err));
+		app_cannot_read(s->req, "the state cannot be read", &s->err);
 	} else {
 		json_key(&s->w, "next");
 		json_str(&s->w, (size_t)s->result == s->page.limit ? buf_view(&s->last_key)
@@ -158,6 +157,8 @@ void route_state(void *arg, struct http_request *req)
 		free(s);
 		return;
 	}
-	app->n_past += s->is_past;
-	reading_submit(reading, &s->job);
+	if (app_read(app, reading, req, &s->job, &s->result))
+		app->n_past += s->is_past;
+	else
+		free(s);
 }

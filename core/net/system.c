@@ -111,9 +111,7 @@ static void done_system(struct read_job *job)
 	struct json_writer w = {&body, false};
 
 	if (j->result < 0) {
-		log_error("the head of the chain cannot be read: %s", err_text(&j->err));
-		http_problem(
-			j->req, 503, "the head of the chain cannot be read: %s", err_text(&j->err));
+		app_cannot_read(j->req, "the head of the chain cannot be read", &j->err);
 		free(j);
 		return;
 	}
@@ -139,5 +137,6 @@ void route_system(void *arg, struct http_request *req)
 	j->job = (struct read_job){.run = run_system, .done = done_system};
 	j->app = app;
 	j->req = req;
-	reading_submit(app->reading, &j->job);
+	if (!app_read(app, app->reading, req, &j->job, &j->result))
+		free(j);
 }

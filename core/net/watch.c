@@ -313,10 +313,8 @@ void route_watch_order(void *arg, struct http_request *req)
 		http_problem(req, 404, "there is no such order");
 		return;
 	}
-	if (room->is_closing) {
-		http_problem(req, 503, "Stageline is stopping");
+	if (live_refuses(room, req))
 		return;
-	}
 	n = calloc(1, sizeof *n);
 	w = n ? watch_get(room, &id) : NULL;
 	if (!w) {

@@ -1,10 +1,12 @@
 // Many orders at once: nothing is refused because a stage is slow, and what is refused says when to come back.
 import assert from 'node:assert/strict';
+import { connect } from 'node:net';
 import test from 'node:test';
 import WebSocket from 'ws';
 import { checkFile, checkOrders } from '../lib/oracle.mjs';
 import { fastPipeline, hostFile, plenty } from '../lib/pipeline.mjs';
 import { order, place, post } from '../lib/orders.mjs';
+import { placeScripted, startScripted } from '../lib/scripted.mjs';
 import { startStageline } from '../lib/stageline.mjs';
 import { until } from '../lib/until.mjs';
 
@@ -46,6 +48,52 @@ test('a_slow_stage_makes_orders_wait_and_refuses_none', { timeout: 240_000 }, as
   const accepted = await placeMany(s, 2000, 32);
   const { completed } = await checkOrders(s, accepted, plenty, { deadline: 200_000 });
   assert.equal(completed, 2000);
+  assert.equal(await s.stop(), 0);
+});
+
+const listWaiting = (s) => fetch(`${s.url}/orders?status=two_under_way`);
+
+test('more_readers_than_may_wait_are_told_to_come_back', { timeout: 60_000 }, async () => {
+  const s = await startScripted({ one: {}, two: {} }, { config: hostFile('limits: {reads: 2}\n') });
+  for (let i = 0; i < 200; i += 50)
+    await Promise.all(Array.from({ length: 50 }, () => placeScripted(s, { one: 'w' })));
+  const answers = await Promise.all(Array.from({ length: 100 }, () => listWaiting(s)));
+  const refused = answers.filter((a) => a.status === 503), served = answers.filter((a) => a.status === 200);
+  assert.equal(refused.length + served.length, 100);
+  assert.ok(refused.length && served.length, `${refused.length} were refused`);
+  for (const a of refused) {
+    assert.ok(Number(a.headers.get('retry-after')) > 0);
+    assert.match((await a.json()).detail, /wait for the journal/);
+  }
+  await Promise.all(served.map((a) => a.text()));
+  assert.equal((await listWaiting(s)).status, 200, 'and then there is room again');
+  assert.equal(await s.stop(), 0);
+});
+
+// Each list looks at all orders under way; those that ask leave without waiting for it.
+test('readers_that_have_gone_keep_nobody', { timeout: 60_000 }, async () => {
+  const s = await startScripted({ one: {}, two: {} }, { config: hostFile('limits: {reads: 100000}\n') });
+  for (let i = 0; i < 1000; i += 50)
+    await Promise.all(Array.from({ length: 50 }, () => placeScripted(s, { one: 'w' })));
+  let began = performance.now();
+  assert.equal((await listWaiting(s)).status, 200);
+  const one = performance.now() - began;
+  const askAndLeave = () => new Promise((done) => {
+    const socket = connect(s.port, '127.0.0.1', () => {
+      socket.write('GET /orders?status=two_under_way HTTP/1.1\r\nHost: localhost\r\n\r\n', () => setTimeout(() => {
+        socket.resetAndDestroy();
+        done();
+      }, 5));
+    });
+    socket.on('error', done);
+  });
+  for (let i = 0; i < 1000; i += 50)
+    await Promise.all(Array.from({ length: 50 }, askAndLeave));
+  began = performance.now();
+  assert.equal((await fetch(`${s.url}/system`)).status, 200);
+  const waited = performance.now() - began;
+  assert.ok(waited < 50 * one, `${waited.toFixed(0)} ms; one list took ${one.toFixed(0)} ms`);
+  assert.ok(!s.logs().includes('cannot be listed'), s.logs());
   assert.equal(await s.stop(), 0);
 });
 

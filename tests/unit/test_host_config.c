@@ -50,6 +50,7 @@ static void without_a_file_the_defaults_stand(void)
 	CHECK(c->limits.body == 65536 && c->limits.headers == 16384);
 	CHECK(c->limits.connections == 10000 && c->limits.idle_ms == 60000);
 	CHECK(c->limits.unanswered == 4096 && c->limits.json_depth == 32);
+	CHECK_INT(c->limits.reads, 4096);
 	CHECK_INT(c->limits.open_orders, 10000000);
 	CHECK(c->limits.backlog == 1 << 20 && c->limits.orders_in_memory == 50000);
 	CHECK_INT(c->limits.drain_ms, 10000);
