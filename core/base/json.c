@@ -95,23 +95,38 @@ static void put_escaped(struct buf *b, unsigned char c)
 		buf_fmt(b, "\\u%04x", c);
 }
 
-static bool wants_escape(unsigned char c)
+static bool is_plain(unsigned char c)
 {
-	return c < 0x20 || c == '"' || c == '\\' || c == 0x7f;
+	return c >= 0x20 && c < 0x7f && c != '"' && c != '\\';
+}
+
+/* Bytes of what stands at `s` and is more than one plain byte: a whole letter is taken as it is. */
+static size_t put_other(struct buf *b, struct str s)
+{
+	size_t n = (unsigned char)*s.p < 0x80 ? 0 : utf8_length(s);
+
+	if (n)
+		buf_add(b, s.p, n);
+	else if ((unsigned char)*s.p < 0x80)
+		put_escaped(b, (unsigned char)*s.p);
+	else
+		buf_str(b, STR("\xef\xbf\xbd"));
+	return n ? n : 1;
 }
 
 static void put_inner(struct buf *b, struct str s)
 {
-	size_t from = 0;
+	size_t n;
 
-	for (size_t i = 0; i < s.n; i++) {
-		if (!wants_escape((unsigned char)s.p[i]))
-			continue;
-		buf_add(b, s.p + from, i - from);
-		put_escaped(b, (unsigned char)s.p[i]);
-		from = i + 1;
+	for (;;) {
+		for (n = 0; n < s.n && is_plain((unsigned char)s.p[n]); n++)
+			;
+		buf_add(b, s.p, n);
+		if (n == s.n)
+			return;
+		n += put_other(b, (struct str){s.p + n, s.n - n});
+		s = (struct str){s.p + n, s.n - n};
 	}
-	buf_add(b, s.p + from, s.n - from);
 }
 
 static void put_string(struct buf *b, struct str s)

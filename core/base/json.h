@@ -28,6 +28,10 @@ static inline void json_freep(cJSON **j)
 
 /* Whether the bytes are well-formed UTF-8 (RFC 3629: no surrogates, nothing overlong). */
 bool utf8_valid(struct str s);
+/* Bytes of the well-formed character that `s` begins with, 0 when it is none. `s` is not empty. */
+size_t utf8_length(struct str s);
+/* Takes the last letter off a text that had no room for all of its bytes. */
+void utf8_cut(char *text);
 
 /* A JSON number that is an integer within ±2^53: true and the value. */
 bool json_to_int(const cJSON *j, int64_t *ret);
@@ -39,7 +43,8 @@ int64_t json_int_member(const cJSON *object, const char *name);
 /* The member's string or an absent str. Borrowed from `object`. */
 struct str json_member(const cJSON *object, const char *name);
 
-/* Writing. The writer puts the commas; a failure stays in the buffer (`out->failed`). */
+/* Writing. The writer puts the commas; a failure stays in the buffer (`out->failed`). A byte that is not UTF-8 becomes
+ * U+FFFD, so that what was written can be read. */
 struct json_writer {
 	struct buf *out;
 	bool comma;

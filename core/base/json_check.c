@@ -18,8 +18,8 @@ static int refuse(struct check *c, const char *why)
 	return err_set(c->e, -EINVAL, "byte %zu: %s", (size_t)(c->p - c->start) + 1, why);
 }
 
-/* Bytes of the well-formed UTF-8 character at `s`, 0 when it is none (RFC 3629, section 4). */
-static size_t utf8_length(const unsigned char *s, size_t n)
+/* As utf8_length(): RFC 3629, section 4. */
+static size_t letter_length(const unsigned char *s, size_t n)
 {
 	unsigned char low = 0x80, high = 0xbf;
 	size_t len;
@@ -51,13 +51,29 @@ bool utf8_valid(struct str s)
 	size_t i = 0;
 
 	while (i < s.n) {
-		size_t len = p[i] < 0x80 ? 1 : utf8_length(p + i, s.n - i);
+		size_t len = p[i] < 0x80 ? 1 : letter_length(p + i, s.n - i);
 
 		if (!len)
 			return false;
 		i += len;
 	}
 	return true;
+}
+
+size_t utf8_length(struct str s)
+{
+	return letter_length((const unsigned char *)s.p, s.n);
+}
+
+void utf8_cut(char *text)
+{
+	size_t n = strlen(text), at = n;
+
+	while (at && n - at < 3 && ((unsigned char)text[at - 1] & 0xc0) == 0x80)
+		at--;
+	if (at && (unsigned char)text[at - 1] >= 0xc0 &&
+		!utf8_length((struct str){text + at - 1, n - at + 1}))
+		text[at - 1] = '\0';
 }
 
 static void blanks(struct check *c)
@@ -134,8 +150,8 @@ static int check_string(struct check *c)
 			r = check_escape(c);
 		else if (ch < 0x20)
 			r = refuse(c, "control character in a string");
-		else if (ch >= 0x80 &&
-			 !(len = utf8_length((const unsigned char *)c->p, (size_t)(c->end - c->p))))
+		else if (ch >= 0x80 && !(len = letter_length((const unsigned char *)c->p,
+						 (size_t)(c->end - c->p))))
 			r = refuse(c, "not valid UTF-8");
 		if (r < 0)
 			return r;

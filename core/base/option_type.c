@@ -10,7 +10,11 @@ enum { SHOWN_MAX = 60 };
 
 static int shown(struct str s)
 {
-	return (int)(s.n < SHOWN_MAX ? s.n : SHOWN_MAX);
+	size_t n = s.n < SHOWN_MAX ? s.n : SHOWN_MAX;
+
+	while (n && n < s.n && ((unsigned char)s.p[n] & 0xc0) == 0x80)
+		n--; /* not within a letter */
+	return (int)n;
 }
 
 /* "'workers' must be an integer, not the text 'many'" */

@@ -8,12 +8,25 @@
 
 enum { SUGGEST_LENGTH_MAX = 64 };
 
-/* A fault is one line on a terminal: bytes that would move the cursor are shown as '?'. */
+/* A fault is one line on a terminal: bytes that would move the cursor are shown as '?'. What is left of a letter where
+ * a long word was cut is left out. */
 static void make_printable(char *text)
 {
-	for (; *text; text++)
-		if ((unsigned char)*text < 0x20 || *text == 0x7f)
-			*text = '?';
+	size_t left = strlen(text), len;
+	char *to = text;
+
+	for (; left; text += len, left -= len) {
+		len = utf8_length((struct str){text, left});
+		if (!len) {
+			len = 1;
+			continue;
+		}
+		memmove(to, text, len);
+		if ((unsigned char)*to < 0x20 || *to == 0x7f)
+			*to = '?';
+		to += len;
+	}
+	*to = '\0';
 }
 
 /* An alias shows the same node in several places; what is wrong in it is said once. */

@@ -42,16 +42,13 @@ static int set_message(struct event_list *out, struct event *ev, const char *fmt
 static int set_message(struct event_list *out, struct event *ev, const char *fmt, ...)
 {
 	char text[TASK_MESSAGE_MAX + 1];
-	struct str whole;
 	va_list ap;
 
 	va_start(ap, fmt);
 	vsnprintf(text, sizeof text, fmt, ap);
 	va_end(ap);
-	whole = str_of(text);
-	while (!utf8_valid(whole)) /* cut within a letter: the event could not be read again */
-		whole.n--;
-	return arena_copy(out->arena, whole, &ev->message) ? 0 : -ENOMEM;
+	utf8_cut(text);
+	return arena_copy(out->arena, str_of(text), &ev->message) ? 0 : -ENOMEM;
 }
 
 int decide_create(const struct decide_env *env, const struct id *id, const struct pipeline *p,

@@ -102,8 +102,10 @@ static int on_listed(void *arg, const struct order *o)
 
 		if (!h)
 			continue;
-		if (!h->n++ && s->error)
+		if (!h->n++ && s->error) {
 			snprintf(h->why, sizeof h->why, "%s", s->error);
+			utf8_cut(h->why);
+		}
 		if (h->n_sample < SAMPLE_MAX)
 			h->sample[h->n_sample++] = o->id;
 	}

@@ -128,6 +128,39 @@ test('a_file_with_faults_changes_nothing_and_every_fault_is_told_everywhere', { 
   await stopAndCheck(s);
 });
 
+test('a_fault_in_a_long_word_is_told_whole_letter_by_letter', { timeout: 60_000 }, async () => {
+  const s = await startScripted({ one: {} });
+  write(s, { one: { retry: { backoff: `x${'é'.repeat(40)}` } } });
+  const answer = await fetch(`${s.url}/pipeline/reload`, { method: 'POST', headers: { 'Content-Type': 'application/json' }, body: '{}' });
+  const { errors } = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(await answer.arrayBuffer()));
+  assert.ok(errors[0].detail.endsWith(`not the text 'x${'é'.repeat(29)}'`), errors[0].detail);
+  for (const args of [['reload'], ['pipeline', 'show']]) {
+    const { err } = await cli(s, ...args);
+    assert.ok(err.includes(errors[0].detail), err);
+  }
+  await stopAndCheck(s);
+});
+
+// A program whose every answer is a long one.
+const verbose = `const message = 'ü'.repeat(200);
+require('node:readline').createInterface({ input: process.stdin }).on('line', (line) => {
+  console.log(JSON.stringify({ id: JSON.parse(line).id, verdict: 'retry', message }));
+});`;
+
+test('a_long_error_that_holds_a_generation_is_cut_between_letters', { timeout: 60_000 }, async () => {
+  const s = await startScripted({ one: { plugin: 'exec', irreversible: true, retry: { attempts: 1 },
+    config: { command: [process.execPath, '-e', verbose] } } });
+  await onHold(s, await placeScripted(s));
+  write(s, { one: {} });
+  await loaded(s);
+  const answer = await fetch(`${s.url}/pipeline/generations`);
+  assert.match(new TextDecoder('utf-8', { fatal: true }).decode(await answer.arrayBuffer()), /"ü{127}"/);
+  const { code, out, err } = await cli(s, 'pipeline', 'generations');
+  assert.equal(code, 0, err);
+  assert.match(out, /üüü/);
+  await stopAndCheck(s);
+});
+
 test('a_stage_that_cannot_start_refuses_the_reload_with_its_reason', { timeout: 60_000 }, async () => {
   const s = await startScripted({ one: {} });
   write(s, { one: {}, two: { plugin: 'failing_create', irreversible: true } });

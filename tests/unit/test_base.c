@@ -156,6 +156,42 @@ static void writer_puts_commas_and_escapes(void)
 	CHECK_TEXT(b.data, "{\"a\\\"\":\"x\\n\\u0001\\\\\",\"b\":[1,true,null,-0.05,0.1],\"c\":1}");
 }
 
+static void what_was_written_can_be_read_whatever_the_bytes(void)
+{
+	static const struct {
+		const char *bytes, *written;
+	} cases[] = {{"\xc3\xa9 \xe2\x82\xac \xf0\x9f\x98\x80", NULL},
+		{"\xef\xbf\xbd\xc3\xa9", NULL}, {"cut \xc3", "cut \xef\xbf\xbd"},
+		{"\xff", "\xef\xbf\xbd"},
+		{"\xc3\xa9\xc3\"\xc3\xa9", "\xc3\xa9\xef\xbf\xbd\\\"\xc3\xa9"},
+		{"\xe2\x82", "\xef\xbf\xbd\xef\xbf\xbd"}, {"\xa9z", "\xef\xbf\xbdz"}};
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		const char *want = cases[i].written ? cases[i].written : cases[i].bytes;
+		_cleanup_(buf_fini) struct buf b = {0}, quoted = {0};
+		struct json_writer w = {&b, false};
+
+		buf_fmt(&quoted, "\"%s\"", want);
+		json_text(&w, cases[i].bytes);
+		CHECK_TEXT(b.data, quoted.data);
+		CHECK_INT(parse_json(b.data), 0);
+	}
+}
+
+static void a_text_is_cut_between_letters(void)
+{
+	static const char whole[] = "a\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80";
+	static const size_t left[] = {0, 1, 1, 3, 3, 3, 6, 6, 6, 6, 10};
+
+	for (size_t n = 0; n < ARRAY_LEN(left); n++) {
+		char text[sizeof whole];
+
+		snprintf(text, n + 1, "%s", whole);
+		utf8_cut(text);
+		CHECK_INT(strlen(text), left[n]);
+	}
+}
+
 /* The short way and the long way to a number's text. */
 static void numbers_have_the_shortest_text_that_reads_back(void)
 {
@@ -329,7 +365,8 @@ static void a_short_slice_changes_nothing_else(void)
 UNIT_MAIN("base", TEST(json_gate_refuses_what_rfc_8259_forbids),
 	TEST(a_scan_finds_every_member_where_it_stands),
 	TEST(what_needs_no_tree_is_told_from_what_does), TEST(money_is_exact_to_two_decimals),
-	TEST(writer_puts_commas_and_escapes), TEST(numbers_have_the_shortest_text_that_reads_back),
+	TEST(writer_puts_commas_and_escapes), TEST(what_was_written_can_be_read_whatever_the_bytes),
+	TEST(a_text_is_cut_between_letters), TEST(numbers_have_the_shortest_text_that_reads_back),
 	TEST(time_text_reads_back), TEST(a_time_may_have_an_offset),
 	TEST(ids_are_version_7_and_sort_by_time), TEST(sha256_gives_the_standard_answer),
 	TEST(a_digest_needs_no_memory_once_it_is_there),

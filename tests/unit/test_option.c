@@ -29,6 +29,10 @@ static const struct sl_option table[] = {
 	{SL_OPTION_LIST, 0, "list", "some texts", "[a, b]", NULL, AT(list)},
 };
 
+#define LETTERS_10 "éééééééééé"
+#define LETTERS_29 LETTERS_10 LETTERS_10 "ééééééééé"
+#define LETTERS_40 LETTERS_10 LETTERS_10 LETTERS_10 LETTERS_10
+
 struct outcome {
 	struct sample sample;
 	struct arena arena;
@@ -119,6 +123,17 @@ static void bounds_are_said_in_units(void)
 	CHECK_TEXT(o.faults, "f:1:8: error: 'count' must be between 1 and 10, not '0'\n"
 			     "f:2:7: error: 'wait' must be between 1s and 1h, not the text '2h'\n"
 			     "f:3:6: error: 'text' has no value; it must be text\n");
+}
+
+static void long_words_are_cut_between_letters(void)
+{
+	_cleanup_(outcome_fini) struct outcome o =
+		read_text("count: 1\nwait: x" LETTERS_40 "\ny" LETTERS_40 ": 1\n", NULL);
+
+	CHECK_TEXT(o.faults,
+		"f:2:7: error: 'wait' must be a time with its unit, such as 200ms, 5s, 2m, 1h or "
+		"30d, not the text 'x" LETTERS_29 "'\n"
+		"f:3:1: error: unknown key 'y" LETTERS_29 "'\n");
 }
 
 static void a_list_where_a_map_belongs_is_one_fault(void)
@@ -278,7 +293,8 @@ static void no_allocation_that_fails_is_missed(void)
 
 UNIT_MAIN("option", TEST(what_is_not_written_has_its_default), TEST(what_is_written_wins),
 	TEST(every_fault_is_placed_and_says_what_would_be_right), TEST(bounds_are_said_in_units),
-	TEST(a_list_where_a_map_belongs_is_one_fault), TEST(units_read_all_of_the_text_or_nothing),
-	TEST(units_print_as_they_would_be_written), TEST(text_from_a_command_line_needs_no_quotes),
-	TEST(tables_that_are_not_sound_are_refused), TEST(the_schema_says_type_default_and_bounds),
-	TEST(people_get_a_line_per_option), TEST(no_allocation_that_fails_is_missed))
+	TEST(long_words_are_cut_between_letters), TEST(a_list_where_a_map_belongs_is_one_fault),
+	TEST(units_read_all_of_the_text_or_nothing), TEST(units_print_as_they_would_be_written),
+	TEST(text_from_a_command_line_needs_no_quotes), TEST(tables_that_are_not_sound_are_refused),
+	TEST(the_schema_says_type_default_and_bounds), TEST(people_get_a_line_per_option),
+	TEST(no_allocation_that_fails_is_missed))
