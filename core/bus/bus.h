@@ -2,7 +2,7 @@
  * published again from the journal.
  *
  * A stage is named by pipeline generation and index. A stage's tasks that are out (published and not
- * answered) are limited; the rest waits in the journal. */
+ * answered) are limited; the rest waits in the journal. Lost calls do not count: their attempts are over. */
 #pragma once
 
 #include "model/task.h"
@@ -18,7 +18,9 @@ struct bus_workers {
 	 * comes back; BUS_STALLED: until a process can be started. */
 	size_t (*places)(void *arg, size_t *ret_n_waiting);
 	/* As pool_ask(). NULL: an attempt has had its time when its stage's timeout has passed. */
-	int64_t (*ask)(void *arg, int64_t order_seq, uint32_t attempt, bool undo, int64_t now_ms);
+	int64_t (*ask)(void *arg, const struct task *about, int64_t now_ms, struct task **ret);
+	/* How many of the tasks are in lost calls, whose number the threads limit. NULL: none. */
+	size_t (*n_lost)(void *arg);
 	void *arg;
 };
 
@@ -125,8 +127,8 @@ static inline void bus_settle(struct bus *b, struct task *t)
 }
 
 /* Whether the attempt that `t` names, out and without a verdict, has had its time: 0; else when to ask again
- * (monotonic): whoever runs it sees to it. Of `t` its pipeline, stage, order, attempt and undo are read.
- * [sequencer] */
+ * (monotonic): whoever runs it sees to it, or its verdict is on its way. Of `t` its pipeline, stage, order, attempt
+ * and undo are read. [sequencer] */
 static inline int64_t bus_ask(struct bus *b, const struct task *t, int64_t now_ms)
 {
 	return b->ops->ask(b, t, now_ms);

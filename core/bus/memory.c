@@ -78,6 +78,9 @@ static size_t memory_room(struct bus *bus, const struct pipeline *p, size_t stag
 	struct channel *c = channel_find(memory_of(bus), p, stage);
 	size_t n = c ? atomic_load_explicit(&c->n_out, memory_order_relaxed) : 0;
 
+	/* Asked after that: a lost call that comes back in between is counted, never left out twice. */
+	if (c && n >= c->max_out && c->workers.n_lost)
+		n -= c->workers.n_lost(c->workers.arg);
 	return c && n < c->max_out ? c->max_out - n : 0;
 }
 
@@ -110,10 +113,15 @@ static void memory_answer(struct bus *bus, struct task *first)
 static int64_t memory_ask(struct bus *bus, const struct task *t, int64_t now_ms)
 {
 	struct channel *c = channel_find(memory_of(bus), t->pipeline, t->stage);
+	struct task *given_up = NULL;
+	int64_t again_ms;
 
 	if (!c || !c->workers.ask)
 		return 0;
-	return c->workers.ask(c->workers.arg, t->order_seq, t->attempt, t->undo, now_ms);
+	again_ms = c->workers.ask(c->workers.arg, t, now_ms, &given_up);
+	if (given_up)
+		memory_answer(bus, given_up);
+	return again_ms;
 }
 
 static void memory_state(struct bus *bus, struct bus_state *ret)

@@ -102,15 +102,33 @@ static void answer_late(struct redis_bus *b, struct held *h)
 	redis_send_later(b, t);
 }
 
+/* Whether its workers have given it up, and then that is its answer; else `deadline_ms` says what they know. With the
+ * lock held. */
+static bool was_given_up(struct redis_bus *b, struct channel *ch, struct held *h, int64_t now_ms)
+{
+	struct task *t = NULL;
+
+	h->deadline_ms = ch->workers.ask(ch->workers.arg,
+		&(struct task){.order_id = h->attempt.order_id,
+			.order_seq = h->attempt.order_seq,
+			.attempt = h->attempt.number,
+			.undo = h->attempt.undo},
+		now_ms, &t);
+	if (!t)
+		return false;
+	h->has_call = false;
+	redis_held_end(h);
+	redis_send_later(b, t);
+	return true;
+}
+
 void redis_look_at_deadlines(struct redis_bus *b, struct channel *ch, int64_t now_ms)
 {
 	pthread_mutex_lock(&b->lock);
 	for (struct held *h = ch->held; h && !ch->is_quiet; h = h->next) {
 		if (!h->has_call || h->is_late || h->is_answered || now_ms < h->deadline_ms)
 			continue;
-		h->deadline_ms = ch->workers.ask(ch->workers.arg, h->attempt.order_seq,
-			h->attempt.number, h->attempt.undo, now_ms);
-		if (!h->deadline_ms)
+		if (!was_given_up(b, ch, h, now_ms) && !h->deadline_ms)
 			answer_late(b, h);
 	}
 	pthread_mutex_unlock(&b->lock);

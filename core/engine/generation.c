@@ -80,9 +80,17 @@ static size_t places(void *arg, size_t *ret_n_waiting)
 	return counts.running + counts.waiting < n ? n - counts.running - counts.waiting : 0;
 }
 
-static int64_t ask(void *arg, int64_t order_seq, uint32_t attempt, bool undo, int64_t now_ms)
+static int64_t ask(void *arg, const struct task *about, int64_t now_ms, struct task **ret)
 {
-	return pool_ask(((struct stage_runtime *)arg)->pool, order_seq, attempt, undo, now_ms);
+	return pool_ask(((struct stage_runtime *)arg)->pool, about, now_ms, ret);
+}
+
+static size_t n_lost(void *arg)
+{
+	struct pool_counts counts;
+
+	pool_counts(((struct stage_runtime *)arg)->pool, &counts);
+	return counts.lost;
 }
 
 static void on_verdicts(void *arg, struct task *first)
@@ -154,7 +162,7 @@ static int stage_start(struct generation *g, size_t i, const struct engine_optio
 	if (r < 0)
 		return r;
 	r = bus_subscribe(bus, g->pipeline, i, (size_t)spec->in_flight,
-		&(struct bus_workers){on_tasks, places, ask, s});
+		&(struct bus_workers){on_tasks, places, ask, n_lost, s});
 	return r < 0 ? err_set(e, r, "stage '%s': no memory for its queue", spec->name) : 0;
 }
 

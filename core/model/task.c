@@ -69,6 +69,12 @@ void task_clear_verdict(struct task *t)
 	t->delay_ms = -1;
 }
 
+bool task_is_same_attempt(const struct task *a, const struct task *b)
+{
+	return a->order_seq == b->order_seq && a->attempt == b->attempt && a->undo == b->undo &&
+	       id_eq(&a->order_id, &b->order_id);
+}
+
 void task_set_mark(struct task *t, enum task_mark mark)
 {
 	if (t->mark)

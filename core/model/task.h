@@ -90,6 +90,8 @@ struct task *task_new(struct str order, struct str results, struct str signal);
 void task_free(struct task *t);
 /* Forgets the verdict. */
 void task_clear_verdict(struct task *t);
+/* Whether both are the same attempt of the same order: at which stage is known elsewhere. */
+bool task_is_same_attempt(const struct task *a, const struct task *b);
 /* Says how far the attempt is. */
 void task_set_mark(struct task *t, enum task_mark mark);
 /* It has not begun, as far as this process knows. */

@@ -268,9 +268,9 @@ static void children_submit(struct pool *p, struct task *first)
 
 /* A process can always be killed: every attempt that began gets its verdict from here. */
 static int64_t children_ask(
-	struct pool *p, int64_t order_seq, uint32_t attempt, bool undo, int64_t now_ms)
+	struct pool *p, const struct task *about, int64_t now_ms, struct task **ret)
 {
-	(void)order_seq, (void)attempt, (void)undo;
+	(void)about, (void)ret;
 	return now_ms + p->instance->spec->timeout_ms;
 }
 

@@ -21,9 +21,10 @@ void pool_submit(struct pool *p, struct task *first)
 	kind_of(p)->submit(p, first);
 }
 
-int64_t pool_ask(struct pool *p, int64_t order_seq, uint32_t attempt, bool undo, int64_t now_ms)
+int64_t pool_ask(struct pool *p, const struct task *about, int64_t now_ms, struct task **ret)
 {
-	return kind_of(p)->ask(p, order_seq, attempt, undo, now_ms);
+	*ret = NULL;
+	return kind_of(p)->ask(p, about, now_ms, ret);
 }
 
 void pool_destroy(struct pool *p)

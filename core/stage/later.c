@@ -51,6 +51,32 @@ struct task *task_list_take(struct task_list *l)
 	return t;
 }
 
+void task_list_remove(struct task_list *l, struct task *t)
+{
+	struct task *before = l->first;
+
+	if (before == t) {
+		task_list_take(l);
+		return;
+	}
+	while (task_next(before) != t)
+		before = task_next(before);
+	before->node.next = t->node.next;
+	if (l->last == t)
+		l->last = before;
+	l->n--;
+	t->node.next = NULL;
+}
+
+struct task *task_list_find(const struct task_list *l, const struct task *about)
+{
+	struct task *t = l->first;
+
+	while (t && !task_is_same_attempt(t, about))
+		t = task_next(t);
+	return t;
+}
+
 void task_list_free(struct task_list *l)
 {
 	struct task *t;
@@ -132,6 +158,21 @@ struct task *later_take(struct later *l)
 		swap(l, i, least);
 		i = least;
 	}
+}
+
+void later_remove(struct later *l, struct task *t)
+{
+	t->due_ms = INT64_MIN;
+	rise(l, t->heap_at);
+	later_take(l);
+}
+
+struct task *later_find(const struct later *l, const struct task *about)
+{
+	for (size_t i = 0; i < l->n; i++)
+		if (task_is_same_attempt(l->heap[i], about))
+			return l->heap[i];
+	return NULL;
 }
 
 bool later_goes_on(const struct later *l, const struct task *t, int64_t now_ms)

@@ -104,36 +104,69 @@ static void threads_submit(struct pool *p, struct task *first)
 	threads_wake(cond);
 }
 
-static struct call *call_find(struct pool *p, int64_t order_seq, uint32_t attempt, bool undo)
+static struct call *call_find(struct pool *p, const struct task *about)
 {
 	struct call *c = p->calls;
 
-	while (c && (c->task->order_seq != order_seq || c->task->attempt != attempt ||
-			    c->task->undo != undo))
+	while (c && !task_is_same_attempt(c->task, about))
 		c = c->next;
 	return c;
 }
 
-static int64_t threads_ask(
-	struct pool *p, int64_t order_seq, uint32_t attempt, bool undo, int64_t now_ms)
+static int64_t ask_of_call(struct pool *p, struct call *c, int64_t now_ms)
 {
-	int64_t again_ms = 0;
+	int64_t deadline_ms = later_deadline_ms(&p->later, c->task);
+
+	if (deadline_ms > now_ms)
+		return deadline_ms;
+	if (!c->is_lost) {
+		c->is_lost = true;
+		p->n_lost++;
+		threads_wake(threads_call(p));
+	}
+	return 0;
+}
+
+static bool is_clogged(const struct pool *p)
+{
+	return p->n_lost && p->n_lost >= p->n_threads && !threads_may_start(p);
+}
+
+/* Where nothing runs and nobody watches the heap. The time of one that was never called is what it has waited. */
+static int64_t give_up(struct pool *p, const struct task *about, int64_t now_ms, struct task **ret)
+{
+	struct task *t = task_list_find(&p->ready, about);
+
+	if (!t)
+		t = later_find(&p->later, about);
+	if (t && t->started_us && later_deadline_ms(&p->later, t) > now_ms)
+		return later_deadline_ms(&p->later, t);
+	if (t) {
+		if (t->heap_at == TASK_NOT_IN_HEAP)
+			task_list_remove(&p->ready, t);
+		else
+			later_remove(&p->later, t);
+		tickets_give_back(&p->tickets, t->ticket);
+		later_time_out(&p->later, t);
+		if (!t->started_us)
+			t->duration_us = p->later.timeout_ms * 1000;
+		*ret = t;
+	}
+	return now_ms + p->later.timeout_ms;
+}
+
+static int64_t threads_ask(
+	struct pool *p, const struct task *about, int64_t now_ms, struct task **ret)
+{
+	int64_t again_ms = now_ms + p->later.timeout_ms;
 	struct call *c;
 
 	pthread_mutex_lock(&p->lock);
-	c = call_find(p, order_seq, attempt, undo);
-	if (c) {
-		int64_t deadline = later_deadline_ms(&p->later, c->task);
-
-		again_ms = deadline > now_ms ? deadline : 0;
-		if (!again_ms && !c->is_lost) {
-			c->is_lost = true;
-			p->n_lost++;
-			threads_wake(threads_call(p));
-		}
-	} else if (p->n_lost < p->n_threads || threads_may_start(p)) {
-		again_ms = now_ms + p->later.timeout_ms;
-	}
+	c = call_find(p, about);
+	if (c)
+		again_ms = ask_of_call(p, c, now_ms);
+	else if (is_clogged(p))
+		again_ms = give_up(p, about, now_ms, ret);
 	pthread_mutex_unlock(&p->lock);
 	return again_ms;
 }
@@ -162,7 +195,7 @@ static void threads_counts(struct pool *p, struct pool_counts *ret)
 		.waiting = p->ready.n,
 		.later = p->later.n,
 		.lost = p->n_lost,
-		.is_clogged = p->n_lost && p->n_lost >= p->n_threads && !threads_may_start(p),
+		.is_clogged = is_clogged(p),
 	};
 	pthread_mutex_unlock(&p->lock);
 }

@@ -8,8 +8,7 @@ struct pool_kind {
 	int (*create)(struct instance *in, size_t workers,
 		void (*on_verdicts)(void *arg, struct task *first), void *arg, struct pool **ret);
 	void (*submit)(struct pool *p, struct task *first);
-	int64_t (*ask)(
-		struct pool *p, int64_t order_seq, uint32_t attempt, bool undo, int64_t now_ms);
+	int64_t (*ask)(struct pool *p, const struct task *about, int64_t now_ms, struct task **ret);
 	void (*destroy)(struct pool *p);
 	void (*counts)(struct pool *p, struct pool_counts *ret);
 	void (*health)(struct pool *p, struct pool_health *ret); /* NULL: nothing to tell */

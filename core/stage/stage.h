@@ -92,10 +92,12 @@ int pool_create(struct instance *in, size_t workers,
 	void (*on_verdicts)(void *arg, struct task *first), void *arg, struct pool **ret);
 /* Takes tasks, linked by `node`. Any thread. */
 void pool_submit(struct pool *p, struct task *first);
-/* Whether an attempt that has no verdict yet has had its time. 0: it has; a call that is still in it is
- * counted as lost, and another thread takes its place as long as that is possible. Else when to ask again
- * (monotonic): its call began later, it waits for a thread, or the pool itself sees to it. Any thread. */
-int64_t pool_ask(struct pool *p, int64_t order_seq, uint32_t attempt, bool undo, int64_t now_ms);
+/* Whether an attempt that has no verdict yet has had its time: the one that `about` names by order, number and undo.
+ * 0: it has; the call that is still in it is counted as lost, and another thread takes its place as long as that is
+ * possible. Else when to ask again (monotonic): its call began later, it waits for a thread, or the pool itself sees to
+ * it. One that has had its time while lost calls hold every thread is given up: *ret is its task, answered
+ * VERDICT_TIMEOUT, which the caller delivers instead of the pool; else NULL. Any thread. */
+int64_t pool_ask(struct pool *p, const struct task *about, int64_t now_ms, struct task **ret);
 /* Lets running attempts end, starts nothing more, joins the threads, frees what was not started. */
 void pool_destroy(struct pool *p);
 

@@ -104,9 +104,11 @@ static void wait_for_work(struct pool *p)
 	p->n_waking = 0;
 }
 
-/* The answer is final, or the task goes on later. */
-static void take_answer(struct pool *p, struct task *t, struct task_list *finished)
+/* The answer is final, or the task goes on later; but not one that was given up. */
+static void take_answer(struct pool *p, struct task *t, bool is_lost, struct task_list *finished)
 {
+	if (is_lost && t->verdict == VERDICT_LATER)
+		later_time_out(&p->later, t);
 	if (t->verdict != VERDICT_LATER) {
 		task_list_add(finished, t);
 	} else if (later_push(&p->later, t) < 0) {
@@ -175,7 +177,7 @@ static void work(struct pool *p)
 		task_set_mark(t, TASK_MARK_LATER);
 		pthread_mutex_lock(&p->lock);
 		call_end(p, &call);
-		take_answer(p, t, &finished);
+		take_answer(p, t, call.is_lost, &finished);
 	}
 	deliver(p, &finished);
 }

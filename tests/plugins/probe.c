@@ -233,6 +233,15 @@ static int32_t do_wake_for_ever(struct probe *p, struct sl_task *task)
 	return do_next_week(p, task);
 }
 
+/* Blocks, and then goes on at once in another turn. */
+static int32_t do_block_and_wake(struct probe *p, struct sl_task *task)
+{
+	if (p->host->turn(task) > 0)
+		return SL_DONE;
+	do_block(p, task);
+	return do_wake_for_ever(p, task);
+}
+
 static int32_t do_open(struct probe *p, struct sl_task *task)
 {
 	(void)task;
@@ -285,6 +294,7 @@ static const struct {
 	{"wake", do_wake},
 	{"wake-first", do_wake_first},
 	{"wake-for-ever", do_wake_for_ever},
+	{"block-and-wake", do_block_and_wake},
 	{"open", do_open},
 	{"garbage", do_garbage},
 	{"negative", do_negative},

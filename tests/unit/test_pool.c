@@ -162,6 +162,39 @@ static void a_wait_ends_at_the_deadline(void)
 	stop(&o);
 }
 
+static int64_t ask(struct outcome *o, uint32_t number, struct task **ret)
+{
+	_cleanup_(task_freep) struct task *about = stage_task(&o->fx, number, "{}");
+
+	return pool_ask(o->pool, about, clock_mono_ms(), ret);
+}
+
+/* Until the call of that task is lost. */
+static void lose(struct outcome *o, uint32_t number)
+{
+	int64_t until_ms = clock_mono_ms() + 10000;
+	struct task *given_up = NULL;
+
+	while (ask(o, number, &given_up) && clock_mono_ms() < until_ms)
+		REQUIRE(given_up == NULL);
+	CHECK_INT(ask(o, number, &given_up), 0);
+	CHECK(given_up == NULL);
+}
+
+static void submit_one(struct outcome *o, uint32_t number, const char *order)
+{
+	pool_submit(o->pool, stage_task(&o->fx, number, order));
+}
+
+/* Not by the pool: none of its threads may be left for it. */
+static void open_gate(struct outcome *o)
+{
+	_cleanup_(task_freep) struct task *t = stage_task(&o->fx, 0, "{\"do\":\"open\"}");
+
+	instance_run(o->fx.instance, t);
+	CHECK_INT(t->verdict, VERDICT_DONE);
+}
+
 static size_t threads_of(struct outcome *o)
 {
 	struct pool_counts counts;
@@ -178,10 +211,8 @@ static void a_lost_call_is_replaced_until_it_returns(void)
 
 	start(&o, "probe", 1, 50);
 	submit(&o, 1, "{\"do\":\"block\"}");
-	while (pool_ask(o.pool, 0, 1, false, clock_mono_ms()) && clock_mono_ms() < until_ms)
-		;
+	lose(&o, 0);
 	CHECK(clock_mono_ms() - now_ms >= 50);
-	CHECK_INT(pool_ask(o.pool, 0, 1, false, clock_mono_ms()), 0);
 	submit(&o, 20, "{\"do\":\"nothing\"}");
 	CHECK_INT(take(&o, 20, VERDICT_DONE, NULL), 20);
 	CHECK_INT(threads_of(&o), 2);
@@ -194,6 +225,78 @@ static void a_lost_call_is_replaced_until_it_returns(void)
 	CHECK_INT(threads_of(&o), 1);
 	submit(&o, 20, "{\"do\":\"later\"}");
 	CHECK(take(&o, 20, VERDICT_TIMEOUT, NULL) == 20);
+	stop(&o);
+}
+
+static void gives_up(struct outcome *o, uint32_t number)
+{
+	struct task *given_up = NULL;
+
+	CHECK(ask(o, number, &given_up) != 0);
+	REQUIRE(given_up != NULL);
+	CHECK_INT(given_up->order_seq, number);
+	CHECK_INT(given_up->verdict, VERDICT_TIMEOUT);
+	CHECK_TEXT(given_up->message, "no answer within 50 ms");
+	CHECK(given_up->duration_us > 49000 && given_up->duration_us < 10000000);
+	task_free(given_up);
+	CHECK(ask(o, number, &given_up) != 0);
+	CHECK(given_up == NULL);
+}
+
+/* The first task waits in the heap, those from the third on for their first call. */
+static void what_waits_while_lost_calls_hold_every_thread_can_be_given_up(void)
+{
+	struct pool_counts counts = {0};
+	struct outcome o;
+
+	start(&o, "exclusive", 1, 50);
+	submit_one(&o, 1, "{\"do\":\"next-week\"}");
+	while (!counts.later)
+		pool_counts(o.pool, &counts);
+	submit_one(&o, 2, "{\"do\":\"block\"}");
+	for (uint32_t i = 3; i < 7; i++)
+		submit_one(&o, i, "{\"do\":\"nothing\"}");
+	lose(&o, 2);
+	pool_counts(o.pool, &counts);
+	CHECK(counts.is_clogged && counts.waiting == 4 && counts.later == 1);
+	gives_up(&o, 4);
+	gives_up(&o, 6);
+	gives_up(&o, 3);
+	gives_up(&o, 1);
+	submit_one(&o, 7, "{\"do\":\"nothing\"}");
+	pool_counts(o.pool, &counts);
+	CHECK(counts.waiting == 2 && counts.later == 0 && counts.lost == 1);
+	open_gate(&o);
+	CHECK_INT(take(&o, 3, VERDICT_DONE, NULL), 3);
+	pool_counts(o.pool, &counts);
+	CHECK(counts.waiting == 0 && counts.lost == 0);
+	stop(&o);
+}
+
+static void nothing_is_given_up_while_a_thread_is_left(void)
+{
+	struct task *given_up = NULL;
+	struct outcome o;
+
+	start(&o, "exclusive", 1, 50);
+	submit_one(&o, 1, "{\"do\":\"block\"}");
+	submit_one(&o, 2, "{\"do\":\"nothing\"}");
+	CHECK(ask(&o, 2, &given_up) != 0); /* the call before it is not lost yet */
+	CHECK(given_up == NULL);
+	open_gate(&o);
+	CHECK_INT(take(&o, 2, VERDICT_DONE, NULL), 2);
+	stop(&o);
+}
+
+static void a_lost_call_that_asks_for_another_turn_gets_none(void)
+{
+	struct outcome o;
+
+	start(&o, "probe", 1, 50);
+	submit_one(&o, 1, "{\"do\":\"block-and-wake\"}");
+	lose(&o, 1);
+	open_gate(&o);
+	CHECK_INT(take(&o, 1, VERDICT_TIMEOUT, NULL), 1);
 	stop(&o);
 }
 
@@ -312,8 +415,12 @@ UNIT_MAIN("pool", TEST(a_task_that_waits_holds_no_thread),
 	TEST(as_many_calls_as_workers_run_at_once_and_no_more),
 	TEST(nobody_waits_behind_a_call_that_blocks),
 	TEST(an_exclusive_stage_gets_one_call_at_a_time), TEST(a_wait_ends_at_the_deadline),
-	TEST(a_lost_call_is_replaced_until_it_returns), TEST(ending_frees_what_was_not_started),
-	TEST(garbage_goes_back_as_a_retry), TEST(a_woken_task_goes_on_before_its_delay_is_over),
+	TEST(a_lost_call_is_replaced_until_it_returns),
+	TEST(what_waits_while_lost_calls_hold_every_thread_can_be_given_up),
+	TEST(nothing_is_given_up_while_a_thread_is_left),
+	TEST(a_lost_call_that_asks_for_another_turn_gets_none),
+	TEST(ending_frees_what_was_not_started), TEST(garbage_goes_back_as_a_retry),
+	TEST(a_woken_task_goes_on_before_its_delay_is_over),
 	TEST(what_happens_before_the_answer_is_not_missed),
 	TEST(waking_does_not_prolong_the_time_of_an_attempt),
 	TEST(any_thread_may_wake_anybody_at_any_time))
