@@ -7,6 +7,8 @@
 #include "base/mem.h"
 #include "cli/terminal.h"
 
+enum { HTTP_BUSY = 503 }; /* full, starting or stopping */
+
 /* One block of the stream: `data: {…}`, perhaps with other lines. */
 static void take_block(struct stream *s, struct str block)
 {
@@ -92,6 +94,8 @@ static int follow_once(struct stream *s)
 		r = err_set(&e, -ENOMEM, "no memory");
 	else
 		r = client_follow(s->remote->client, path.data, &reader, &answer, &e);
+	if (r == 0 && answer.status == HTTP_BUSY && s->was_there)
+		r = -EBUSY;
 	if (r == 0 && answer.status)
 		return refused(&answer);
 	if (r == -EINTR)

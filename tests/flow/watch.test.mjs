@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
+import { createServer } from 'node:http';
 import { join } from 'node:path';
 import test, { after, before } from 'node:test';
 import { finished, look, order, place } from '../lib/orders.mjs';
@@ -104,6 +105,32 @@ test('watch_goes_on_where_it_was_when_the_daemon_comes_back', async () => {
   assert.equal((await stageline('orders', 'signal', id, 'two', '--file', file({}))).code, 0);
   assert.equal(await watch.ended, 0, watch.errors());
   assert.deepEqual(lines(watch.text()), (await look(s, id)).events);
+});
+
+test('a_daemon_that_is_too_busy_when_watch_comes_back_is_waited_for', async (t) => {
+  const event = (seq) => `data: ${JSON.stringify({ seq, order_id: nobody, event_type: 'order_created' })}\n\n`;
+  const answers = [[200, event(1)], [503, '{}'], [200, event(2)]];
+  const asked = [];
+  const daemon = createServer((request, answer) => {
+    const [status, body] = answers[asked.push(request.url) - 1] ?? [404, ''];
+    answer.writeHead(status).end(body);
+  });
+  await new Promise((done) => { daemon.listen(0, '127.0.0.1', done); });
+  t.after(() => daemon.close());
+  const watch = watching('--url', `http://127.0.0.1:${daemon.address().port}`);
+  assert.equal(await watch.ended, 1);
+  assert.deepEqual(lines(watch.text()).map(({ seq }) => seq), [1, 2], watch.errors());
+  assert.deepEqual(asked, ['/events', '/events?after=1', '/events?after=1', '/events?after=2']);
+  assert.match(watch.errors(), /trying again\n.*trying again\n.*\(404\)\n$/);
+});
+
+test('a_daemon_that_is_too_busy_when_watch_begins_is_told', async (t) => {
+  const daemon = createServer((_, answer) => { answer.writeHead(503).end(); });
+  await new Promise((done) => { daemon.listen(0, '127.0.0.1', done); });
+  t.after(() => daemon.close());
+  const watch = watching('--url', `http://127.0.0.1:${daemon.address().port}`);
+  assert.equal(await watch.ended, 1);
+  assert.match(watch.errors(), /^stageline: error: .*\(503\)\n$/);
 });
 
 test('watch_interrupted_before_the_end_says_so', async () => {
