@@ -18,11 +18,12 @@ static int refuse(struct check *c, const char *why)
 	return err_set(c->e, -EINVAL, "byte %zu: %s", (size_t)(c->p - c->start) + 1, why);
 }
 
-/* As utf8_length(): RFC 3629, section 4. */
-static size_t letter_length(const unsigned char *s, size_t n)
+/* RFC 3629, section 4. */
+size_t utf8_length(struct str text)
 {
+	const unsigned char *s = (const unsigned char *)text.p;
 	unsigned char low = 0x80, high = 0xbf;
-	size_t len;
+	size_t n = text.n, len;
 
 	if (s[0] < 0x80)
 		return 1;
@@ -47,22 +48,16 @@ static size_t letter_length(const unsigned char *s, size_t n)
 
 bool utf8_valid(struct str s)
 {
-	const unsigned char *p = (const unsigned char *)s.p;
 	size_t i = 0;
 
 	while (i < s.n) {
-		size_t len = p[i] < 0x80 ? 1 : letter_length(p + i, s.n - i);
+		size_t len = utf8_length((struct str){s.p + i, s.n - i});
 
 		if (!len)
 			return false;
 		i += len;
 	}
 	return true;
-}
-
-size_t utf8_length(struct str s)
-{
-	return letter_length((const unsigned char *)s.p, s.n);
 }
 
 void utf8_cut(char *text)
@@ -150,8 +145,8 @@ static int check_string(struct check *c)
 			r = check_escape(c);
 		else if (ch < 0x20)
 			r = refuse(c, "control character in a string");
-		else if (ch >= 0x80 && !(len = letter_length((const unsigned char *)c->p,
-						 (size_t)(c->end - c->p))))
+		else if (ch >= 0x80 &&
+			 !(len = utf8_length((struct str){c->p, (size_t)(c->end - c->p)})))
 			r = refuse(c, "not valid UTF-8");
 		if (r < 0)
 			return r;
