@@ -30,6 +30,7 @@ struct exchange {
 	struct event_base *base;
 	const struct client_reader *reader; /* NULL: none */
 	struct client_answer *answer;	    /* to fill; NULL: it came */
+	struct buf refusal;		    /* what came instead of what the reader asked for */
 	int timeout_s;
 	int result;
 	bool has_failed;
@@ -119,17 +120,19 @@ void client_set_idempotency_key(struct client *c, const char *key)
 
 /* --- one exchange --- */
 
-static int keep_answer(struct evhttp_request *req, struct client_answer *a)
+static int keep_answer(struct exchange *x, struct evhttp_request *req)
 {
 	struct evbuffer *in = evhttp_request_get_input_buffer(req);
-	size_t n = evbuffer_get_length(in);
+	struct client_answer *a = x->answer;
+	struct buf *text = &x->refusal;
+	size_t n;
 
 	a->status = evhttp_request_get_response_code(req);
-	a->text = malloc(n + 1);
+	if (evbuffer_get_length(in))
+		buf_add(text, evbuffer_pullup(in, -1), evbuffer_get_length(in));
+	a->text = buf_steal(text, &n);
 	if (!a->text)
 		return -ENOMEM;
-	evbuffer_remove(in, a->text, n);
-	a->text[n] = '\0';
 	if (n && json_parse((struct str){a->text, n}, DEPTH_MAX, &a->json, NULL) == -ENOMEM)
 		return -ENOMEM;
 	return 0;
@@ -144,7 +147,7 @@ static void on_answer(struct evhttp_request *req, void *arg)
 	else if (x->reader && evhttp_request_get_response_code(req) == 200)
 		x->result = -ECONNRESET; /* the server has ended it */
 	else
-		x->result = keep_answer(req, x->answer);
+		x->result = keep_answer(x, req);
 	event_base_loopbreak(x->base);
 }
 
@@ -170,6 +173,8 @@ static void on_chunk(struct evhttp_request *req, void *arg)
 	struct exchange *x = arg;
 	struct str data = {(const char *)evbuffer_pullup(in, -1), evbuffer_get_length(in)};
 
+	if (evhttp_request_get_response_code(req) != 200)
+		buf_add(&x->refusal, data.p, data.n); /* it is gone when this returns */
 	if (evhttp_request_get_response_code(req) != 200 || x->result == 0)
 		return;
 	if (!x->reader->on_data(x->reader->arg, data)) {
@@ -291,6 +296,7 @@ static int try_address(const struct client *c, const char *address, enum evhttp_
 		evhttp_connection_free(connection);
 	if (x.base)
 		event_base_free(x.base);
+	buf_fini(&x.refusal);
 	return r;
 }
 

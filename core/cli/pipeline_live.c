@@ -187,14 +187,28 @@ static void where(void *arg, struct buf *path)
 	buf_text(path, "/pipeline/samples");
 }
 
+/* Whoever has answered once is waited for. */
+static int look_at_pipeline(struct watch *w)
+{
+	struct err e = {0};
+
+	if (!w->stream.was_there)
+		return remote_request(w->stream.remote, "/pipeline", NULL, &w->pipeline);
+	while (client_get(w->stream.remote->client, "/pipeline", &w->pipeline, &e) < 0 ||
+		w->pipeline.status == HTTP_BUSY) {
+		client_answer_fini(&w->pipeline);
+		stream_pause(&w->stream);
+	}
+	return remote_judge(w->stream.remote, &w->pipeline);
+}
+
 static int follow(struct watch *w)
 {
 	int r = 0;
 
 	while (r == 0 && !ferror(stdout)) {
 		client_answer_fini(&w->pipeline);
-		if (remote_request(w->stream.remote, "/pipeline", NULL, &w->pipeline) !=
-			EXIT_SUCCESS)
+		if (look_at_pipeline(w) != EXIT_SUCCESS)
 			return EXIT_FAILURE;
 		w->stream.was_there = true;
 		w->has_reloaded = false;

@@ -7,8 +7,6 @@
 #include "base/mem.h"
 #include "cli/terminal.h"
 
-enum { HTTP_BUSY = 503 }; /* full, starting or stopping */
-
 /* One block of the stream: `data: {…}`, perhaps with other lines. */
 static void take_block(struct stream *s, struct str block)
 {
@@ -58,7 +56,7 @@ static void on_tick(void *arg)
 	s->on_tick(s->arg);
 }
 
-static void pause_before_trying_again(struct stream *s)
+void stream_pause(struct stream *s)
 {
 	static const struct timespec second = {.tv_sec = 1};
 
@@ -106,7 +104,7 @@ static int follow_once(struct stream *s)
 		return -EIO;
 	}
 	if (r < 0)
-		pause_before_trying_again(s);
+		stream_pause(s);
 	return 0;
 }
 

@@ -3,6 +3,8 @@
 
 #include "cli/remote.h"
 
+enum { HTTP_BUSY = 503 }; /* full, starting or stopping */
+
 struct stream {
 	struct remote *remote;
 	void (*where)(void *arg, struct buf *path); /* writes the path, for each connection anew */
@@ -20,6 +22,8 @@ struct stream {
 
 /* Until it is over (0), or a signal ended it (-EINTR). -EIO: it could not begin, and a person was told. */
 int stream_follow(struct stream *s);
+/* Between two tries: says that the connection is lost, once, and waits a second. */
+void stream_pause(struct stream *s);
 void stream_fini(struct stream *s);
 
 /* Goes back to where the last picture began; what is printed next, `n_lines`, stands in its place. */

@@ -24,12 +24,14 @@ static const char *const texts[PROJECTION_STATEMENTS] = {
 	[REMOVE_ORDER] = "UPDATE orders SET email = NULL, error = NULL, removed_seq = ?2"
 			 " WHERE seq = ?1",
 	[DROP_KEY] = "DELETE FROM idempotency WHERE key = ?1 AND order_seq = ?2",
-	/* 1 and 8: the events that have bodies. */
+	/* 1 and 8: the events that have bodies. A damaged one names no product. */
 	[DROP_PRODUCT] =
 		"DELETE FROM product_blocks WHERE product = ?1 AND block = ?2 AND NOT EXISTS("
-		"SELECT 1 FROM events e, json_each(e.payload, '$.order.items') i"
+		"SELECT 1 FROM events e,"
+		" json_each(CASE WHEN json_valid(e.payload) THEN e.payload END, '$.order.items') i"
 		" WHERE e.order_seq BETWEEN ?2 * 64 AND ?2 * 64 + 63 AND e.kind IN (1, 8)"
-		" AND json_extract(i.value, '$.product_id') = ?1)",
+		" AND CASE i.type WHEN 'object' THEN json_extract(i.value, '$.product_id') END"
+		" = ?1)",
 };
 
 _Static_assert(PRODUCT_BLOCK == 64 && EVENT_ORDER_CREATED == 1 && EVENT_STAGE_RELEASED == 8,

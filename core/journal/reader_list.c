@@ -68,7 +68,8 @@ static const char *const status_conditions[] = {
 #define HAS_PRODUCT                                                                                \
 	" AND EXISTS(SELECT 1 FROM events b, json_each(CASE WHEN json_valid(b.payload)"            \
 	" THEN b.payload END, '$.order.items') i"                                                  \
-	" WHERE b.seq = o.body_seq AND json_extract(i.value, '$.product_id') = :low)"
+	" WHERE b.seq = o.body_seq"                                                                \
+	" AND CASE i.type WHEN 'object' THEN json_extract(i.value, '$.product_id') END = :low)"
 
 _Static_assert(PRODUCT_BLOCK == 64, "as the statements here and the schema say");
 

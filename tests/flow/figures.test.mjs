@@ -55,6 +55,27 @@ test('watch_tells_each_second_what_the_pipeline_does', async () => {
   assert.equal(watch.samples().at(-1).type, 'sample');
 });
 
+// After a reload the stages are asked for anew.
+test('watch_waits_for_a_daemon_that_is_too_busy_to_say_what_the_new_stages_are', async (t) => {
+  const pipeline = (generation) => [200, JSON.stringify({ generation, stages: [] })];
+  const answers = { '/pipeline': [pipeline('a'), [503, '{}'], pipeline('b')],
+    '/pipeline/samples': [[200, `data: ${JSON.stringify({ type: 'sample', generation: 'b' })}\n\n`],
+      [404, '{"detail": "no more"}']] };
+  const asked = [];
+  const daemon = createServer((request, answer) => {
+    asked.push(request.url);
+    const [status, body] = answers[request.url].shift();
+    answer.writeHead(status).end(body);
+  });
+  await new Promise((done) => { daemon.listen(0, '127.0.0.1', done); });
+  t.after(() => daemon.close());
+  const watch = watching('--url', `http://127.0.0.1:${daemon.address().port}`);
+  assert.equal(await watch.ended, 1);
+  assert.equal(watch.samples().length, 1, watch.errors());
+  assert.deepEqual(asked, ['/pipeline', '/pipeline/samples', '/pipeline', '/pipeline', '/pipeline/samples']);
+  assert.match(watch.errors(), /no more \(404\)\n$/);
+});
+
 test('watch_goes_on_when_the_daemon_comes_back', async () => {
   const watch = watching('--json');
   await until('a sample', () => watch.samples().length > 0);

@@ -372,10 +372,41 @@ static void products_are_found_while_somebody_else_named_them(void)
 	shop_fini(&s);
 }
 
+/* Erasing must not stop at an order beside it that cannot be read. */
+static void an_order_beside_a_damaged_one_is_erased(void)
+{
+	static const char *const damages[] = {
+		"UPDATE events SET payload = '{\"order\":' WHERE seq = ?1",
+		"UPDATE events SET payload = '{\"order\":{\"items\":[\"A\",7]}}' WHERE seq = ?1",
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(damages); i++) {
+		struct shop s;
+		sqlite3_stmt *damage;
+		sqlite3 *db;
+		int64_t damaged, erased, n = -1;
+
+		shop_init(&s);
+		damaged = shop_sell(&s, "a@x.org", "A", 9);
+		erased = shop_sell(&s, "b@x.org", "A", 9);
+		REQUIRE(sqlite3_open(s.path, &db) == SQLITE_OK);
+		REQUIRE(sqlite3_prepare_v2(db, damages[i], -1, &damage, NULL) == SQLITE_OK);
+		sqlite3_bind_int64(damage, 1, damaged);
+		REQUIRE(sqlite3_step(damage) == SQLITE_DONE);
+		sqlite3_finalize(damage);
+		erase_alone(&s, erased);
+		REQUIRE(sql_number(db, "SELECT count(*) FROM product_blocks", 0, &n, &s.e) == 0);
+		CHECK_INT(n, 0);
+		sqlite3_close(db);
+		shop_fini(&s);
+	}
+}
+
 UNIT_MAIN("removal", TEST(what_is_erased_is_in_no_byte_of_the_files),
 	TEST(of_thousands_that_are_erased_nothing_is_left),
 	TEST(only_orders_that_have_ended_are_erased_and_once),
 	TEST(a_rollback_takes_the_erasing_back), TEST(an_erased_order_shows_what_remains),
 	TEST(an_archived_order_says_where_it_is), TEST(changes_of_what_remains_are_named),
 	TEST(random_trade_with_erasing_is_a_fold_of_its_events),
-	TEST(products_are_found_while_somebody_else_named_them))
+	TEST(products_are_found_while_somebody_else_named_them),
+	TEST(an_order_beside_a_damaged_one_is_erased))
