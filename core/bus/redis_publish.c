@@ -29,6 +29,21 @@ static void put_task(struct redis_bus *b, const struct channel *ch, const struct
 		redis_put_argv(&b->publish, ARRAY_LEN(argv), argv, lengths);
 }
 
+/* Nobody has it and its verdict did not come: it ended without one. With the lock held. */
+static void lose(struct redis_bus *b, struct channel *ch, struct out *o)
+{
+	struct attempt a = attempt_of(o->task);
+	struct task *t = outs_take(b, ch, &a);
+
+	outs_end(o, false);
+	task_clear_verdict(t);
+	t->verdict = VERDICT_CRASH;
+	t->message = task_keep(t, STR("no worker has the attempt any more, and no answer came"));
+	t->delay_ms = -1;
+	t->node.next = NULL;
+	b->on_verdicts(b->arg, t);
+}
+
 /* Takes some of the channel's tasks and writes them into the connection. */
 static size_t put_some(struct redis_bus *b, struct channel *ch, struct out **outs)
 {
@@ -40,7 +55,12 @@ static size_t put_some(struct redis_bus *b, struct channel *ch, struct out **out
 	for (size_t i = 0; i < n_begun; i++) {
 		/* It stands there from an earlier life. */
 		if (ch->n_found && redis_was_found(ch, begun[i]->task)) {
+			begun[i]->task->is_only_awaited = false;
 			outs_end(begun[i], true);
+			continue;
+		}
+		if (begun[i]->task->is_only_awaited) {
+			lose(b, ch, begun[i]);
 			continue;
 		}
 		put_task(b, ch, begun[i]->task);
@@ -187,6 +207,8 @@ static int64_t work_ms(struct redis_bus *b)
 
 	if (b->settled)
 		return 0;
+	if (!atomic_load(&b->has_caught_up))
+		return next_ms;
 	for (struct channel *ch = b->channels; ch; ch = ch->next)
 		if ((ch->waiting || !ch->is_ready) && !atomic_load(&ch->is_closed) &&
 			ch->again_ms < next_ms)
@@ -218,7 +240,8 @@ static bool is_fit(struct redis_bus *b)
 
 static void work(struct redis_bus *b)
 {
-	publish_all(b);
+	if (atomic_load(&b->has_caught_up))
+		publish_all(b);
 	settle(b);
 	if (b->publish.c && clock_mono_ms() >= b->tick_ms) {
 		redis_tick(b);

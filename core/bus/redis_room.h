@@ -134,6 +134,9 @@ struct redis_bus {
 	pthread_t publisher, reader;
 	bool has_publisher, has_reader;
 	atomic_bool is_set_up;
+	/* Every verdict that stood in Redis when it was first set up has been read: what is neither among them nor in
+	 * its stream is with nobody. Nothing is published before. */
+	atomic_bool has_caught_up;
 	bool was_set_up;
 	int64_t tick_ms, searched_ms;
 	int64_t calm_ms;    /* since when Redis answers, and writes, without a break */

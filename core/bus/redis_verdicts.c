@@ -6,7 +6,7 @@
 #include "base/mem.h"
 #include "bus/redis_room.h"
 
-enum { BLOCK_MS = 250, REFUSED_MS = 500 };
+enum { BLOCK_MS = 250, EARLY_BLOCK_MS = 20, REFUSED_MS = 500 };
 
 struct carrier *carrier_new(
 	struct redis_bus *b, struct channel *ch, const char *entry, size_t n_left)
@@ -198,6 +198,29 @@ static void begin_again(struct redis_bus *b)
 	pthread_mutex_unlock(&b->lock);
 }
 
+/* The streams have been searched, and no verdict on what was not found in them is left to read. */
+static void catch_up(struct redis_bus *b)
+{
+	pthread_mutex_lock(&b->lock);
+	atomic_store(&b->has_caught_up, true);
+	pthread_cond_broadcast(&b->to_publish);
+	pthread_mutex_unlock(&b->lock);
+}
+
+/* As read_some(). */
+static int read_on(struct redis_bus *b, bool is_draining)
+{
+	bool is_late = !atomic_load(&b->has_caught_up), is_set_up = atomic_load(&b->is_set_up);
+	int block_ms = is_draining || (is_late && is_set_up) ? 0
+		       : is_late			     ? EARLY_BLOCK_MS
+							     : BLOCK_MS;
+	int n = read_some(b, block_ms);
+
+	if (is_late && is_set_up && n >= 0 && n < READ_MAX)
+		catch_up(b);
+	return n;
+}
+
 void *redis_reader_run(void *bus)
 {
 	struct redis_bus *b = bus;
@@ -211,7 +234,7 @@ void *redis_reader_run(void *bus)
 
 		if (redis_link_up(&b->verdicts) == 0) {
 			begin_again(b);
-			n = read_some(b, is_draining ? 0 : BLOCK_MS);
+			n = read_on(b, is_draining);
 			is_last = is_draining && n <= 0;
 			if (n >= 0)
 				continue;

@@ -131,6 +131,24 @@ bool attempts_may_be_lost(const struct attempts *a, int64_t last_seq)
 	return !a->is_same_boot && !a->is_new && last_seq > head->synced_seq;
 }
 
+bool attempts_add_begun(struct attempts *a, const struct attempt_slot *about)
+{
+	size_t i = a->added_at ? a->added_at : ATTEMPTS_FIRST;
+
+	while (i <= ATTEMPTS_MAX / 2 && atomic_load(&a->slots[i].mark) != TASK_MARK_FREE)
+		i++;
+	a->added_at = i;
+	if (i > ATTEMPTS_MAX / 2)
+		return false;
+	a->slots[i].order_seq = about->order_seq;
+	a->slots[i].attempt = about->attempt;
+	a->slots[i].stage = about->stage;
+	a->slots[i].moves = about->moves;
+	a->slots[i].undo = about->undo;
+	atomic_store(&a->slots[i].mark, TASK_MARK_BEGUN);
+	return true;
+}
+
 void attempts_over(struct attempts *a, size_t slot)
 {
 	atomic_store(&a->slots[slot].mark, TASK_MARK_FREE);

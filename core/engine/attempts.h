@@ -9,7 +9,8 @@
  *
  * The death of the process leaves the file as it was. The death of the machine (another boot id) leaves what was
  * synced, and then every attempt counts that may have been out: those whose mark is there, and those that the
- * journal queued after `synced_seq`. So an attempt that goes out right after its event was committed needs no
+ * journal queued after `synced_seq`. Behind Redis what has no mark may be with a worker still and gets one that says
+ * BEGUN. So an attempt that goes out right after its event was committed needs no
  * sync of its own; one that waited since before the last sync does. How far the stage came is lost then.
  *
  * File: 16 bytes "stageline-out-1\n", 40 bytes boot id (RFC 9562 text, padded with zeros), 8 bytes synced_seq,
@@ -36,6 +37,7 @@ struct attempts {
 	int fd;
 	bool is_same_boot; /* as when the file was written */
 	bool is_new;	   /* there was no such file: what was out is not known */
+	size_t added_at;   /* the slot that attempts_add_begun() took last */
 	size_t found_at;   /* the slot of a BEGUN attempt that was looked for last */
 	bool must_sync;	   /* before what was taken goes out */
 	bool may_sync;	   /* some marks are not on disk yet */
@@ -53,6 +55,8 @@ bool attempts_had_begun(const struct attempts *a, const struct attempt_slot *s, 
 /* Whether an attempt that has no mark may have been out: the machine died, and the order's last event is
  * younger than the marks. */
 bool attempts_may_be_lost(const struct attempts *a, int64_t last_seq);
+/* Before attempts_clear(): an attempt without a slot gets one that says BEGUN. False: half of all are taken. */
+bool attempts_add_begun(struct attempts *a, const struct attempt_slot *about);
 /* Nobody wants to know of that slot, which was left, any more. */
 void attempts_over(struct attempts *a, size_t slot);
 /* The slots that were left are free again, but for those that say BEGUN, and on disk. `last_seq`: of the journal. */

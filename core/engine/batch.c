@@ -61,7 +61,8 @@ struct decide_env engine_env(struct engine *en)
 	return (struct decide_env){.now_us = clock_wall_us(),
 		.random = z ^ z >> 31,
 		.state_number = journal_state_number,
-		.arg = en->journal};
+		.arg = en->journal,
+		.is_outlived = en->is_outlived};
 }
 
 static void mark_dirty(struct batch *b, struct live_order *lo)

@@ -8,23 +8,32 @@ enum { AGAIN_MS = 500 };
 
 /* --- lining up --- */
 
+/* Nothing of it begins: no gate keeps it back. */
+static bool is_only_awaited(const struct engine *en, const struct order *o, size_t i)
+{
+	return en->is_outlived && o->phase == ORDER_COMPENSATING && stage_has_begun(&o->stages[i]);
+}
+
 static int line_up_waiting(struct engine *en, struct live_order *lo, size_t i)
 {
 	const struct stage_state *s = &lo->order->stages[i];
 	struct stage_runtime *rt = engine_runtime(en, lo->order, i);
 	int64_t now_ms = clock_mono_ms();
+	bool is_awaited = is_only_awaited(en, lo->order, i);
 
 	if (!rt)
 		return -ENOMEM;
-	if (!rt->waiting.n)
+	if (!rt->waiting.n && !is_awaited)
 		atomic_store_explicit(&rt->oldest_since_ms, now_ms, memory_order_relaxed);
-	return line_push(
-		s->suspect ? &en->suspects : &rt->waiting, (struct line_entry){.order_seq = lo->seq,
-								   .at_ms = now_ms,
-								   .attempt = s->attempt,
-								   .stage = (uint16_t)i,
-								   .undo = s->undo,
-								   .moves = lo->order->n_moves});
+	return line_push(is_awaited   ? &en->awaited
+			 : s->suspect ? &en->suspects
+				      : &rt->waiting,
+		(struct line_entry){.order_seq = lo->seq,
+			.at_ms = now_ms,
+			.attempt = s->attempt,
+			.stage = (uint16_t)i,
+			.undo = s->undo,
+			.moves = lo->order->n_moves});
 }
 
 static int line_up_timer(struct engine *en, struct live_order *lo, size_t i, enum timer_kind kind)
@@ -50,12 +59,12 @@ int dispatch_line_up(struct engine *en, struct live_order *lo)
 {
 	for (size_t i = 0; i < lo->order->pipeline->n_stages; i++) {
 		const struct stage_state *s = &lo->order->stages[i];
-		uint32_t mark = live_mark(s);
+		uint32_t mark = live_mark(lo->order, i);
 		int r = 0;
 
 		if (lo->lined_up[i] == mark || (lo->order->out & (uint64_t)1 << i))
 			continue;
-		if (s->status == STAGE_QUEUED)
+		if (s->status == STAGE_QUEUED || is_only_awaited(en, lo->order, i))
 			r = line_up_waiting(en, lo, i);
 		else if (s->status == STAGE_RETRYING)
 			r = line_up_timer(en, lo, i, TIMER_RETRY);
@@ -108,8 +117,9 @@ static int put_out(struct engine *en, struct stage_runtime *rt, const struct lin
 	int r;
 
 	out.at_ms = clock_mono_ms() + t->pipeline->stages[t->stage].timeout_ms;
-	if (en->options.redis || is_again)
-		t->idle_mark = en->options.redis ? TASK_MARK_BEGUN : TASK_MARK_AGAIN;
+	t->is_only_awaited = is_only_awaited(en, o, entry->stage);
+	if (en->is_outlived || is_again)
+		t->idle_mark = en->is_outlived ? TASK_MARK_BEGUN : TASK_MARK_AGAIN;
 	/* What a recovery queued was not out at that event: its mark is to be on disk before. */
 	if (!attempts_take(&en->attempts, t, s->is_lost ? 0 : o->last_seq, is_again))
 		return -EAGAIN;
@@ -140,7 +150,7 @@ static int entry_take(struct engine *en, const struct line_entry *entry, struct 
 		return r;
 	}
 	lo->order->out |= (uint64_t)1 << entry->stage;
-	lo->order->stages[entry->stage].probe = gate_probe(&rt->gate);
+	lo->order->stages[entry->stage].probe = t->is_only_awaited ? 0 : gate_probe(&rt->gate);
 	lo->order->stages[entry->stage].begun = 0;
 	atomic_fetch_add_explicit(&rt->n_out, 1, memory_order_relaxed);
 	histogram_add(&rt->tally->wait_us, (clock_mono_ms() - entry->at_ms) * 1000);
@@ -211,6 +221,24 @@ static void publish_leaving(struct engine *en, struct stage_runtime *rt)
 	CRASH_POINT("dispatched");
 }
 
+/* --- awaited: whoever has them is asked for, and they are out again until he answers --- */
+
+static void ask_for_awaited(struct engine *en, int64_t *again_ms)
+{
+	while (en->awaited.n) {
+		struct task *t;
+		int r = entry_take(en, line_at(&en->awaited, 0), &t);
+
+		if (r < 0) {
+			*again_ms = clock_mono_ms() + AGAIN_MS;
+			return;
+		}
+		line_drop(&en->awaited, 1);
+		if (r > 0)
+			bus_publish(en->bus, t);
+	}
+}
+
 /* --- suspects: after a crash, what ran then is tried alone, so that it takes nothing else with it --- */
 
 /* False when the journal cannot be read just now. */
@@ -279,6 +307,7 @@ int64_t dispatch_run(struct engine *en)
 		line_up_again(en);
 	if (en->must_line_up)
 		again_ms = clock_mono_ms() + AGAIN_MS;
+	ask_for_awaited(en, &again_ms);
 	if (!suspects_are_done(en, &again_ms))
 		return again_ms;
 	for (struct generation *g = en->generations; g; g = g->next)

@@ -114,6 +114,7 @@ struct engine *engine_new(const struct engine_options *options, struct pipeline_
 		return NULL;
 	en->options = *options;
 	en->set = set;
+	en->is_outlived = options->redis || (options->workers && options->workers->is_outliving);
 	pthread_mutex_init(&en->trouble_lock, NULL);
 	pthread_mutex_init(&en->generations_lock, NULL);
 	sem_init(&en->stopped, 0, 0);
@@ -260,6 +261,7 @@ void engine_free(struct engine *en)
 	if (en->live.buckets)
 		live_fini(&en->live);
 	timers_fini(&en->timers);
+	line_fini(&en->awaited);
 	line_fini(&en->suspects);
 	quarantine_fini(&en->quarantine);
 	buf_fini(&en->order_text);

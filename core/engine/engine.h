@@ -15,6 +15,7 @@ struct worker_source {
 	/* Subscribes itself to the stage's tasks on the bus, and answers there. [sequencer]  -ENOMEM. */
 	int (*subscribe)(void *arg, struct bus *bus, const struct pipeline *p, size_t stage);
 	void *arg;
+	bool is_outliving; /* they go on when the engine ends, as workers behind Redis do */
 	/* Whether they have no task of that generation. NULL: generations stay until the end. [sequencer] */
 	bool (*is_idle)(void *arg, const struct pipeline *p);
 };

@@ -37,7 +37,8 @@ struct backlog {
 struct engine {
 	struct engine_options options;
 	struct pipeline_set *set;
-	bool is_show; /* only shows: most of what follows is empty */
+	bool is_show;	  /* only shows: most of what follows is empty */
+	bool is_outlived; /* by workers elsewhere: what is out may be done after its end */
 	struct journal *journal;
 	struct reader *reader; /* the sequencer's own */
 	struct bus *bus;
@@ -46,6 +47,8 @@ struct engine {
 	struct timers timers;
 	struct attempts attempts;
 	struct upkeep upkeep;
+	struct line
+		awaited; /* runs that had begun before the last start and whose orders turn round */
 	struct line suspects;	  /* attempts to be tried alone, before anything else */
 	struct line_entry trying; /* the suspect that is out; order_seq 0: none */
 	/* [sequencer] changes them, with the lock held; who is another thread holds it to look. What a stage lacked the

@@ -136,7 +136,7 @@ int live_fit(struct live *l, struct live_order **lo, size_t n_stages)
 static void mark_lined_up(struct live_order *lo)
 {
 	for (size_t i = 0; i < lo->order->pipeline->n_stages; i++)
-		lo->lined_up[i] = live_mark(&lo->order->stages[i]);
+		lo->lined_up[i] = live_mark(lo->order, i);
 }
 
 int live_read_again(struct live *l, struct live_order *lo, struct err *e)

@@ -33,9 +33,12 @@ struct live_order {
 };
 
 /* What was lined up of a stage that stands so. */
-static inline uint32_t live_mark(const struct stage_state *s)
+static inline uint32_t live_mark(const struct order *o, size_t stage)
 {
-	return s->attempt << 5 | (uint32_t)s->status << 1 | s->undo;
+	const struct stage_state *s = &o->stages[stage];
+	uint32_t is_turned = o->phase == ORDER_COMPENSATING;
+
+	return s->attempt << 6 | (uint32_t)s->status << 2 | is_turned << 1 | s->undo;
 }
 
 struct live {

@@ -1,5 +1,5 @@
-/* Recovery at start: attempts that died with the process are journaled as lost, orders that were turning round
- * go on doing so, and everything unfinished is lined up again. */
+/* Recovery at start: attempts that died with the process are journaled as lost, those that workers elsewhere may have
+ * are waited for, orders that were turning round go on doing so, and everything unfinished is lined up again. */
 #include "base/crash_point.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -7,7 +7,7 @@
 
 enum { LOAD_STEP = 1000 };
 
-/* --- what ran beside the attempt that is counted --- */
+/* --- what had begun --- */
 
 /* Whether the slot is about an attempt of the order as it stands, which is told then. */
 static bool is_of_interest(struct order *o, const struct attempt_slot *s)
@@ -23,6 +23,32 @@ static bool is_of_interest(struct order *o, const struct attempt_slot *s)
 	return stage_has_begun(stage);
 }
 
+/* What had begun before and goes on is known of its order, until it goes out again. */
+static int remember_begun(struct engine *en, struct err *e)
+{
+	const struct attempt_slot *s;
+	size_t at = 0;
+
+	while ((s = attempts_left(&en->attempts, &at))) {
+		struct live_order *lo = NULL;
+		bool is_known;
+		int r;
+
+		if (atomic_load(&s->mark) != TASK_MARK_BEGUN)
+			continue;
+		r = quarantine_get(en, s->order_seq, &lo, e);
+		if (r < 0 && r != -ENOENT)
+			return r;
+		is_known = r == 0 ? is_of_interest(lo->order, s)
+				  : quarantine_reason(&en->quarantine, s->order_seq) != NULL;
+		if (!is_known)
+			attempts_over(&en->attempts, at);
+	}
+	return 0;
+}
+
+/* --- what ran beside the attempt that is counted --- */
+
 /* An attempt of the run, not of the undo, may be out. */
 static bool may_run(const struct stage_state *s)
 {
@@ -30,8 +56,8 @@ static bool may_run(const struct stage_state *s)
 }
 
 /* The attempt that is counted may be the last, and the order turns round by it: what ran beside it is awaited then, and
- * undone. */
-static void know_siblings(struct engine *en, struct order *o)
+ * undone. `ret_before`: what was known of its stages. */
+static void know_siblings(struct engine *en, struct order *o, uint32_t *ret_before)
 {
 	bool may_lack_marks = attempts_may_be_lost(&en->attempts, o->last_seq), suspect;
 	const struct attempt_slot *s;
@@ -40,20 +66,20 @@ static void know_siblings(struct engine *en, struct order *o)
 	for (size_t i = 0; i < o->pipeline->n_stages; i++) {
 		struct stage_state *stage = &o->stages[i];
 
+		ret_before[i] = stage->begun;
 		n += may_run(stage);
 		if (may_lack_marks && may_run(stage) && !stage->is_lost)
 			stage->begun = stage->attempt;
 	}
 	while (n > 1 && (s = attempts_left(&en->attempts, &at)))
-		if (s->order_seq == o->seq && (attempts_had_begun(&en->attempts, s, &suspect) ||
-						      atomic_load(&s->mark) == TASK_MARK_BEGUN))
+		if (s->order_seq == o->seq && attempts_had_begun(&en->attempts, s, &suspect))
 			is_of_interest(o, s);
 }
 
-static void forget_siblings(struct order *o)
+static void forget_siblings(struct order *o, const uint32_t *before)
 {
 	for (size_t i = 0; i < o->pipeline->n_stages; i++)
-		o->stages[i].begun = 0;
+		o->stages[i].begun = before[i];
 }
 
 /* --- the attempts that died --- */
@@ -65,6 +91,7 @@ static int lose_step(struct engine *en, struct batch *b, const int64_t *slots, i
 		const struct attempt_slot *s = &en->attempts.slots[slots[i]];
 		struct decide_env env = engine_env(en);
 		struct event_list list;
+		uint32_t before[PIPELINE_STAGES_MAX];
 		struct live_order *lo;
 		bool suspect;
 		int r = quarantine_get(en, s->order_seq, &lo, e);
@@ -77,14 +104,14 @@ static int lose_step(struct engine *en, struct batch *b, const int64_t *slots, i
 			lo->order->stages[s->stage].undo != s->undo)
 			continue;
 		attempts_had_begun(&en->attempts, s, &suspect);
-		know_siblings(en, lo->order);
+		know_siblings(en, lo->order, before);
 		event_list_init(&list, &b->feed->arena);
 		r = decide_lost(&env, lo->order, s->stage, s->attempt, suspect, &list);
 		if (r == 0)
 			r = order_advance(en, b, lo, &list, e);
 		if (r < 0 && r != -EALREADY)
 			return r;
-		forget_siblings(lo->order);
+		forget_siblings(lo->order, before);
 	}
 	return 0;
 }
@@ -115,21 +142,48 @@ static int recover_attempts(struct engine *en, struct err *e)
 	return n ? quarantine_do(en, lose_step, slots, n, order_of_slot, e) : 0;
 }
 
+/* Workers elsewhere may have it still. What they undo goes out again as the same attempt. */
+static void await_unmarked(struct engine *en, struct order *o)
+{
+	for (size_t i = 0; i < o->pipeline->n_stages; i++) {
+		struct stage_state *s = &o->stages[i];
+
+		if (may_run(s) && !s->is_lost && s->begun != s->attempt &&
+			attempts_add_begun(
+				&en->attempts, &(struct attempt_slot){.order_seq = o->seq,
+						       .attempt = s->attempt,
+						       .stage = (uint8_t)i,
+						       .moves = o->n_moves}))
+			s->begun = s->attempt;
+	}
+}
+
+/* What a recovery counted, this one or one that did not end, has not been out again. */
+static bool is_lost_unmarked(const struct engine *en, const struct stage_state *s, uint32_t begun)
+{
+	if ((s->status != STAGE_QUEUED && s->status != STAGE_RETRYING) || s->is_lost)
+		return false;
+	return !en->is_outlived || (!s->undo && s->attempt != begun);
+}
+
 /* After the death of the machine: what the journal queued last may have been out, though no mark of it got to
  * the disk. */
 static int lose_unmarked(struct engine *en, struct batch *b, struct live_order *lo, struct err *e)
 {
+	uint32_t before[PIPELINE_STAGES_MAX];
+
 	if (!attempts_may_be_lost(&en->attempts, lo->order->last_seq))
 		return 0;
-	know_siblings(en, lo->order);
+	if (en->is_outlived)
+		await_unmarked(en, lo->order);
+	know_siblings(en, lo->order, before);
 	for (size_t i = 0; i < lo->order->pipeline->n_stages; i++) {
 		const struct stage_state *s = &lo->order->stages[i];
 		struct decide_env env = engine_env(en);
 		struct event_list list;
 		int r;
 
-		/* What a recovery counted, this one or one that did not end, has not been out again. */
-		if ((s->status != STAGE_QUEUED && s->status != STAGE_RETRYING) || s->is_lost)
+		if (!is_lost_unmarked(en, s, before[i]))
 			continue;
 		event_list_init(&list, &b->feed->arena);
 		r = decide_lost(&env, lo->order, i, s->attempt, false, &list);
@@ -138,11 +192,11 @@ static int lose_unmarked(struct engine *en, struct batch *b, struct live_order *
 		if (r < 0 && r != -EALREADY)
 			return r;
 	}
-	forget_siblings(lo->order);
+	forget_siblings(lo->order, before);
 	return 0;
 }
 
-/* What was waited for by an order that turns round is not out any more. */
+/* Where workers end with the process, what was waited for by an order that turns round is not out any more. */
 static int settle_one(struct engine *en, struct batch *b, struct live_order *lo, struct err *e)
 {
 	struct event_list none;
@@ -198,34 +252,12 @@ static int load_unfinished(struct engine *en, struct err *e)
 	return got < 0 ? got : 0;
 }
 
-/* What had begun before and goes on is known of its order, until it goes out again. */
-static int remember_begun(struct engine *en, struct err *e)
-{
-	const struct attempt_slot *s;
-	size_t at = 0;
-
-	while ((s = attempts_left(&en->attempts, &at))) {
-		struct live_order *lo = NULL;
-		bool is_known;
-		int r;
-
-		if (atomic_load(&s->mark) != TASK_MARK_BEGUN)
-			continue;
-		r = quarantine_get(en, s->order_seq, &lo, e);
-		if (r < 0 && r != -ENOENT)
-			return r;
-		is_known = r == 0 ? is_of_interest(lo->order, s)
-				  : quarantine_reason(&en->quarantine, s->order_seq) != NULL;
-		if (!is_known)
-			attempts_over(&en->attempts, at);
-	}
-	return 0;
-}
-
 int recover(struct engine *en, struct err *e)
 {
-	int r = recover_attempts(en, e);
+	int r = remember_begun(en, e);
 
+	if (r == 0)
+		r = recover_attempts(en, e);
 	CRASH_POINT("attempts-lost");
 	if (r < 0)
 		return err_wrap(e, r, "counting the attempts that died with the last process");
@@ -234,8 +266,6 @@ int recover(struct engine *en, struct err *e)
 		return err_set(e, r, "cannot read which stages are paused: %s", strerror(-r));
 	r = load_unfinished(en, e);
 	en->live.has_all = r == 0;
-	if (r == 0)
-		r = remember_begun(en, e);
 	/* Only now: a death until here must find again what was not counted yet. */
 	if (r == 0)
 		attempts_clear(&en->attempts, journal_last_seq(en->journal));

@@ -413,13 +413,14 @@ int decide_expired(
 
 /* --- what follows by itself --- */
 
-/* While an order turns round nothing is started; what is not out any more ended without an answer. */
-static bool is_stranded(const struct order *o, size_t i)
+/* While an order turns round nothing is started; what nobody has any more ended without an answer. */
+static bool is_stranded(const struct decide_env *env, const struct order *o, size_t i)
 {
 	const struct stage_state *s = &o->stages[i];
+	uint64_t awaited = env->is_outlived ? order_unknown(o) : o->out;
 
 	return o->phase == ORDER_COMPENSATING && !s->undo && may_be_out(s) &&
-	       !(o->out & (uint64_t)1 << i);
+	       !(awaited & (uint64_t)1 << i);
 }
 
 static bool is_used_up(const struct order *o, size_t i)
@@ -486,7 +487,7 @@ int decide_settle(const struct decide_env *env, const struct order *o, struct ev
 	if (order_is_terminal(o))
 		return 0;
 	for (size_t i = 0; i < o->pipeline->n_stages; i++) {
-		if (is_stranded(o, i))
+		if (is_stranded(env, o, i))
 			return decide_lost_of(
 				       env, o, i, out, "the attempt was left without an answer") < 0
 				       ? -ENOMEM

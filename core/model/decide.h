@@ -14,6 +14,9 @@ struct decide_env {
 	 * state cannot be read. */
 	int (*state_number)(void *arg, struct str key, int64_t *ret);
 	void *arg;
+	/* Workers outlive the process that decides: a run that had begun before its last start (stage_has_begun())
+	 * may be under way still, and is waited for like one that is out. */
+	bool is_outlived;
 };
 
 /* A new order. Appends order_created. -ENOMEM. */

@@ -49,6 +49,21 @@ static void cancel(struct world *w, const struct placed *p)
 		world_send(w, c);
 }
 
+void world_cancel_begun(struct world *w)
+{
+	for (size_t i = 0; i < w->n_placed; i++) {
+		const struct live_order *lo;
+		int64_t seq;
+
+		if (!w->placed[i].is_accepted ||
+			reader_find_order(w->engine->reader, &w->placed[i].id, &seq) < 0)
+			continue;
+		lo = live_find(&w->engine->live, seq);
+		if (lo && lo->order->out && lo->order->phase == ORDER_RUNNING)
+			cancel(w, &w->placed[i]);
+	}
+}
+
 static void release(struct world *w, const struct placed *p)
 {
 	static const char *const actions[] = {"retry", "retry", "skip", "discard"};

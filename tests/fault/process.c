@@ -7,9 +7,6 @@
 #include "fault_vfs.h"
 #include "world.h"
 
-/* The played bus is the one in memory, and the engine takes it for one to workers elsewhere. */
-static const struct redis_options elsewhere = {.url = "played"};
-
 int world_start(struct world *w, struct err *e)
 {
 	struct engine_options options = {.journal_path = w->path,
@@ -26,8 +23,6 @@ int world_start(struct world *w, struct err *e)
 	w->next_turn_ms = 0;
 	w->n_lives++;
 	r = engine_start(&options, &w->set, world_read_file(w), &w->engine, e);
-	if (r == 0 && w->has_elsewhere)
-		w->engine->options.redis = &elsewhere;
 	return r;
 }
 
@@ -62,6 +57,14 @@ static void power_on(struct world *w)
 	world_lose_marks(w, chance);
 }
 
+/* A service manager starts it again at once, or waits. */
+static void be_away(struct world *w)
+{
+	bool is_short = w->is_full && world_one_in(w, 2);
+
+	world_pass(w, (int64_t)world_below(w, is_short ? 20000 : 1000000));
+}
+
 void world_die(struct world *w, bool is_power_loss)
 {
 	int64_t seq = w->engine ? journal_last_seq(w->engine->journal) : 0;
@@ -74,7 +77,7 @@ void world_die(struct world *w, bool is_power_loss)
 	else
 		fault_vfs_resume();
 	w->is_dying = w->has_trouble = false;
-	world_pass(w, (int64_t)world_below(w, 1000000));
+	be_away(w);
 	if (world_start(w, &e) < 0)
 		world_fail(w, "it does not start again: %s", err_text(&e));
 	if (!is_power_loss)
@@ -94,7 +97,7 @@ void world_stop(struct world *w)
 	world_forget_everything(w);
 	fault_vfs_plan(&(struct fault_plan){0});
 	w->has_trouble = false;
-	world_pass(w, (int64_t)world_below(w, 1000000));
+	be_away(w);
 	if (world_start(w, &e) < 0)
 		world_fail(w, "it does not start again: %s", err_text(&e));
 	world_check_charges(w, seq);

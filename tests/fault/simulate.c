@@ -67,6 +67,23 @@ static void lose_power(struct world *w)
 	world_die(w, true);
 }
 
+static void cancel_and_die(struct world *w)
+{
+	w->n_faults++;
+	world_cancel_begun(w);
+	world_step(w);
+	switch (world_below(w, 3)) {
+	case 0:
+		world_stop(w);
+		return;
+	case 1:
+		world_die(w, true);
+		return;
+	default:
+		world_die(w, false);
+	}
+}
+
 static void fill_disk(struct world *w)
 {
 	world_fill_disk(w, true);
@@ -101,6 +118,7 @@ static const struct {
 	{10, world_erase},
 	{3, world_stop},
 	{5, world_waste_turn},
+	{2, cancel_and_die},
 };
 
 /* In a quarter of the seeds workers are elsewhere, and their verdicts outlive the process.
@@ -204,7 +222,7 @@ int main(int argc, char **argv)
 
 	signal(SIGABRT, on_death);
 	signal(SIGSEGV, on_death);
-	n_actions -= is_alone ? 7 : 0;
+	n_actions -= is_alone ? 8 : 0;
 	log_set_level(argc > 3 && !is_disk && !is_alone ? LOG_DEBUG : LOG_ERROR - 1);
 	if (!mkdtemp(folder))
 		return 2;

@@ -9,10 +9,8 @@ static size_t stage_of(const struct world *w, const struct task *t)
 	return world_stage(w, t->pipeline->stages[t->stage].name);
 }
 
-static struct outside *outside_of(struct world *w, const struct task *t)
+static struct outside *outside_of(struct world *w, const struct task *t, size_t stage)
 {
-	size_t stage = stage_of(w, t);
-
 	for (size_t i = 0; i < w->n_outside; i++)
 		if (id_eq(&w->outside[i].order, &t->order_id) && w->outside[i].stage == stage)
 			return &w->outside[i];
@@ -71,10 +69,9 @@ static enum verdict draw_verdict(struct world *w)
 }
 
 /* What a stage does to the state: stock is counted down, money up. */
-static void add_effect(struct world *w, struct task *t)
+static void add_effect(struct world *w, struct task *t, size_t stage)
 {
-	const char *stage = t->pipeline->stages[t->stage].name;
-	bool is_stock = strcmp(stage, "stock") == 0;
+	bool is_stock = strcmp(world_stage_name(stage), "stock") == 0;
 	struct effect *f = arena_alloc(&t->arena, sizeof *f);
 
 	if (!f)
@@ -107,32 +104,64 @@ static void count_attempt(struct world *w, struct outside *o, const struct task 
 	o->n_stops[t->undo] = w->n_stops;
 }
 
-/* Work is done when it is taken: what a verdict says later may be a lie, a no cannot be. */
-static void work(struct world *w, struct task *t)
+static void happen(struct outside *o, bool undo)
 {
-	struct outside *o = outside_of(w, t);
-	enum verdict v = draw_verdict(w);
-	bool *slot = t->undo ? &o->is_undone : &o->is_done;
+	if (undo)
+		o->is_undone = true;
+	else if (!o->is_done)
+		o->is_undone = false; /* that came before */
+	o->is_done |= !undo;
+}
 
-	count_attempt(w, o, t);
+/* What a verdict says may be a lie, a no cannot be. */
+static void work(struct world *w, struct task *t, size_t stage)
+{
+	struct outside *o = outside_of(w, t, stage);
+	enum verdict v = draw_verdict(w);
+	const bool *slot = t->undo ? &o->is_undone : &o->is_done;
+
 	if (v == VERDICT_FAIL && (*slot || world_one_in(w, 2)))
 		v = VERDICT_DONE;
 	if (w->has_elsewhere && o->refused[t->undo] == t->attempt)
 		v = VERDICT_FAIL;
 	if (v == VERDICT_FAIL)
 		o->refused[t->undo] = t->attempt;
-	*slot |= v == VERDICT_DONE || (v != VERDICT_FAIL && world_one_in(w, 2));
+	if (v == VERDICT_DONE || (v != VERDICT_FAIL && world_one_in(w, 2)))
+		happen(o, t->undo);
 	t->verdict = v;
 	t->message = "played";
 	t->duration_us = (int64_t)world_below(w, 100) * 1000;
 	t->delay_ms = v == VERDICT_WAIT || world_one_in(w, 8) ? (int64_t)world_below(w, 300) : -1;
 	if (v == VERDICT_DONE) {
 		t->result = "{\"ref\":1}";
-		add_effect(w, t);
+		add_effect(w, t, stage);
 	}
 }
 
-static struct task *copy_of(struct world *w, const struct task *t)
+void world_work(struct world *w)
+{
+	for (size_t i = 0; i < w->n_pending; i++) {
+		struct pending *p = &w->pending[i];
+
+		if (!p->work_us || p->work_us > w->mono_us)
+			continue;
+		work(w, p->task, p->stage);
+		p->work_us = 0;
+	}
+}
+
+static void copy_verdict(struct world *w, struct task *to, const struct task *t, size_t stage)
+{
+	to->verdict = t->verdict;
+	to->delay_ms = t->delay_ms;
+	to->duration_us = t->duration_us;
+	to->message = t->message; /* both static */
+	to->result = t->result;
+	if (t->n_effects)
+		add_effect(w, to, stage);
+}
+
+static struct task *copy_of(struct world *w, const struct task *t, size_t stage)
 {
 	struct task *c = task_new(STR("{}"), STR("{}"), (struct str){0});
 
@@ -144,13 +173,7 @@ static struct task *copy_of(struct world *w, const struct task *t)
 	c->order_seq = t->order_seq;
 	c->attempt = t->attempt;
 	c->undo = t->undo;
-	c->verdict = t->verdict;
-	c->delay_ms = t->delay_ms;
-	c->duration_us = t->duration_us;
-	c->message = t->message; /* both static */
-	c->result = t->result;
-	if (t->n_effects)
-		add_effect(w, c);
+	copy_verdict(w, c, t, stage);
 	return c;
 }
 
@@ -163,13 +186,14 @@ static int64_t answer_time(struct world *w)
 	return w->mono_us + ms * 1000;
 }
 
-static void keep_pending(struct world *w, struct task *t, bool is_copy)
+static struct pending *keep_pending(struct world *w, struct task *t, bool is_copy)
 {
 	if (w->n_pending == TASKS_MAX)
 		world_fail(w, "more tasks are out than the stages may hold");
 	t->node.next = NULL;
-	w->pending[w->n_pending++] =
-		(struct pending){.task = t, .due_us = answer_time(w), .is_copy = is_copy};
+	w->pending[w->n_pending] = (struct pending){
+		.task = t, .stage = stage_of(w, t), .due_us = answer_time(w), .is_copy = is_copy};
+	return &w->pending[w->n_pending++];
 }
 
 /* It has a deadline. */
@@ -191,9 +215,9 @@ static void check_goes_out(struct world *w, const struct task *t)
 {
 	const struct live_order *lo = live_find(&w->engine->live, t->order_seq);
 
-	if (w->is_paused[stage_of(w, t)])
+	if (!t->is_only_awaited && w->is_paused[stage_of(w, t)])
 		world_fail(w, "an attempt of a paused stage went out");
-	if (lo && lo->order->phase == ORDER_COMPENSATING && !t->undo)
+	if (!t->is_only_awaited && lo && lo->order->phase == ORDER_COMPENSATING && !t->undo)
 		world_fail(w, "order %lld turns round, and a run of %s went out",
 			(long long)t->order_seq, t->pipeline->stages[t->stage].name);
 	if (!is_watched(w, t))
@@ -216,6 +240,81 @@ static void on_tasks(void *arg, struct task *first)
 	}
 }
 
+/* What a worker has since an earlier life; NULL: none has it. */
+static struct pending *find_pending(struct world *w, const struct task *t)
+{
+	for (size_t i = 0; i < w->n_pending; i++)
+		if (w->pending[i].stage == stage_of(w, t) &&
+			task_is_same_attempt(w->pending[i].task, t))
+			return &w->pending[i];
+	return NULL;
+}
+
+/* It is the same to him, and the task is what answers. */
+static void go_on_with(struct world *w, struct pending *p, struct task *t)
+{
+	if (!p->work_us)
+		copy_verdict(w, t, p->task, p->stage);
+	task_free(p->task);
+	p->task = t;
+	t->node.next = NULL;
+	p->is_copy = p->is_ghost = false;
+}
+
+static void say_nobody_has_it(struct world *w, struct task *t)
+{
+	t->verdict = VERDICT_CRASH;
+	t->delay_ms = -1;
+	keep_pending(w, t, false);
+}
+
+/* Before the shortest timeout of all pipelines is over. */
+static void work_later(struct world *w, struct task *t)
+{
+	enum { WORK_US = 450000 };
+	struct pending *p = keep_pending(w, t, false);
+
+	p->work_us = w->mono_us + 1 + (int64_t)world_below(w, WORK_US);
+	p->due_us = p->due_us > p->work_us ? p->due_us : p->work_us;
+}
+
+static void work_now(struct world *w, struct task *t)
+{
+	size_t stage = stage_of(w, t);
+
+	work(w, t, stage);
+	keep_pending(w, t, false);
+	for (uint64_t n = world_one_in(w, 5) ? 1 + world_below(w, 4) : 0;
+		n && w->n_pending < TASKS_MAX / 2; n--)
+		keep_pending(w, copy_of(w, t, stage), true);
+}
+
+static void begin_task(struct world *w, struct task *t)
+{
+	struct pending *p = find_pending(w, t);
+
+	count_attempt(w, outside_of(w, t, stage_of(w, t)), t);
+	if (t->mark && !w->has_elsewhere)
+		*t->mark = world_one_in(w, 4) ? TASK_MARK_RUNNING : TASK_MARK_LATER;
+	if (p && p->work_us)
+		go_on_with(w, p, t);
+	else if (w->is_full && !p && world_one_in(w, 2))
+		work_later(w, t);
+	else
+		work_now(w, t);
+}
+
+/* An answer is all that is asked for. */
+static void await(struct world *w, struct task *t)
+{
+	struct pending *p = find_pending(w, t);
+
+	if (p)
+		go_on_with(w, p, t);
+	else
+		say_nobody_has_it(w, t);
+}
+
 void world_begin_tasks(struct world *w)
 {
 	while (w->sent) {
@@ -223,18 +322,13 @@ void world_begin_tasks(struct world *w)
 
 		w->sent = (struct task *)t->node.next;
 		check_goes_out(w, t);
-		outside_of(w, t)->n_left[t->undo] = t->attempt;
-		if (w->is_dying) {
+		outside_of(w, t, stage_of(w, t))->n_left[t->undo] = t->attempt;
+		if (w->is_dying)
 			task_free(t);
-			continue;
-		}
-		if (t->mark && !w->has_elsewhere)
-			*t->mark = world_one_in(w, 4) ? TASK_MARK_RUNNING : TASK_MARK_LATER;
-		work(w, t);
-		keep_pending(w, t, false);
-		for (uint64_t n = world_one_in(w, 5) ? 1 + world_below(w, 4) : 0;
-			n && w->n_pending < TASKS_MAX / 2; n--)
-			keep_pending(w, copy_of(w, t), true);
+		else if (t->is_only_awaited)
+			await(w, t);
+		else
+			begin_task(w, t);
 	}
 }
 
@@ -249,6 +343,8 @@ static void deliver(struct world *w, size_t i)
 	struct pending p = w->pending[i];
 
 	w->pending[i] = w->pending[--w->n_pending];
+	if (p.work_us)
+		work(w, p.task, p.stage);
 	if (p.is_ghost)
 		p.task->pipeline = pipeline_set_find(&w->set, str_of(p.generation));
 	if (!p.task->pipeline) /* of a generation whose orders have ended */
@@ -277,7 +373,7 @@ void world_make_ghosts(struct world *w)
 		if (p->is_ghost)
 			continue;
 		snprintf(p->generation, sizeof p->generation, "%s", t->pipeline->digest);
-		p->task = copy_of(w, t);
+		p->task = copy_of(w, t, p->stage);
 		p->task->pipeline = NULL;
 		p->is_copy = p->is_ghost = true;
 		task_free(t);

@@ -69,6 +69,7 @@ static const struct clock_source clocks = {wall_us, mono_us};
 void world_pass(struct world *w, int64_t us)
 {
 	w->mono_us += us;
+	world_work(w);
 }
 
 /* --- life --- */
@@ -105,7 +106,7 @@ static void pass_until_something(struct world *w)
 	if (next_us == INT64_MAX)
 		world_fail(w, "unfinished orders, and nothing that would go on with them");
 	if (next_us > w->mono_us)
-		w->mono_us = next_us;
+		world_pass(w, next_us - w->mono_us);
 }
 
 /* Verdicts that came, and after a full disk wait for it, though they may be late ones that nobody needs. */
@@ -156,7 +157,10 @@ void world_init(struct world *w, uint64_t seed, const char *folder, bool is_full
 		.has_elsewhere = is_full && seed / 3 % 4 == 0,
 		.mono_us = INT64_C(1000000000),
 		.wall_ahead_us = INT64_C(1700000000000000)};
-	w->workers = (struct worker_source){world_subscribe, w, world_is_idle};
+	w->workers = (struct worker_source){.subscribe = world_subscribe,
+		.arg = w,
+		.is_outliving = w->has_elsewhere,
+		.is_idle = world_is_idle};
 	snprintf(w->path, sizeof w->path, "%s/journal.sqlite", folder);
 	snprintf(w->attempts_path, sizeof w->attempts_path, "%s/attempts", folder);
 	the_world = w;

@@ -27,9 +27,11 @@ struct placed {
 /* A verdict that is on its way back. */
 struct pending {
 	struct task *task;
-	int64_t due_us; /* monotonic */
-	bool is_copy;	/* the bus does not count it */
-	bool is_ghost;	/* of an earlier life: its task has no pipeline */
+	size_t stage;	 /* world_stage() */
+	int64_t work_us; /* monotonic: it is done then; 0: it has been done */
+	int64_t due_us;	 /* monotonic, not before */
+	bool is_copy;	 /* the bus does not count it */
+	bool is_ghost;	 /* of an earlier life: its task has no pipeline */
 	char generation[PIPELINE_DIGEST_SIZE];
 };
 
@@ -117,6 +119,8 @@ void world_on_commit(void *world, struct feed_batch *batch);
 /* people.c */
 /* Somebody cancels, releases, answers, pauses, resumes or adjusts. */
 void world_ask(struct world *w);
+/* Somebody cancels every order of which an attempt is out. */
+void world_cancel_begun(struct world *w);
 /* Asks to resume every stage that may be paused. */
 void world_resume_all(struct world *w);
 void world_heard(struct world *w, struct asked *a, const struct command *c);
@@ -151,6 +155,8 @@ void world_drain(struct world *w);
 int world_subscribe(void *world, struct bus *bus, const struct pipeline *p, size_t stage);
 /* What the turn sent out begins. */
 void world_begin_tasks(struct world *w);
+/* Does what is due to be done. */
+void world_work(struct world *w);
 /* Hands back what is due; with `is_impatient` one that is not due yet, too. */
 void world_deliver(struct world *w, bool is_impatient);
 /* Workers elsewhere go on and answer the next life. */

@@ -25,6 +25,7 @@ const serves = (s, w, n) => until(`the worker to take tasks of ${n} stages`, asy
   { deadline: 30_000, detail: async () => `${JSON.stringify(await bus(s))}\n${w.logs()}` });
 const runs = (s, w, n) => until(`${n} to run`, async () => (await workerOf(s, w))?.stages[0].running === n);
 const streamOf = async (s, stage, at = redis) => (await at.cli('--scan', '--pattern', `${s.bus.redis.prefix}:*:stage:${stage}:*`)).split('\n')[0];
+const addedTo = async (stream) => /entries-added\n(\d+)/.exec(await redis.cli('XINFO', 'STREAM', stream))[1];
 const servedBy = async (s, stage) => (await getJson(s, '/pipeline')).stages.find(({ name }) => name === stage).live.served_by;
 const scriptedOf = (stages, more) => startScripted(stages, { bus: busOf(more) });
 const show = (s) => runStageline(['pipeline', 'show', '--url', s.url], { env: { COLUMNS: '200' } });
@@ -94,20 +95,81 @@ test('two_workers_share_the_stages_and_are_seen', { timeout: 60_000 }, async () 
   checkFile(s);
 });
 
-// The coordinator's death does not end what is done elsewhere.
-test('an_order_cancelled_after_a_kill_of_the_coordinator_is_undone_where_a_worker_had_begun', { timeout: 60_000 }, async () => {
+// The coordinator's death, or its stop, does not end what is done elsewhere: the answer is waited for, and undone.
+const done = ['order_created', 'one_done', 'order_completed'];
+const undoneAfterItsEnd = ['order_created', 'cancel_requested', 'one_done', 'one_undone', 'order_cancelled'];
+
+for (const end of ['kill', 'stop'])
+  test(`a_run_elsewhere_is_awaited_by_its_cancelled_order_over_a_${end}_of_the_coordinator`, { timeout: 60_000 }, async () => {
+    const s = await scriptedOf({ one: {} });
+    const w = startWorker(s.bus, { plugins });
+    await serves(s, w, 1);
+    const id = await placeScripted(s, { one: 'L' });
+    await runs(s, w, 1);
+    assert.equal((await send(s, `/orders/${id}/cancel`, { reason: 'changed my mind' })).status, 200);
+    await s[end]();
+    await s.restart();
+    assert.deepEqual(types(await finished(s, id)), undoneAfterItsEnd);
+    assert.equal(await w.stop(), 0);
+    assert.equal(await s.stop(), 0);
+    checkFile(s);
+  });
+
+test('a_run_elsewhere_is_awaited_when_its_order_is_cancelled_after_a_kill_of_the_coordinator', { timeout: 60_000 }, async () => {
   const s = await scriptedOf({ one: {} });
   const w = startWorker(s.bus, { plugins });
   await serves(s, w, 1);
-  const id = await placeScripted(s, { one: '-' });
+  const id = await placeScripted(s, { one: 'L' });
   await runs(s, w, 1);
   assert.equal((await send(s, '/pipeline/stages/one/pause', { reason: 'so that it does not go out again' })).status, 200);
   await s.kill();
   await s.restart();
   assert.equal((await send(s, `/orders/${id}/cancel`, { reason: 'changed my mind' })).status, 200);
+  await stageIs(s, id, 'one', 'undoing'); // a pause keeps back what would begin, not the answer
   assert.equal((await send(s, '/pipeline/stages/one/resume', { reason: 'to undo it' })).status, 200);
+  assert.deepEqual(types(await finished(s, id)), undoneAfterItsEnd);
+  assert.equal(await w.stop(), 0);
+  assert.equal(await s.stop(), 0);
+  checkFile(s);
+});
+
+// Only a worker that has it answers: nothing of an order that turns round begins anew.
+test('a_run_that_nobody_has_any_more_is_not_begun_again_for_a_cancelled_order', { timeout: 60_000 }, async () => {
+  const s = await scriptedOf({ one: {} });
+  const id = await placeScripted(s);
+  const stream = () => streamOf(s, 'one');
+  await until('the task in Redis', async () => await redis.cli('XLEN', await stream()) === '1');
+  assert.equal((await send(s, `/orders/${id}/cancel`, { reason: 'changed my mind' })).status, 200);
+  await s.kill();
+  await redis.cli('DEL', await stream());
+  await s.restart();
+  const w = startWorker(s.bus, { plugins });
   assert.deepEqual(types(await finished(s, id)), ['order_created', 'cancel_requested', 'attempt_lost', 'one_undone',
     'order_cancelled']);
+  assert.equal(await w.stop(), 0);
+  assert.equal(await s.stop(), 0);
+  checkFile(s);
+});
+
+// It is answered while no coordinator is there.
+test('an_answer_that_came_while_no_coordinator_was_there_is_taken_and_nothing_runs_twice', { timeout: 60_000 }, async () => {
+  const s = await scriptedOf({ one: {} });
+  const w = startWorker(s.bus, { plugins });
+  await serves(s, w, 1);
+  const ids = [];
+  for (const cancelled of [true, false]) {
+    const id = await placeScripted(s, { one: 'L' });
+    await runs(s, w, ids.push(id));
+    if (cancelled)
+      assert.equal((await send(s, `/orders/${id}/cancel`, { reason: 'changed my mind' })).status, 200);
+  }
+  await s.kill();
+  const stream = await streamOf(s, 'one');
+  await until('both to be answered', async () => await redis.cli('XLEN', stream) === '0');
+  await s.restart();
+  assert.deepEqual(types(await finished(s, ids[0])), undoneAfterItsEnd);
+  assert.deepEqual(types(await finished(s, ids[1])), done);
+  assert.equal(await addedTo(stream), '3'); // two runs, and one undo
   assert.equal(await w.stop(), 0);
   assert.equal(await s.stop(), 0);
   checkFile(s);
@@ -126,8 +188,6 @@ async function backup(s) {
   assert.equal((await runStageline(['backup', copy, '--journal', journalFile(s)])).code, 0);
   return copy;
 }
-
-const done = ['order_created', 'one_done', 'order_completed'];
 
 test('a_task_left_in_redis_by_a_journal_that_was_restored_is_not_taken_for_that_of_the_order_with_its_number', { timeout: 60_000 }, async () => {
   const s = await scriptedOf({ one: {} });
@@ -366,7 +426,7 @@ test('a_stage_of_which_no_process_can_be_started_leaves_its_tasks_and_the_other_
 
 test('a_stopped_worker_finishes_what_runs_and_gives_the_rest_back', { timeout: 60_000 }, async () => {
   const its = busOf();
-  const s = await startStageline({ pipeline: fastPipeline({ stock: plenty, latency: '20ms..100ms', defaults: { retry: { attempts: 1 } } }), bus: its });
+  const s = await startStageline({ pipeline: fastPipeline({ stock: plenty, latency: '100ms..500ms', defaults: { retry: { attempts: 1 } } }), bus: its });
   const first = startWorker(its);
   await serves(s, first, 4);
   const placing = placeMany(s, 200);

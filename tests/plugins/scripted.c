@@ -3,7 +3,7 @@
  *   "script": {"payment": "rd", "undo payment": "f"}
  *
  * d done, r retry by the stage's policy, R retry after 500 ms of its own (Z: 5 s), f a final no, c crash, l done
- * after a turn by SL_LATER, - hang beyond any timeout by SL_LATER, w wait a minute for an answer from outside
+ * after a turn by SL_LATER (L: of 3 s), - hang beyond any timeout by SL_LATER, w wait a minute for an answer from outside
  * (W: 200 ms) and then done with the answer as result, v wait for another one whatever came before. Without a script:
  * done. A run that is done adds 1 to net/STAGE, its undo takes it away again. */
 #include <signal.h>
@@ -94,7 +94,9 @@ static int32_t act(const struct scripted *s, struct sl_task *task, char what, in
 		raise(SIGSEGV);
 		return SL_RETRY;
 	case 'l':
-		return s->host->turn(task) ? finish(s, task, delta) : later(s, task, 20);
+	case 'L':
+		return s->host->turn(task) ? finish(s, task, delta)
+					   : later(s, task, what == 'l' ? 20 : 3000);
 	case '-':
 		return later(s, task, 1000);
 	case 'v':

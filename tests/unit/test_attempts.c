@@ -298,6 +298,36 @@ static void a_sync_that_failed_is_made_up_for(void)
 	fixture_fini(&f);
 }
 
+/* Behind Redis: a worker elsewhere may have it over one reboot, and over the next. */
+static void what_had_no_mark_and_may_be_elsewhere_has_one_from_the_next_start_on(void)
+{
+	struct attempt_slot about = {.order_seq = 21, .attempt = 1, .stage = 2};
+	bool is_suspect;
+	struct task *t;
+	struct fixture f;
+	size_t n = 0;
+
+	fixture_init(&f);
+	boot_again(&f);
+	REQUIRE(attempts_may_be_lost(&f.a, 21));
+	REQUIRE(attempts_add_begun(&f.a, &about));
+	attempts_clear(&f.a, 21);
+	boot_again(&f);
+	CHECK(!attempts_may_be_lost(&f.a, 21));
+	CHECK_INT(count_left(&f, &is_suspect), 0); /* none of them died */
+	attempts_clear(&f.a, 21);
+	t = task_of(21);
+	t->stage = 2;
+	REQUIRE(attempts_take(&f.a, t, 21, true));
+	CHECK_INT(f.a.n_free, ATTEMPTS_MAX - ATTEMPTS_FIRST); /* that one */
+	/* The other half is left to what goes out. */
+	while (attempts_add_begun(&f.a, &about) && n <= ATTEMPTS_MAX)
+		n++;
+	CHECK_INT(n, ATTEMPTS_MAX / 2 - ATTEMPTS_FIRST);
+	task_free(t);
+	fixture_fini(&f);
+}
+
 UNIT_MAIN("attempts", TEST(after_the_death_of_the_process_only_what_had_begun_counts),
 	TEST(a_task_that_follows_its_event_needs_no_sync_and_an_older_one_does),
 	TEST(after_the_death_of_the_machine_what_may_have_been_out_counts),
@@ -305,4 +335,5 @@ UNIT_MAIN("attempts", TEST(after_the_death_of_the_process_only_what_had_begun_co
 	TEST(what_goes_out_again_counts_when_the_machine_dies),
 	TEST(what_does_not_go_out_after_all_is_as_before),
 	TEST(what_is_forgotten_is_the_attempt_that_was_named),
-	TEST(a_sync_that_failed_is_made_up_for))
+	TEST(a_sync_that_failed_is_made_up_for),
+	TEST(what_had_no_mark_and_may_be_elsewhere_has_one_from_the_next_start_on))
