@@ -113,6 +113,46 @@ bool outs_has_older(struct redis_bus *b, const struct channel *ch, int64_t befor
 	return false;
 }
 
+static bool is_awaited_since(const struct out *o, const struct channel *ch, int64_t before_ms)
+{
+	return o->channel == ch && o->task->is_only_awaited && o->place == OUT_SENT &&
+	       o->sent_ms <= before_ms;
+}
+
+bool outs_has_awaited(struct redis_bus *b, const struct channel *ch, int64_t before_ms)
+{
+	for (size_t i = 0; i < b->n_buckets; i++)
+		for (struct out *o = b->outs[i]; o; o = o->hash_next)
+			if (is_awaited_since(o, ch, before_ms))
+				return true;
+	return false;
+}
+
+struct task *outs_take_lost(struct redis_bus *b, const struct channel *ch, int64_t before_ms)
+{
+	struct queue_node *first = NULL;
+
+	for (size_t i = 0; i < b->n_buckets; i++) {
+		struct out **slot = &b->outs[i];
+
+		while (*slot) {
+			struct out *o = *slot;
+			struct task *t;
+
+			if (is_awaited_since(o, ch, before_ms) && !redis_was_found(ch, o->task)) {
+				t = take(b, slot);
+				t->node.next = first;
+				first = &t->node;
+				continue;
+			}
+			if (is_awaited_since(o, ch, before_ms))
+				o->sent_ms = clock_mono_ms();
+			slot = &o->hash_next;
+		}
+	}
+	return (struct task *)first;
+}
+
 size_t outs_begin(struct channel *ch, struct out **ret, size_t max)
 {
 	size_t n = 0;

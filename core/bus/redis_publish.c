@@ -29,21 +29,6 @@ static void put_task(struct redis_bus *b, const struct channel *ch, const struct
 		redis_put_argv(&b->publish, ARRAY_LEN(argv), argv, lengths);
 }
 
-/* Nobody has it and its verdict did not come: it ended without one. With the lock held. */
-static void lose(struct redis_bus *b, struct channel *ch, struct out *o)
-{
-	struct attempt a = attempt_of(o->task);
-	struct task *t = outs_take(b, ch, &a);
-
-	outs_end(o, false);
-	task_clear_verdict(t);
-	t->verdict = VERDICT_CRASH;
-	t->message = task_keep(t, STR("no worker has the attempt any more, and no answer came"));
-	t->delay_ms = -1;
-	t->node.next = NULL;
-	b->on_verdicts(b->arg, t);
-}
-
 /* Takes some of the channel's tasks and writes them into the connection. */
 static size_t put_some(struct redis_bus *b, struct channel *ch, struct out **outs)
 {
@@ -53,14 +38,10 @@ static size_t put_some(struct redis_bus *b, struct channel *ch, struct out **out
 	pthread_mutex_lock(&b->lock);
 	n_begun = outs_begin(ch, begun, SEND_EACH);
 	for (size_t i = 0; i < n_begun; i++) {
-		/* It stands there from an earlier life. */
-		if (ch->n_found && redis_was_found(ch, begun[i]->task)) {
-			begun[i]->task->is_only_awaited = false;
+		/* It stands there from an earlier life; or somebody has it, or nobody (redis_tick.c). */
+		if (begun[i]->task->is_only_awaited ||
+			(ch->n_found && redis_was_found(ch, begun[i]->task))) {
 			outs_end(begun[i], true);
-			continue;
-		}
-		if (begun[i]->task->is_only_awaited) {
-			lose(b, ch, begun[i]);
 			continue;
 		}
 		put_task(b, ch, begun[i]->task);

@@ -134,8 +134,8 @@ struct redis_bus {
 	pthread_t publisher, reader;
 	bool has_publisher, has_reader;
 	atomic_bool is_set_up;
-	/* Every verdict that stood in Redis when it was first set up has been read: what is neither among them nor in
-	 * its stream is with nobody. Nothing is published before. */
+	/* Every verdict that stood in Redis when it was first set up has been read. Nothing is published before: what
+	 * was answered while no coordinator was there is not run once more. */
 	atomic_bool has_caught_up;
 	bool was_set_up;
 	int64_t tick_ms, searched_ms;
@@ -190,6 +190,11 @@ struct task *outs_find(struct redis_bus *b, const struct channel *ch, const stru
 void outs_send_again(struct redis_bus *b, const struct channel *ch, int64_t before_ms);
 /* Whether something of the channel was sent so long ago. */
 bool outs_has_older(struct redis_bus *b, const struct channel *ch, int64_t before_ms);
+/* Whether something of the channel is only awaited, since then. */
+bool outs_has_awaited(struct redis_bus *b, const struct channel *ch, int64_t before_ms);
+/* Takes what is only awaited, since then, and was not found in the channel's stream; the rest is awaited anew. Linked by
+ * node. */
+struct task *outs_take_lost(struct redis_bus *b, const struct channel *ch, int64_t before_ms);
 /* Takes what waits in the channel, at most `max`, as being sent. */
 size_t outs_begin(struct channel *ch, struct out **ret, size_t max);
 /* It arrived, or is to be sent again. */
@@ -200,7 +205,7 @@ struct task *outs_clear(struct redis_bus *b, const struct channel *ch);
 /* redis_setup.c [publisher]: what must be there in Redis. Negative errno: not all of it is. */
 int redis_set_up(struct redis_bus *b);
 int redis_set_up_channel(struct redis_bus *b, struct channel *ch);
-/* Which attempts stand in the channel's stream. Negative errno. [publisher] */
+/* Which attempts stand in the channel's stream. Negative errno: what was found before stays. [publisher] */
 int redis_search(struct redis_bus *b, struct channel *ch);
 /* Whether that attempt was among them when it was searched. With the lock held. */
 bool redis_was_found(const struct channel *ch, const struct task *t);

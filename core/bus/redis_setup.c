@@ -35,17 +35,29 @@ int redis_entry_task(const struct channel *ch, const redisReply *fields, struct 
 	return -EPROTO;
 }
 
-static int keep_found(struct channel *ch, const redisReply *entry)
+struct found {
+	struct attempt *list;
+	size_t n;
+};
+
+static void found_fini(struct found *f)
+{
+	free(f->list);
+}
+
+/* What this version does not understand is left out. */
+static int keep_found(const struct channel *ch, const redisReply *entry, struct found *f)
 {
 	struct attempt *grown;
 	struct task *t;
+	int r = entry_id(entry) ? redis_entry_task(ch, entry->element[1], &t) : -EPROTO;
 
-	if (!entry_id(entry) || redis_entry_task(ch, entry->element[1], &t) < 0)
-		return 0;
-	grown = realloc(ch->found, (ch->n_found + 1) * sizeof *grown);
+	if (r < 0)
+		return r == -ENOMEM ? r : 0;
+	grown = realloc(f->list, (f->n + 1) * sizeof *grown);
 	if (grown) {
-		ch->found = grown;
-		grown[ch->n_found++] = attempt_of(t);
+		f->list = grown;
+		grown[f->n++] = attempt_of(t);
 	}
 	task_free(t);
 	return grown ? 0 : -ENOMEM;
@@ -58,13 +70,11 @@ static int compare_found(const void *a, const void *b)
 	return x->order_seq < y->order_seq ? -1 : x->order_seq > y->order_seq;
 }
 
-int redis_search(struct redis_bus *b, struct channel *ch)
+static int search(struct redis_bus *b, const struct channel *ch, struct found *f)
 {
 	char after[ENTRY_ID_MAX] = "-";
 	size_t n;
 
-	free(steal_ptr(ch->found));
-	ch->n_found = 0;
 	do {
 		_cleanup_(redis_reply_freep) redisReply *reply = redis_ask(&b->publish, ch->key,
 			"XRANGE %s %s + COUNT %d", ch->key, after, SEARCH_MAX);
@@ -73,14 +83,27 @@ int redis_search(struct redis_bus *b, struct channel *ch)
 			return -EIO;
 		n = reply->elements;
 		for (size_t i = 0; i < n; i++)
-			if (keep_found(ch, reply->element[i]) < 0)
+			if (keep_found(ch, reply->element[i], f) < 0)
 				return -ENOMEM;
 		if (n && entry_id(reply->element[n - 1]))
 			snprintf(after, sizeof after, "(%.40s",
 				entry_id(reply->element[n - 1])->str);
 	} while (n == SEARCH_MAX);
-	if (ch->n_found)
-		qsort(ch->found, ch->n_found, sizeof *ch->found, compare_found);
+	return 0;
+}
+
+int redis_search(struct redis_bus *b, struct channel *ch)
+{
+	_cleanup_(found_fini) struct found f = {0};
+	int r = search(b, ch, &f);
+
+	if (r < 0)
+		return r;
+	if (f.n)
+		qsort(f.list, f.n, sizeof *f.list, compare_found);
+	free(ch->found);
+	ch->found = steal_ptr(f.list);
+	ch->n_found = f.n;
 	return 0;
 }
 

@@ -209,6 +209,31 @@ static void look_for_lost_entries(struct redis_bus *b, struct channel *ch, int64
 	pthread_mutex_unlock(&b->lock);
 }
 
+/* What is not sent, since its order turns round, but may be with a worker since an earlier life of the coordinator, even
+ * when Redis has lost it: who had it has answered when its time is over, and its lease. */
+static void look_for_lost_runs(struct redis_bus *b, struct channel *ch, int64_t now_ms)
+{
+	int64_t time_ms = ch->pipeline->stages[ch->stage].timeout_ms + b->options.lease_ms;
+	struct task *first;
+	bool is_due;
+
+	pthread_mutex_lock(&b->lock);
+	is_due = outs_has_awaited(b, ch, now_ms - time_ms);
+	pthread_mutex_unlock(&b->lock);
+	if (!is_due || redis_search(b, ch) < 0)
+		return;
+	pthread_mutex_lock(&b->lock);
+	first = outs_take_lost(b, ch, now_ms - time_ms);
+	pthread_mutex_unlock(&b->lock);
+	for (struct task *t = first; t; t = (struct task *)t->node.next) {
+		t->message = task_keep(t, STR("no worker has the attempt any more"));
+		t->verdict = VERDICT_CRASH;
+		t->duration_us = -1;
+	}
+	if (first)
+		b->on_verdicts(b->arg, first);
+}
+
 /* --- workers --- */
 
 static int read_names(struct redis_bus *b, redisReply **ret, char list[KEY_MAX])
@@ -375,6 +400,8 @@ void redis_tick(struct redis_bus *b)
 		}
 		if (calm)
 			take_back_expired(b, ch);
+		if (calm && b->publish.c)
+			look_for_lost_runs(b, ch, began_ms);
 		if (is_searching && b->publish.c)
 			look_for_lost_entries(b, ch, began_ms - old_ms);
 	}

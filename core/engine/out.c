@@ -115,7 +115,8 @@ void out_count(struct engine *en, const struct task *t)
 	if (!rt || !t->was_out)
 		return;
 	tally_verdict(rt->tally, t);
-	gate_back(&rt->gate, t->probe, is_trouble(t->verdict), clock_mono_ms());
+	if (!t->is_only_awaited) /* no gate let it out in this life */
+		gate_back(&rt->gate, t->probe, is_trouble(t->verdict), clock_mono_ms());
 }
 
 void out_forget_begun(struct engine *en, struct order *o)

@@ -109,9 +109,9 @@ static int lose_step(struct engine *en, struct batch *b, const int64_t *slots, i
 		r = decide_lost(&env, lo->order, s->stage, s->attempt, suspect, &list);
 		if (r == 0)
 			r = order_advance(en, b, lo, &list, e);
+		forget_siblings(lo->order, before);
 		if (r < 0 && r != -EALREADY)
 			return r;
-		forget_siblings(lo->order, before);
 	}
 	return 0;
 }
@@ -171,17 +171,17 @@ static bool is_lost_unmarked(const struct engine *en, const struct stage_state *
 static int lose_unmarked(struct engine *en, struct batch *b, struct live_order *lo, struct err *e)
 {
 	uint32_t before[PIPELINE_STAGES_MAX];
+	int r = 0;
 
 	if (!attempts_may_be_lost(&en->attempts, lo->order->last_seq))
 		return 0;
 	if (en->is_outlived)
 		await_unmarked(en, lo->order);
 	know_siblings(en, lo->order, before);
-	for (size_t i = 0; i < lo->order->pipeline->n_stages; i++) {
+	for (size_t i = 0; i < lo->order->pipeline->n_stages && r == 0; i++) {
 		const struct stage_state *s = &lo->order->stages[i];
 		struct decide_env env = engine_env(en);
 		struct event_list list;
-		int r;
 
 		if (!is_lost_unmarked(en, s, before[i]))
 			continue;
@@ -189,11 +189,10 @@ static int lose_unmarked(struct engine *en, struct batch *b, struct live_order *
 		r = decide_lost(&env, lo->order, i, s->attempt, false, &list);
 		if (r == 0)
 			r = order_advance(en, b, lo, &list, e);
-		if (r < 0 && r != -EALREADY)
-			return r;
+		r = r == -EALREADY ? 0 : r;
 	}
 	forget_siblings(lo->order, before);
-	return 0;
+	return r;
 }
 
 /* Where workers end with the process, what was waited for by an order that turns round is not out any more. */

@@ -51,7 +51,7 @@ struct task {
 	int64_t order_seq;
 	uint32_t attempt;
 	bool undo;
-	bool is_only_awaited; /* who has had it since before the last start answers; it is not begun anew */
+	bool is_only_awaited; /* who has had it since before the last start answers; it is not sent again */
 	uint8_t moves; /* [sequencer] of the order when it was made: its stages have that generation's numbers */
 	const char *order;   /* JSON object */
 	const char *results; /* JSON object: name → result */

@@ -12,6 +12,7 @@ import { redisBus, startRedis } from '../lib/redis.mjs';
 import { ofType, onHold, placeScripted, plugins, scriptedPipeline, send, stageIs, startScripted, types, when } from '../lib/scripted.mjs';
 import { build, root, runStageline, startStageline, startWorker, temporaryFolder } from '../lib/stageline.mjs';
 import { until } from '../lib/until.mjs';
+import { bus, runs, serves, streamOf as anyStreamOf, workerOf } from '../lib/workers.mjs';
 
 let redis;
 
@@ -19,13 +20,7 @@ before(async () => { redis = await startRedis(); });
 after(async () => { await redis.kill(); });
 
 const busOf = (more = {}) => redisBus(redis, { worker: false, lease: '1s', ...more });
-const bus = async (s) => (await getJson(s, '/pipeline')).bus;
-const workerOf = async (s, w) => (await bus(s)).workers.find(({ pid }) => pid === w.pid);
-const serves = (s, w, n) => until(`the worker to take tasks of ${n} stages`, async () => (await workerOf(s, w))?.stages.length === n,
-  { deadline: 30_000, detail: async () => `${JSON.stringify(await bus(s))}\n${w.logs()}` });
-const runs = (s, w, n) => until(`${n} to run`, async () => (await workerOf(s, w))?.stages[0].running === n);
-const streamOf = async (s, stage, at = redis) => (await at.cli('--scan', '--pattern', `${s.bus.redis.prefix}:*:stage:${stage}:*`)).split('\n')[0];
-const addedTo = async (stream) => /entries-added\n(\d+)/.exec(await redis.cli('XINFO', 'STREAM', stream))[1];
+const streamOf = (s, stage, at = redis) => anyStreamOf(s, stage, at);
 const servedBy = async (s, stage) => (await getJson(s, '/pipeline')).stages.find(({ name }) => name === stage).live.served_by;
 const scriptedOf = (stages, more) => startScripted(stages, { bus: busOf(more) });
 const show = (s) => runStageline(['pipeline', 'show', '--url', s.url], { env: { COLUMNS: '200' } });
@@ -95,85 +90,7 @@ test('two_workers_share_the_stages_and_are_seen', { timeout: 60_000 }, async () 
   checkFile(s);
 });
 
-// The coordinator's death, or its stop, does not end what is done elsewhere: the answer is waited for, and undone.
 const done = ['order_created', 'one_done', 'order_completed'];
-const undoneAfterItsEnd = ['order_created', 'cancel_requested', 'one_done', 'one_undone', 'order_cancelled'];
-
-for (const end of ['kill', 'stop'])
-  test(`a_run_elsewhere_is_awaited_by_its_cancelled_order_over_a_${end}_of_the_coordinator`, { timeout: 60_000 }, async () => {
-    const s = await scriptedOf({ one: {} });
-    const w = startWorker(s.bus, { plugins });
-    await serves(s, w, 1);
-    const id = await placeScripted(s, { one: 'L' });
-    await runs(s, w, 1);
-    assert.equal((await send(s, `/orders/${id}/cancel`, { reason: 'changed my mind' })).status, 200);
-    await s[end]();
-    await s.restart();
-    assert.deepEqual(types(await finished(s, id)), undoneAfterItsEnd);
-    assert.equal(await w.stop(), 0);
-    assert.equal(await s.stop(), 0);
-    checkFile(s);
-  });
-
-test('a_run_elsewhere_is_awaited_when_its_order_is_cancelled_after_a_kill_of_the_coordinator', { timeout: 60_000 }, async () => {
-  const s = await scriptedOf({ one: {} });
-  const w = startWorker(s.bus, { plugins });
-  await serves(s, w, 1);
-  const id = await placeScripted(s, { one: 'L' });
-  await runs(s, w, 1);
-  assert.equal((await send(s, '/pipeline/stages/one/pause', { reason: 'so that it does not go out again' })).status, 200);
-  await s.kill();
-  await s.restart();
-  assert.equal((await send(s, `/orders/${id}/cancel`, { reason: 'changed my mind' })).status, 200);
-  await stageIs(s, id, 'one', 'undoing'); // a pause keeps back what would begin, not the answer
-  assert.equal((await send(s, '/pipeline/stages/one/resume', { reason: 'to undo it' })).status, 200);
-  assert.deepEqual(types(await finished(s, id)), undoneAfterItsEnd);
-  assert.equal(await w.stop(), 0);
-  assert.equal(await s.stop(), 0);
-  checkFile(s);
-});
-
-// Only a worker that has it answers: nothing of an order that turns round begins anew.
-test('a_run_that_nobody_has_any_more_is_not_begun_again_for_a_cancelled_order', { timeout: 60_000 }, async () => {
-  const s = await scriptedOf({ one: {} });
-  const id = await placeScripted(s);
-  const stream = () => streamOf(s, 'one');
-  await until('the task in Redis', async () => await redis.cli('XLEN', await stream()) === '1');
-  assert.equal((await send(s, `/orders/${id}/cancel`, { reason: 'changed my mind' })).status, 200);
-  await s.kill();
-  await redis.cli('DEL', await stream());
-  await s.restart();
-  const w = startWorker(s.bus, { plugins });
-  assert.deepEqual(types(await finished(s, id)), ['order_created', 'cancel_requested', 'attempt_lost', 'one_undone',
-    'order_cancelled']);
-  assert.equal(await w.stop(), 0);
-  assert.equal(await s.stop(), 0);
-  checkFile(s);
-});
-
-// It is answered while no coordinator is there.
-test('an_answer_that_came_while_no_coordinator_was_there_is_taken_and_nothing_runs_twice', { timeout: 60_000 }, async () => {
-  const s = await scriptedOf({ one: {} });
-  const w = startWorker(s.bus, { plugins });
-  await serves(s, w, 1);
-  const ids = [];
-  for (const cancelled of [true, false]) {
-    const id = await placeScripted(s, { one: 'L' });
-    await runs(s, w, ids.push(id));
-    if (cancelled)
-      assert.equal((await send(s, `/orders/${id}/cancel`, { reason: 'changed my mind' })).status, 200);
-  }
-  await s.kill();
-  const stream = await streamOf(s, 'one');
-  await until('both to be answered', async () => await redis.cli('XLEN', stream) === '0');
-  await s.restart();
-  assert.deepEqual(types(await finished(s, ids[0])), undoneAfterItsEnd);
-  assert.deepEqual(types(await finished(s, ids[1])), done);
-  assert.equal(await addedTo(stream), '3'); // two runs, and one undo
-  assert.equal(await w.stop(), 0);
-  assert.equal(await s.stop(), 0);
-  checkFile(s);
-});
 
 // Puts back a copy of the journal of a coordinator that has ended: what was placed since then is gone, and its numbers are
 // given again to others.
