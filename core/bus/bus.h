@@ -49,6 +49,7 @@ struct bus_ops {
 	void (*answer)(struct bus *b, struct task *first);
 	void (*settle)(struct bus *b, struct task *t);
 	int64_t (*ask)(struct bus *b, const struct task *t, int64_t now_ms);
+	bool (*has_caught_up)(struct bus *b);
 	void (*state)(struct bus *b, struct bus_state *ret);
 	void (*describe_workers)(struct bus *b, struct buf *out);
 	int (*n_workers)(struct bus *b, const struct pipeline *p, size_t stage);
@@ -132,6 +133,13 @@ static inline void bus_settle(struct bus *b, struct task *t)
 static inline int64_t bus_ask(struct bus *b, const struct task *t, int64_t now_ms)
 {
 	return b->ops->ask(b, t, now_ms);
+}
+
+/* Whether every verdict has been handed over that stood there when the bus was started. NULL is handed over when it becomes
+ * so. [sequencer] */
+static inline bool bus_has_caught_up(struct bus *b)
+{
+	return !b->ops->has_caught_up || b->ops->has_caught_up(b);
 }
 
 /* Any thread. */

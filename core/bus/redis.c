@@ -264,6 +264,11 @@ static int n_links(const struct redis_bus *b)
 	return 2 * b->is_coordinator + 2 * b->options.has_worker; /* those of its threads */
 }
 
+static bool redis_has_caught_up(struct bus *bus)
+{
+	return atomic_load(&redis_of(bus)->has_caught_up);
+}
+
 static void redis_state(struct bus *bus, struct bus_state *ret)
 {
 	struct redis_bus *b = redis_of(bus);
@@ -430,6 +435,7 @@ static const struct bus_ops redis_ops = {
 	.answer = redis_answer,
 	.settle = redis_settle,
 	.ask = redis_ask_engine,
+	.has_caught_up = redis_has_caught_up,
 	.state = redis_state,
 	.describe_workers = redis_describe_workers,
 	.n_workers = redis_n_workers,

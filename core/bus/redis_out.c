@@ -94,11 +94,16 @@ struct task *outs_take(struct redis_bus *b, const struct channel *ch, const stru
 	return *slot ? take(b, slot) : NULL;
 }
 
+static bool was_sent(const struct out *o, int64_t before_ms)
+{
+	return o->place == OUT_SENT && !o->task->is_only_awaited && o->sent_ms <= before_ms;
+}
+
 void outs_send_again(struct redis_bus *b, const struct channel *ch, int64_t before_ms)
 {
 	for (size_t i = 0; i < b->n_buckets; i++)
 		for (struct out *o = b->outs[i]; o; o = o->hash_next)
-			if (o->place == OUT_SENT && o->sent_ms <= before_ms &&
+			if (was_sent(o, before_ms) &&
 				(!ch || (o->channel == ch &&
 						!redis_was_found(o->channel, o->task))))
 				wait_in_line(o);
@@ -108,7 +113,7 @@ bool outs_has_older(struct redis_bus *b, const struct channel *ch, int64_t befor
 {
 	for (size_t i = 0; i < b->n_buckets; i++)
 		for (struct out *o = b->outs[i]; o; o = o->hash_next)
-			if (o->channel == ch && o->place == OUT_SENT && o->sent_ms <= before_ms)
+			if (o->channel == ch && was_sent(o, before_ms))
 				return true;
 	return false;
 }

@@ -188,8 +188,6 @@ static int64_t work_ms(struct redis_bus *b)
 
 	if (b->settled)
 		return 0;
-	if (!atomic_load(&b->has_caught_up))
-		return next_ms;
 	for (struct channel *ch = b->channels; ch; ch = ch->next)
 		if ((ch->waiting || !ch->is_ready) && !atomic_load(&ch->is_closed) &&
 			ch->again_ms < next_ms)
@@ -221,8 +219,7 @@ static bool is_fit(struct redis_bus *b)
 
 static void work(struct redis_bus *b)
 {
-	if (atomic_load(&b->has_caught_up))
-		publish_all(b);
+	publish_all(b);
 	settle(b);
 	if (b->publish.c && clock_mono_ms() >= b->tick_ms) {
 		redis_tick(b);

@@ -134,9 +134,8 @@ struct redis_bus {
 	pthread_t publisher, reader;
 	bool has_publisher, has_reader;
 	atomic_bool is_set_up;
-	/* Every verdict that stood in Redis when it was first set up has been read. Nothing is published before: what
-	 * was answered while no coordinator was there is not run once more. */
-	atomic_bool has_caught_up;
+	atomic_bool
+		has_caught_up; /* every verdict that stood there when it was first set up has been read */
 	bool was_set_up;
 	int64_t tick_ms, searched_ms;
 	int64_t calm_ms;    /* since when Redis answers, and writes, without a break */
@@ -186,9 +185,10 @@ int outs_add(struct redis_bus *b, struct channel *ch, struct task *t); /* -ENOME
 /* Takes it out of the table; NULL: nothing of that attempt is out. */
 struct task *outs_take(struct redis_bus *b, const struct channel *ch, const struct attempt *a);
 struct task *outs_find(struct redis_bus *b, const struct channel *ch, const struct attempt *a);
-/* What was sent until then is to be sent again: all of it, or what was not found in the channel's stream. */
+/* What was sent until then, and is not only awaited, is to be sent again: all of it, or what was not found in the channel's
+ * stream. */
 void outs_send_again(struct redis_bus *b, const struct channel *ch, int64_t before_ms);
-/* Whether something of the channel was sent so long ago. */
+/* Whether something of the channel was sent so long ago, and is not only awaited. */
 bool outs_has_older(struct redis_bus *b, const struct channel *ch, int64_t before_ms);
 /* Whether something of the channel is only awaited, since then. */
 bool outs_has_awaited(struct redis_bus *b, const struct channel *ch, int64_t before_ms);

@@ -201,10 +201,8 @@ static void begin_again(struct redis_bus *b)
 /* The streams have been searched, and no verdict on what was not found in them is left to read. */
 static void catch_up(struct redis_bus *b)
 {
-	pthread_mutex_lock(&b->lock);
 	atomic_store(&b->has_caught_up, true);
-	pthread_cond_broadcast(&b->to_publish);
-	pthread_mutex_unlock(&b->lock);
+	b->on_verdicts(b->arg, NULL);
 }
 
 /* As read_some(). */

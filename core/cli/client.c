@@ -128,6 +128,8 @@ static int keep_answer(struct exchange *x, struct evhttp_request *req)
 	size_t n;
 
 	a->status = evhttp_request_get_response_code(req);
+	if (evbuffer_get_length(in) && !evbuffer_pullup(in, -1))
+		return -ENOMEM;
 	if (evbuffer_get_length(in))
 		buf_add(text, evbuffer_pullup(in, -1), evbuffer_get_length(in));
 	a->text = buf_steal(text, &n);

@@ -175,7 +175,7 @@ static void stage_dispatch(struct engine *en, struct generation *g, size_t stage
 	struct stage_runtime *rt = &g->stages[stage];
 	int64_t now_ms = clock_mono_ms();
 	size_t room = rt->waiting.n ? bus_room(en->bus, g->pipeline, stage) : 0, n = 0;
-	size_t may = room ? gate_room(&rt->gate, now_ms, again_ms) : 0;
+	size_t may = room ? gate_room(&rt->gate, now_ms, again_ms) : 0, n_gated = 0;
 	struct queue_node *first = NULL, **last = &first;
 
 	for (room = may < room ? may : room; n < room && rt->waiting.n;) {
@@ -193,8 +193,9 @@ static void stage_dispatch(struct engine *en, struct generation *g, size_t stage
 		*last = &t->node;
 		last = &t->node.next;
 		n++;
+		n_gated += !t->is_only_awaited;
 	}
-	gate_out(&rt->gate, n);
+	gate_out(&rt->gate, n_gated);
 	rt->leaving = (struct task *)first;
 	out_sweep(en, rt);
 	show(rt);
@@ -297,10 +298,24 @@ static void line_up_again(struct engine *en)
 			en->must_line_up = true;
 }
 
+/* An attempt that was answered while no coordinator was there does not go out once more, where another might begin it:
+ * until that is handled nothing goes out. */
+static bool has_caught_up(struct engine *en)
+{
+	if (en->is_caught_up || !bus_has_caught_up(en->bus))
+		return en->is_caught_up;
+	if (!en->backlog.verdicts)
+		en->backlog.verdicts = queue_take(&en->verdicts, 0);
+	en->is_caught_up = !en->backlog.verdicts;
+	return en->is_caught_up;
+}
+
 int64_t dispatch_run(struct engine *en)
 {
 	int64_t again_ms = INT64_MAX;
 
+	if (!has_caught_up(en))
+		return again_ms;
 	if (en->must_read_pauses && engine_read_pauses(en) < 0)
 		return clock_mono_ms() + AGAIN_MS;
 	if (en->must_line_up)

@@ -13,7 +13,8 @@ static void on_verdicts(void *arg, struct task *first)
 {
 	struct engine *en = arg;
 
-	queue_push_all(&en->verdicts, &first->node);
+	if (first)
+		queue_push_all(&en->verdicts, &first->node);
 	queue_poke(&en->commands);
 }
 

@@ -65,6 +65,7 @@ struct engine {
 	struct buf order_text, results_text; /* [sequencer] of the task being made */
 	uint64_t random;		     /* [sequencer] for jitter */
 	bool must_read_pauses; /* [sequencer] it is not known which stages are paused */
+	bool is_caught_up;     /* [sequencer] what was answered before its start has been handled */
 	bool must_line_up; /* [sequencer] for want of memory an order in `live` stands in no line yet */
 	int64_t again_ms; /* [sequencer] when the last dispatch wants to be called again */
 	pthread_t thread;

@@ -36,9 +36,9 @@ struct live_order {
 static inline uint32_t live_mark(const struct order *o, size_t stage)
 {
 	const struct stage_state *s = &o->stages[stage];
-	uint32_t is_turned = o->phase == ORDER_COMPENSATING;
+	uint32_t is_awaited = o->phase == ORDER_COMPENSATING && stage_has_begun(s);
 
-	return s->attempt << 6 | (uint32_t)s->status << 2 | is_turned << 1 | s->undo;
+	return s->attempt << 6 | (uint32_t)s->status << 2 | is_awaited << 1 | s->undo;
 }
 
 struct live {

@@ -20,7 +20,9 @@ static bool is_of_interest(struct order *o, const struct attempt_slot *s)
 	if (s->attempt != stage->attempt)
 		return false;
 	stage->begun = s->attempt;
-	return stage_has_begun(stage);
+	if (!stage_has_begun(stage))
+		stage->begun = 0;
+	return stage->begun;
 }
 
 /* What had begun before and goes on is known of its order, until it goes out again. */
