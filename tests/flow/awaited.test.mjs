@@ -7,7 +7,7 @@ import test, { after, before } from 'node:test';
 import { checkFile } from '../lib/oracle.mjs';
 import { finished } from '../lib/orders.mjs';
 import { redisBus, startRedis } from '../lib/redis.mjs';
-import { placeScripted, plugins, send, stageIs, stageOf, startScripted, types } from '../lib/scripted.mjs';
+import { ofType, placeScripted, plugins, send, stageIs, stageOf, startScripted, types } from '../lib/scripted.mjs';
 import { startWorker } from '../lib/stageline.mjs';
 import { until } from '../lib/until.mjs';
 import { runs, serves, streamOf } from '../lib/workers.mjs';
@@ -129,13 +129,13 @@ test('a_run_that_redis_has_forgotten_is_awaited_as_long_as_a_worker_may_have_it'
   await s.restart();
   const whole = await finished(s, id);
   assert.deepEqual(types(whole), undoneWithoutAnAnswer);
-  assert.match(whole.events[2].message, /^no answer within 4000 ms/); // the worker's own word
+  assert.match(ofType(whole, 'attempt_lost')[0].message, /^no answer within 4000 ms/); // the worker's own word
   await end(s, w);
   await own.kill();
 });
 
 test('what_the_coordinator_knew_of_a_stream_and_lost_is_looked_up_before_a_run_is_given_up', { timeout: 60_000 }, async () => {
-  const s = await scriptedOf({ one: { timeout: '4s' } });
+  const s = await scriptedOf({ one: { timeout: '8s' } });
   const w = startWorker(s.bus, { plugins });
   await serves(s, w, 1);
   const id = await placeScripted(s, { one: '-' });
@@ -149,7 +149,7 @@ test('what_the_coordinator_knew_of_a_stream_and_lost_is_looked_up_before_a_run_i
   await cancel(s, id);
   await allow(s, 'resume');
   const whole = await finished(s, id);
-  assert.match(whole.events[2].message, /^no answer within 4000 ms/);
+  assert.match(ofType(whole, 'attempt_lost')[0].message, /^no answer within 8000 ms/);
   await end(s, w);
 });
 
