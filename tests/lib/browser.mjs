@@ -5,6 +5,7 @@ import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { chromium } from 'playwright-core';
 import { root } from './stageline.mjs';
+import { until } from './until.mjs';
 
 export const sizes = [
   { width: 1280, height: 860 },
@@ -94,8 +95,11 @@ export async function assertAccessible(page, what) {
  * last: taken right behind a change of the theme, Chromium 156 leaves some texts in the colours of the one before. */
 export async function assertLooksRight(page, name, options = { fullPage: true }) {
   try {
-    const excess = await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
-    assert.ok(excess <= 0, `${excess} px too wide`);
+    let excess;
+    await until(`${name} to fit`, async () => { // a chart takes a moment
+      excess = await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
+      return excess <= 0;
+    }, { deadline: 2_000, detail: () => `${excess} px too wide` });
     await assertAccessible(page, name);
   } finally {
     await mkdir(shots, { recursive: true });
