@@ -23,6 +23,16 @@ const added = async (s) => Number(/entries-added\n(\d+)/.exec(await redis.cli('X
 const cancel = async (s, id) => assert.equal((await send(s, `/orders/${id}/cancel`, { reason: 'changed my mind' })).status, 200);
 const allow = async (s, what) => assert.equal((await send(s, `/pipeline/stages/one/${what}`, { reason: 'for the test' })).status, 200);
 
+// An order whose run by `letter` is under way with a worker elsewhere.
+async function startRun(one, letter, at) {
+  const s = await scriptedOf({ one }, { at });
+  const w = startWorker(s.bus, { plugins });
+  await serves(s, w, 1);
+  const id = await placeScripted(s, { one: letter });
+  await runs(s, w, 1);
+  return { s, w, id };
+}
+
 async function end(s, ...workers) {
   for (const w of workers)
     assert.equal(await w.stop(), 0);
@@ -49,11 +59,7 @@ const ends = {
 
 test('a_run_elsewhere_is_awaited_by_its_cancelled_order_over_any_end_of_the_coordinator', { timeout: 60_000 }, async () => {
   await Promise.all(Object.values(ends).map(async (way) => {
-    const s = await scriptedOf({ one: {} });
-    const w = startWorker(s.bus, { plugins });
-    await serves(s, w, 1);
-    const id = await placeScripted(s, { one: 'L' });
-    await runs(s, w, 1);
+    const { s, w, id } = await startRun({}, 'L');
     await cancel(s, id);
     await way(s);
     await s.restart();
@@ -63,11 +69,7 @@ test('a_run_elsewhere_is_awaited_by_its_cancelled_order_over_any_end_of_the_coor
 });
 
 test('a_run_elsewhere_is_awaited_when_its_order_is_cancelled_after_a_kill_of_the_coordinator', { timeout: 60_000 }, async () => {
-  const s = await scriptedOf({ one: {} });
-  const w = startWorker(s.bus, { plugins });
-  await serves(s, w, 1);
-  const id = await placeScripted(s, { one: 'L' });
-  await runs(s, w, 1);
+  const { s, w, id } = await startRun({}, 'L');
   await allow(s, 'pause');
   await s.kill();
   await s.restart();
@@ -79,11 +81,7 @@ test('a_run_elsewhere_is_awaited_when_its_order_is_cancelled_after_a_kill_of_the
 });
 
 test('an_answer_that_came_while_no_coordinator_was_there_is_taken_and_nothing_runs_twice', { timeout: 60_000 }, async () => {
-  const s = await scriptedOf({ one: {} });
-  const w = startWorker(s.bus, { plugins });
-  await serves(s, w, 1);
-  const cancelled = await placeScripted(s, { one: 'L' });
-  await runs(s, w, 1);
+  const { s, w, id: cancelled } = await startRun({}, 'L');
   await cancel(s, cancelled);
   const kept = await placeScripted(s, { one: 'L' });
   await runs(s, w, 2);
@@ -117,11 +115,7 @@ test('of_hundreds_of_answers_that_came_meanwhile_each_is_taken_before_anything_g
 // Redis on the coordinator's machine, which reboots: the worker on another one still runs until its time is over.
 test('a_run_that_redis_has_forgotten_is_awaited_as_long_as_a_worker_may_have_it', { timeout: 60_000 }, async () => {
   const own = await startRedis();
-  const s = await scriptedOf({ one: { timeout: '4s' } }, { at: own });
-  const w = startWorker(s.bus, { plugins });
-  await serves(s, w, 1);
-  const id = await placeScripted(s, { one: '-' });
-  await runs(s, w, 1);
+  const { s, w, id } = await startRun({ timeout: '4s' }, '-', own);
   await cancel(s, id);
   await s.kill();
   await own.restart();
@@ -135,11 +129,7 @@ test('a_run_that_redis_has_forgotten_is_awaited_as_long_as_a_worker_may_have_it'
 });
 
 test('what_the_coordinator_knew_of_a_stream_and_lost_is_looked_up_before_a_run_is_given_up', { timeout: 60_000 }, async () => {
-  const s = await scriptedOf({ one: { timeout: '8s' } });
-  const w = startWorker(s.bus, { plugins });
-  await serves(s, w, 1);
-  const id = await placeScripted(s, { one: '-' });
-  await runs(s, w, 1);
+  const { s, w, id } = await startRun({ timeout: '8s' }, '-');
   await allow(s, 'pause');
   await s.kill();
   await s.restart();
